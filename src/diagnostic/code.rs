@@ -1,0 +1,98 @@
+//! The codes. Each is stable for ever: a retired one is never given to something else.
+
+use std::fmt;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Warning,
+    Error,
+}
+
+macro_rules! codes {
+    ($($code:ident $severity:ident $title:literal,)*) => {
+        /// A finding's stable code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $(#[doc = $title] $code,)* }
+
+        impl Code {
+            pub const ALL: &[Code] = &[$(Code::$code,)*];
+
+            #[must_use]
+            pub fn severity(self) -> Severity {
+                match self { $(Code::$code => Severity::$severity,)* }
+            }
+
+            /// What findings of this code have in common.
+            #[must_use]
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$code => $title,)* }
+            }
+
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$code => stringify!($code),)* }
+            }
+        }
+    };
+}
+
+codes! {
+    E0001 Error "a `}` without its `{`",
+    E0002 Error "a block that is never closed",
+    E0003 Error "a string that is never closed",
+    E0004 Error "an unknown escape",
+    E0005 Error "a brace that is neither a placeholder nor a block",
+    E0006 Error "a heredoc that is never closed",
+    E0007 Error "two words without a space between them",
+    E0008 Error "blocks nested too deeply",
+    E0009 Error "a file that cannot be read",
+    E0010 Error "an unknown directive",
+    E0011 Error "an unknown option",
+    E0012 Error "an unknown placeholder",
+    E0013 Error "an unknown matcher",
+    E0014 Error "an unknown upstream",
+    E0015 Error "an unknown snippet",
+    E0016 Error "a semicolon that ends a line",
+    E0017 Error "a block without a statement before it",
+    E0018 Error "a character that means nothing here",
+    E0020 Error "a value of the wrong kind",
+    E0021 Error "a value out of range",
+    E0022 Error "a missing argument",
+    E0023 Error "a surplus argument",
+    E0024 Error "something said twice",
+    E0025 Error "a missing block",
+    E0026 Error "a block where none is taken",
+    E0027 Error "a statement in a place that does not take it",
+    E0028 Error "two things that exclude each other",
+    E0029 Error "a placeholder where none can be known",
+    E0030 Error "an import that loops",
+    E0031 Error "an import that cannot be read",
+    E0032 Error "an environment variable that is not set",
+    E0033 Error "a matcher expression that cannot be read",
+    E0034 Error "a snippet that uses itself",
+    E0040 Error "two sites with one address",
+    E0041 Error "a port that two protocols claim",
+    E0042 Error "a matcher that refers to itself",
+    E0050 Error "a certificate or key that cannot be used",
+    E0051 Error "a certificate and key that do not belong together",
+    E0052 Error "an address that cannot be listened on",
+    E0053 Error "a file or folder that is not there",
+    W0001 Warning "a statement that can never run",
+    W0002 Warning "a route that an earlier one covers",
+    W0003 Warning "a site that never answers",
+    W0004 Warning "an import that matches no file",
+    W0005 Warning "an upstream that nothing uses",
+    W0006 Warning "a snippet that nothing uses",
+    W0007 Warning "a matcher that nothing uses",
+    W0008 Warning "a matcher that cannot hold",
+    W0009 Warning "an option without effect",
+    W0010 Warning "an upstream without servers",
+    W0011 Warning "a key that others can read",
+    W0012 Warning "a certificate that is not valid now",
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,90 @@
+//! Findings: what is wrong, where, and what to write instead.
+//!
+//! Everything that can be said about a Proxyfile is a [`Mistake`]. The rooms of the house make them, [`Findings`]
+//! collects them, and the faces beside this file print them.
+
+pub mod code;
+mod source;
+
+pub use code::{Code, Severity};
+pub use source::{FileId, Source, Sources, Span};
+
+/// One finding: a stable code, the exact place, one plain sentence, and help that can be pasted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    pub code: Code,
+    pub at: Span,
+    /// Lower case, the user's words in backticks, no full stop.
+    pub text: String,
+    /// Written under the underlined span; empty means that the underline speaks for itself.
+    pub label: String,
+    /// Other places that matter ("first defined here").
+    pub others: Vec<(Span, String)>,
+    /// What to write instead.
+    pub help: Option<String>,
+}
+
+impl Mistake {
+    pub fn new(code: Code, at: Span, text: impl Into<String>) -> Self {
+        Self { code, at, text: text.into(), label: String::new(), others: Vec::new(), help: None }
+    }
+
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    #[must_use]
+    pub fn other(mut self, at: Span, text: impl Into<String>) -> Self {
+        self.others.push((at, text.into()));
+        self
+    }
+
+    #[must_use]
+    pub fn severity(&self) -> Severity {
+        self.code.severity()
+    }
+}
+
+/// All findings of one run. They are kept in the order of their places.
+#[derive(Debug, Default, Clone)]
+pub struct Findings {
+    all: Vec<Mistake>,
+}
+
+impl Findings {
+    pub fn push(&mut self, mistake: Mistake) {
+        self.all.push(mistake);
+    }
+
+    /// In order of place: file by file as they were read, then by offset.
+    #[must_use]
+    pub fn sorted(mut self) -> Vec<Mistake> {
+        self.all.sort_by_key(|m| (m.at.file, m.at.start, m.at.end));
+        self.all.dedup();
+        self.all
+    }
+
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.all.iter().any(|m| m.severity() == Severity::Error)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+}
+
+impl Extend<Mistake> for Findings {
+    fn extend<T: IntoIterator<Item = Mistake>>(&mut self, iter: T) {
+        self.all.extend(iter);
+    }
+}

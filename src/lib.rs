@@ -1,0 +1,4 @@
+//! rp: a reverse proxy that is configured by a Proxyfile.
+
+pub mod diagnostic;
+pub mod syntax;

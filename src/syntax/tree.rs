@@ -1,0 +1,99 @@
+//! The tree: what was written, with every span and comment.
+
+use crate::diagnostic::Span;
+
+/// The statements of a file, or those between two braces.
+#[derive(Debug, Clone, Default)]
+pub struct Block {
+    /// Of a file: all of it. Of a block: from `{` to `}`.
+    pub span: Span,
+    /// `{ # this`
+    pub opening: Option<Comment>,
+    pub nodes: Vec<Node>,
+    /// Comments behind the last statement, on lines of their own.
+    pub tail: Vec<Comment>,
+    /// Written on one line: `{ a; b }`.
+    pub one_line: bool,
+}
+
+/// One statement: its words, and the block that belongs to it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// On the lines over it.
+    pub comments: Vec<Comment>,
+    /// An empty line stood over it (between its last comment and itself).
+    pub blank_before: bool,
+    /// Never empty. The first names the statement; a site starts with its address, a matcher with `@name`.
+    pub words: Vec<Word>,
+    pub block: Option<Block>,
+    /// On the same line, behind it (behind the `}` where it has a block).
+    pub trailing: Option<Comment>,
+    /// From the first word to the end of the last word or block.
+    pub span: Span,
+}
+
+#[derive(Debug, Clone)]
+pub struct Comment {
+    /// With its `#`, without trailing white space.
+    pub text: String,
+    pub span: Span,
+    pub blank_before: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Word {
+    pub parts: Vec<Part>,
+    pub style: Style,
+    pub span: Span,
+}
+
+/// How a word was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    Bare,
+    /// `"…"`
+    Quoted,
+    /// `` `…` ``
+    Raw,
+    /// `<<END … END`
+    Heredoc,
+    /// `(`, `)` or `,`: one text part of one character.
+    Punctuation,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Escapes already undone.
+    Text(String),
+    /// `{name}`, evaluated for each request.
+    Placeholder { name: String, span: Span },
+    /// `{$NAME}` and `{$NAME:default}`, known when the file is read.
+    Environment { name: String, default: Option<String>, span: Span },
+    /// `{file./run/secrets/token}`, read when the file is read.
+    File { path: String, span: Span },
+}
+
+impl Node {
+    /// The first word, where it is plain text.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.words[0].plain().unwrap_or("")
+    }
+}
+
+impl Word {
+    /// The whole word, where nothing in it is to be replaced.
+    #[must_use]
+    pub fn plain(&self) -> Option<&str> {
+        match self.parts.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    #[must_use]
+    pub fn is_punctuation(&self, sign: &str) -> bool {
+        self.style == Style::Punctuation && self.plain() == Some(sign)
+    }
+}
