@@ -1,5 +1,6 @@
 //! rp: a reverse proxy that is configured by a Proxyfile.
 
+pub mod check;
 pub mod diagnostic;
 pub mod http;
 pub mod syntax;

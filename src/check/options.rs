@@ -1,0 +1,83 @@
+//! The statements of an option block, read against the room's own table.
+
+use super::{Check, Reported, near, one_of};
+use crate::diagnostic::{Code, Mistake, Span};
+use crate::syntax::tree::Node;
+
+/// One option of a directive: what `rp help`, the manual, completion and "did you mean" know of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Opt {
+    pub name: &'static str,
+    /// With its arguments: `timeout connect DURATION`.
+    pub syntax: &'static str,
+    /// One sentence, with the default.
+    pub doc: &'static str,
+    /// May be given more than once.
+    pub repeats: bool,
+}
+
+impl Opt {
+    #[must_use]
+    pub const fn once(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
+        Self { name, syntax, doc, repeats: false }
+    }
+
+    #[must_use]
+    pub const fn many(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
+        Self { name, syntax, doc, repeats: true }
+    }
+}
+
+impl Check {
+    /// Reads the block of `node`, if it has one: each statement is looked up in `table`, unknown and repeated ones are
+    /// reported, and `each` reads the others.
+    pub fn options(
+        &mut self,
+        node: &Node,
+        table: &'static [Opt],
+        mut each: impl FnMut(&Opt, &Node, &mut Check) -> Result<(), Reported>,
+    ) -> Result<(), Reported> {
+        let Some(block) = &node.block else { return Ok(()) };
+        let mut seen: Vec<(&str, Span)> = Vec::new();
+        let mut outcome = Ok(());
+        for inner in &block.nodes {
+            let result = self.option(node, inner, table, &mut seen).and_then(|option| each(option, inner, self));
+            outcome = outcome.and(result);
+        }
+        outcome
+    }
+
+    fn option(
+        &mut self,
+        node: &Node,
+        inner: &Node,
+        table: &'static [Opt],
+        seen: &mut Vec<(&'static str, Span)>,
+    ) -> Result<&'static Opt, Reported> {
+        let name = inner.name();
+        let Some(option) = table.iter().find(|option| option.name == name) else {
+            let mut mistake =
+                Mistake::new(Code::E0011, inner.words[0].span, format!("`{}` has no option `{name}`", node.name()));
+            mistake = match near::nearest(name, table.iter().map(|option| option.name)) {
+                Some(near) => {
+                    mistake.label(format!("did you mean `{near}`?")).help(format!("write: {}", syntax(table, near)))
+                }
+                None => mistake.help(format!("it has {}", one_of(table.iter().map(|option| option.name)))),
+            };
+            return Err(self.report(mistake));
+        };
+        if let Some((_, first)) = seen.iter().find(|(seen, _)| *seen == name).filter(|_| !option.repeats) {
+            return Err(self.report(
+                Mistake::new(Code::E0024, inner.words[0].span, format!("`{name}` is said twice"))
+                    .other(*first, "first said here")
+                    .help("remove one of them"),
+            ));
+        }
+        seen.push((option.name, inner.words[0].span));
+        Ok(option)
+    }
+}
+
+fn syntax(table: &'static [Opt], name: &str) -> &'static str {
+    table.iter().find(|option| option.name == name).map_or("", |option| option.syntax)
+}
