@@ -1,4 +1,15 @@
 //! What one request is made of, whoever speaks it: faults, deadlines, bodies, paths, fields.
 
+pub mod body;
+pub mod connection;
 pub mod deadline;
+pub mod exchange;
 pub mod fault;
+pub mod forwarded;
+pub mod hop;
+pub mod page;
+pub mod path;
+pub mod placeholder;
+pub mod step;
+pub mod target;
+pub mod template;

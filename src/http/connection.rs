@@ -1,0 +1,80 @@
+//! What is known of the connection that a request came on: worked out once, used by every request on it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use http::HeaderValue;
+
+/// The scheme that the client used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    #[must_use]
+    pub fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// What the TLS handshake settled.
+#[derive(Debug, Clone)]
+pub struct TlsFacts {
+    /// `TLSv1.3`
+    pub version: &'static str,
+    pub suite: &'static str,
+    /// In lower case.
+    pub sni: Option<Box<str>>,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who is at the other end. A unix socket's peer has no address: it counts as `0.0.0.0`.
+    pub peer: SocketAddr,
+    /// The peer's address as text, made once.
+    pub peer_text: HeaderValue,
+    /// The port that the client came to.
+    pub port: u16,
+    pub port_text: HeaderValue,
+    pub unix: bool,
+    pub scheme: Scheme,
+    pub tls: Option<TlsFacts>,
+}
+
+impl Connection {
+    #[must_use]
+    pub fn new(peer: Option<SocketAddr>, port: u16, tls: Option<TlsFacts>) -> Self {
+        let unix = peer.is_none();
+        let mut peer = peer.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        // A dual-stack socket reports IPv4 clients as ::ffff:a.b.c.d; rules are written for the real family.
+        peer.set_ip(peer.ip().to_canonical());
+        Self {
+            peer,
+            peer_text: text(peer.ip()),
+            port,
+            port_text: HeaderValue::from(port),
+            unix,
+            scheme: if tls.is_some() { Scheme::Https } else { Scheme::Http },
+            tls,
+        }
+    }
+}
+
+/// An address as a field value.
+#[must_use]
+pub fn text(ip: IpAddr) -> HeaderValue {
+    HeaderValue::try_from(ip.to_string()).expect("an address is made of digits, letters, dots and colons")
+}

@@ -1,0 +1,228 @@
+//! One request on its way through a site, with what is learnt of it on the way.
+
+use std::cell::Cell;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Uri, Version};
+use smallvec::SmallVec;
+
+use super::body::Body;
+use super::connection::Connection;
+use super::fault::{Cause, Fault};
+use super::target::Target;
+
+/// The host that a request names, in the form that routers and matchers compare.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// As it was sent, with its port if it had one.
+    authority: HeaderValue,
+    /// Lower case, without port and trailing dot; only where that is not how `authority` begins.
+    folded: Option<Box<str>>,
+    /// Length of the name within `authority`.
+    length: u16,
+}
+
+impl Host {
+    /// From the request target's authority or the `Host` field. A request without either has an empty host, which
+    /// HTTP/1.0 allows (RFC 9112, section 3.2).
+    pub fn of(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Self, Fault> {
+        let bad = |why: &str| Fault::detailed(Cause::BadHost, why);
+        let mut fields = headers.get_all(header::HOST).iter();
+        let field = fields.next();
+        if fields.next().is_some() {
+            return Err(bad("more than one Host field"));
+        }
+        let authority = match (uri.authority(), field) {
+            (Some(authority), Some(field)) if !authority.as_str().as_bytes().eq_ignore_ascii_case(field.as_bytes()) => {
+                return Err(bad("the Host field names another host than the request target"));
+            }
+            (_, Some(field)) => field.clone(),
+            (Some(authority), None) => {
+                HeaderValue::from_str(authority.as_str()).map_err(|_| bad("an unusable authority"))?
+            }
+            (None, None) if version < Version::HTTP_11 => HeaderValue::from_static(""),
+            (None, None) => return Err(bad("no Host field")),
+        };
+        Self::parse(authority).ok_or_else(|| bad("the host is not a name, an address, or either with a port"))
+    }
+
+    fn parse(authority: HeaderValue) -> Option<Self> {
+        let text = authority.to_str().ok()?;
+        let length = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
+        let (name, port) = text.split_at(length);
+        let port_fits = port
+            .strip_prefix(':')
+            .map_or(port.is_empty(), |port| port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()));
+        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
+        let name_fits = if name.starts_with('[') {
+            name[1..length - 1].parse::<std::net::Ipv6Addr>().is_ok()
+        } else {
+            name.bytes().all(letters)
+        };
+        if !port_fits || !name_fits || length > 255 {
+            return None;
+        }
+        let bare = name.trim_start_matches('[').trim_end_matches([']', '.']);
+        let folded = (bare.len() != name.len() || bare.bytes().any(|b| b.is_ascii_uppercase()))
+            .then(|| bare.to_ascii_lowercase().into());
+        Some(Self { folded, length: u16::try_from(length).ok()?, authority })
+    }
+
+    /// In lower case, without port, brackets and trailing dot.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.folded.as_deref().unwrap_or_else(|| &self.text()[..usize::from(self.length)])
+    }
+
+    /// As it was sent.
+    #[must_use]
+    pub fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
+    /// As it was sent, without its port.
+    #[must_use]
+    pub fn without_port(&self) -> &str {
+        &self.text()[..usize::from(self.length)]
+    }
+
+    /// The port that the client named.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        self.text()[usize::from(self.length)..].strip_prefix(':').and_then(|port| port.parse().ok())
+    }
+
+    fn text(&self) -> &str {
+        self.authority.to_str().unwrap_or_default()
+    }
+}
+
+/// What the log will want to know.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// Address of the server that was asked last.
+    pub upstream: Option<Arc<str>>,
+    pub attempts: u8,
+    pub upstream_status: Option<u16>,
+    /// Microseconds.
+    pub connect: Option<u32>,
+    pub tls: Option<u32>,
+    pub first_byte: Option<u32>,
+    pub error: Option<Fault>,
+    /// Bytes of the request's body, counted while they pass.
+    pub bytes_in: Rc<Cell<u64>>,
+    /// Set by `log off`.
+    pub quiet: bool,
+}
+
+/// A request and its surroundings.
+#[derive(Debug)]
+pub struct Exchange {
+    pub connection: Rc<Connection>,
+    pub method: Method,
+    pub version: Version,
+    pub headers: HeaderMap,
+    pub host: Host,
+    pub target: Target,
+    pub body: Body,
+    /// The client, as far as trusted proxies let us see.
+    pub client_ip: IpAddr,
+    /// The peer is a trusted proxy: what it says of the client holds.
+    pub trusted: bool,
+    pub id: HeaderValue,
+    /// What path patterns and regular expressions captured, by name. The last one of a name holds.
+    pub captures: SmallVec<[(Arc<str>, Box<str>); 2]>,
+    pub notes: Notes,
+    /// Why `handle_errors` runs.
+    pub fault: Option<Fault>,
+    pub started: Instant,
+    /// Takes the upgraded connection's other half, where the client asked to switch protocols.
+    pub upgrade: Upgrade,
+}
+
+impl Exchange {
+    #[must_use]
+    pub fn capture(&self, name: &str) -> Option<&str> {
+        self.captures.iter().rev().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
+    }
+}
+
+/// Whether and how the client's connection can become a tunnel.
+#[derive(Default)]
+pub enum Upgrade {
+    #[default]
+    No,
+    /// HTTP/1.1: the connection's driver takes the tunnel when the 101 has been written.
+    Http1(Rc<TunnelSlot>),
+    /// Extended CONNECT (RFC 8441): a stream of an HTTP/2 connection.
+    Http2(hyper::upgrade::OnUpgrade),
+}
+
+impl std::fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::No => "No",
+            Self::Http1(_) => "Http1",
+            Self::Http2(_) => "Http2",
+        })
+    }
+}
+
+/// Runs once the client's side has switched protocols: it is given that side, and what it had sent already.
+pub type Tunnel = Box<dyn FnOnce(Box<dyn Duplex>, bytes::Bytes) -> futures_util::future::LocalBoxFuture<'static, ()>>;
+
+/// Where the step that answered 101 leaves its tunnel for the connection's driver.
+#[derive(Default)]
+pub struct TunnelSlot(Cell<Option<Tunnel>>);
+
+impl TunnelSlot {
+    pub fn put(&self, tunnel: Tunnel) {
+        self.0.set(Some(tunnel));
+    }
+
+    pub fn take(&self) -> Option<Tunnel> {
+        self.0.take()
+    }
+}
+
+/// Bytes both ways.
+pub trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
+
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Duplex for T {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(value: &str) -> Option<String> {
+        Host::parse(HeaderValue::from_str(value).ok()?).map(|host| host.name().to_owned())
+    }
+
+    #[test]
+    fn xp04_hosts_are_folded_or_refused() {
+        assert_eq!(host("example.com").as_deref(), Some("example.com"));
+        assert_eq!(host("Example.COM.:8443").as_deref(), Some("example.com"));
+        assert_eq!(host("[2001:DB8::1]:80").as_deref(), Some("2001:db8::1"));
+        assert_eq!(host("a_b.example").as_deref(), Some("a_b.example"));
+        let long = "a".repeat(300);
+        for bad in ["a.com,b.com", "a.com:80@b", "a b", "[::1", "[x]", "a:b", "a:999999", "a/b", long.as_str()] {
+            assert_eq!(host(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn xf13_the_target_and_the_host_field_agree() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("b.example"));
+        assert!(Host::of(&"http://a.example/".parse().unwrap(), &headers, Version::HTTP_11).is_err());
+        assert!(Host::of(&"http://B.example/".parse().unwrap(), &headers, Version::HTTP_11).is_ok());
+        headers.append(header::HOST, HeaderValue::from_static("b.example"));
+        assert!(Host::of(&"/".parse().unwrap(), &headers, Version::HTTP_11).is_err());
+        assert!(Host::of(&"/".parse().unwrap(), &HeaderMap::new(), Version::HTTP_11).is_err());
+        assert!(Host::of(&"/".parse().unwrap(), &HeaderMap::new(), Version::HTTP_10).is_ok());
+    }
+}

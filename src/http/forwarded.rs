@@ -1,0 +1,209 @@
+//! Who the client is, and what the upstream is told of it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+
+use super::connection::{self, Connection};
+use super::exchange::Exchange;
+
+pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Fields by which a client could pretend to have come through a proxy that we run (threat XA01).
+static PRETENDED: [HeaderName; 6] = [
+    HeaderName::from_static("x-forwarded-prefix"),
+    HeaderName::from_static("x-forwarded-client-cert"),
+    HeaderName::from_static("x-original-uri"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-original-method"),
+];
+
+/// The peers whose word about the client is taken.
+#[derive(Debug, Clone, Default)]
+pub struct Trusted {
+    networks: Vec<IpNet>,
+    unix: bool,
+}
+
+impl Trusted {
+    #[must_use]
+    pub fn new(networks: Vec<IpNet>, unix: bool) -> Self {
+        Self { networks, unix }
+    }
+
+    fn holds(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.networks.iter().any(|network| network.contains(&ip))
+    }
+
+    #[must_use]
+    pub fn peer(&self, connection: &Connection) -> bool {
+        if connection.unix { self.unix } else { !self.networks.is_empty() && self.holds(connection.peer.ip()) }
+    }
+
+    /// Walks `X-Forwarded-For` (else `Forwarded`) from right to left over trusted proxies: the first address that is not
+    /// one of them is the client. What stands left of it is hearsay.
+    #[must_use]
+    pub fn client(&self, connection: &Connection, headers: &HeaderMap) -> IpAddr {
+        let peer = connection.peer.ip();
+        if !self.peer(connection) {
+            return peer;
+        }
+        let mut client = peer;
+        for hop in chain(headers).into_iter().rev() {
+            let Some(ip) = hop else { return client };
+            client = ip;
+            if !self.holds(ip) {
+                break;
+            }
+        }
+        client
+    }
+}
+
+/// The hops that earlier proxies wrote, oldest first; `None` where one is not an address.
+fn chain(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let list = |name: &HeaderName| -> Vec<String> {
+        headers
+            .get_all(name)
+            .iter()
+            .flat_map(|value| {
+                value.to_str().unwrap_or("?").split(',').map(|hop| hop.trim().to_owned()).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    let hops = list(&X_FORWARDED_FOR);
+    if !hops.is_empty() {
+        return hops.iter().map(|hop| node(hop)).collect();
+    }
+    list(&header::FORWARDED)
+        .iter()
+        .map(|element| {
+            element.split(';').find_map(|pair| {
+                let (name, value) = pair.trim().split_once('=')?;
+                name.eq_ignore_ascii_case("for").then(|| node(value.trim_matches('"'))).flatten()
+            })
+        })
+        .collect()
+}
+
+/// An address, with or without a port, in brackets or not.
+fn node(text: &str) -> Option<IpAddr> {
+    let ip = IpAddr::from_str(text.trim_start_matches('[').trim_end_matches(']')).ok();
+    ip.or_else(|| SocketAddr::from_str(text).ok().map(|address| address.ip())).map(|ip| ip.to_canonical())
+}
+
+/// What the upstream is told, beyond the `X-Forwarded-*` fields that it always gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedField {
+    /// RFC 7239's `Forwarded` is removed.
+    #[default]
+    Off,
+    On,
+}
+
+/// Writes the forwarding fields: appended to what a trusted peer sent, put in place of what anyone else sent.
+pub fn write(exchange: &mut Exchange, forwarded: ForwardedField) {
+    let connection = exchange.connection.clone();
+    let headers = &mut exchange.headers;
+    if !exchange.trusted {
+        for name in &PRETENDED {
+            headers.remove(name);
+        }
+    }
+    let chained = exchange.trusted.then(|| append(headers, &connection)).flatten();
+    headers.insert(X_FORWARDED_FOR.clone(), chained.unwrap_or_else(|| connection.peer_text.clone()));
+    if !exchange.trusted || !headers.contains_key(&X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(connection.scheme.as_str()));
+    }
+    if !exchange.trusted || !headers.contains_key(&X_FORWARDED_HOST) {
+        headers.insert(X_FORWARDED_HOST.clone(), exchange.host.authority().clone());
+    }
+    if !exchange.trusted || !headers.contains_key(&X_FORWARDED_PORT) {
+        headers.insert(X_FORWARDED_PORT.clone(), connection.port_text.clone());
+    }
+    let real = if exchange.client_ip == connection.peer.ip() {
+        connection.peer_text.clone()
+    } else {
+        connection::text(exchange.client_ip)
+    };
+    headers.insert(X_REAL_IP.clone(), real);
+    headers.insert(X_REQUEST_ID.clone(), exchange.id.clone());
+    match forwarded {
+        ForwardedField::On => {
+            let element = element(&connection, exchange.host.authority());
+            let before = if exchange.trusted { joined(headers, &header::FORWARDED) } else { None };
+            let value = before.map_or(element.clone(), |before| format!("{before}, {element}"));
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(header::FORWARDED, value);
+            }
+        }
+        ForwardedField::Off if !exchange.trusted => {
+            headers.remove(header::FORWARDED);
+        }
+        ForwardedField::Off => {}
+    }
+}
+
+fn append(headers: &HeaderMap, connection: &Connection) -> Option<HeaderValue> {
+    let before = joined(headers, &X_FORWARDED_FOR)?;
+    HeaderValue::try_from(format!("{before}, {}", connection.peer_text.to_str().unwrap_or_default())).ok()
+}
+
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
+/// RFC 7239, section 4: IPv6 in brackets and quotes.
+fn element(connection: &Connection, host: &HeaderValue) -> String {
+    let node = match connection.peer.ip() {
+        _ if connection.unix => "unknown".to_owned(),
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("\"[{ip}]\""),
+    };
+    format!("for={node};host=\"{}\";proto={}", host.to_str().unwrap_or_default(), connection.scheme.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, trusted: &[&str], fields: &[(&str, &str)]) -> String {
+        let connection = Connection::new(Some(SocketAddr::new(peer.parse().unwrap(), 9)), 80, None);
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        Trusted::new(trusted.iter().map(|net| net.parse().unwrap()).collect(), false)
+            .client(&connection, &headers)
+            .to_string()
+    }
+
+    #[test]
+    fn h09_trusted_proxies_are_walked_from_right_to_left() {
+        let xff = |value| [("x-forwarded-for", value)];
+        assert_eq!(client("192.0.2.1", &[], &xff("1.2.3.4")), "192.0.2.1", "an untrusted peer is the client");
+        assert_eq!(client("10.0.0.1", &["10.0.0.0/8"], &xff("1.2.3.4")), "1.2.3.4");
+        assert_eq!(client("10.0.0.1", &["10.0.0.0/8"], &xff("6.6.6.6, 1.2.3.4, 10.0.0.2")), "1.2.3.4");
+        assert_eq!(client("10.0.0.1", &["10.0.0.0/8"], &xff("10.0.0.3, 10.0.0.2")), "10.0.0.3");
+        assert_eq!(client("10.0.0.1", &["10.0.0.0/8"], &xff("1.2.3.4, junk")), "10.0.0.1", "hearsay ends the walk");
+        assert_eq!(client("10.0.0.1", &["10.0.0.0/8"], &xff("1.2.3.4:5678")), "1.2.3.4");
+        assert_eq!(
+            client("10.0.0.1", &["10.0.0.0/8"], &[("forwarded", "for=\"[2001:db8::1]:80\";proto=http")]),
+            "2001:db8::1"
+        );
+        assert_eq!(
+            client("10.0.0.1", &["10.0.0.0/8"], &[("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4")]),
+            "1.2.3.4"
+        );
+    }
+}

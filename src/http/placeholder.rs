@@ -1,0 +1,247 @@
+//! The placeholders: one table, from which checking, evaluation, help and completion are read.
+
+use http::HeaderName;
+use http::response::Parts;
+
+use super::exchange::Exchange;
+
+/// What a placeholder can see.
+pub struct View<'a> {
+    pub exchange: &'a Exchange,
+    /// Only where the answer is there already.
+    pub response: Option<&'a Parts>,
+}
+
+type Write = fn(&View<'_>, &mut Vec<u8>);
+
+/// One placeholder.
+#[derive(Debug)]
+pub struct Placeholder {
+    pub name: &'static str,
+    pub doc: &'static str,
+    /// Its value is known only once there is an answer.
+    pub response: bool,
+    evaluate: Evaluate,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Evaluate {
+    Plain(Write),
+    Keyed(Key),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Key {
+    Header,
+    Cookie,
+    Query,
+    Param,
+    ResponseHeader,
+}
+
+/// A placeholder made ready: nothing is looked up by name when a request comes.
+#[derive(Debug, Clone)]
+pub enum Slot {
+    Plain(Write),
+    Header(HeaderName),
+    Cookie(Box<str>),
+    Query(Box<str>),
+    Param(Box<str>),
+    ResponseHeader(HeaderName),
+}
+
+macro_rules! plain {
+    ($name:literal, $doc:literal, $write:expr) => {
+        Placeholder { name: $name, doc: $doc, response: false, evaluate: Evaluate::Plain($write) }
+    };
+    ($name:literal, $doc:literal, response $write:expr) => {
+        Placeholder { name: $name, doc: $doc, response: true, evaluate: Evaluate::Plain($write) }
+    };
+}
+
+macro_rules! keyed {
+    ($name:literal, $doc:literal, $key:ident) => {
+        Placeholder { name: $name, doc: $doc, response: false, evaluate: Evaluate::Keyed(Key::$key) }
+    };
+}
+
+/// All of them. A name that ends with a dot takes a key: `{header.X-Name}`.
+pub static TABLE: &[Placeholder] = &[
+    plain!("client_ip", "the client's address, seen through trusted proxies", |v, out| display(
+        &v.exchange.client_ip,
+        out
+    )),
+    plain!("peer_ip", "the address at the other end of the connection", |v, out| out
+        .extend_from_slice(v.exchange.connection.peer_text.as_bytes())),
+    plain!("peer_port", "the port at the other end of the connection", |v, out| display(
+        &v.exchange.connection.peer.port(),
+        out
+    )),
+    plain!("host", "the host that the request names, in lower case, without its port", |v, out| out
+        .extend_from_slice(v.exchange.host.name().as_bytes())),
+    plain!("authority", "the host as it was sent, with its port", |v, out| out
+        .extend_from_slice(v.exchange.host.authority().as_bytes())),
+    plain!("port", "the port that the client came to", |v, out| out
+        .extend_from_slice(v.exchange.connection.port_text.as_bytes())),
+    plain!("scheme", "`http` or `https`", |v, out| out
+        .extend_from_slice(v.exchange.connection.scheme.as_str().as_bytes())),
+    plain!("method", "the request's method", |v, out| out.extend_from_slice(v.exchange.method.as_str().as_bytes())),
+    plain!("protocol", "`HTTP/1.1` or `HTTP/2.0`", |v, out| debug(&v.exchange.version, out)),
+    plain!("path", "the path in its canonical form, as rewritten so far", |v, out| out
+        .extend_from_slice(v.exchange.target.path().as_bytes())),
+    plain!("query", "the query, without its `?`", |v, out| out
+        .extend_from_slice(v.exchange.target.query().unwrap_or_default().as_bytes())),
+    plain!("uri", "path and query, as rewritten so far", |v, out| v.exchange.target.write(out)),
+    plain!("original_uri", "path and query as the client sent them", |v, out| out
+        .extend_from_slice(v.exchange.target.original().as_bytes())),
+    plain!("request_id", "the id that stands in logs, answers and upstream requests", |v, out| out
+        .extend_from_slice(v.exchange.id.as_bytes())),
+    plain!("tls.version", "`TLSv1.2` or `TLSv1.3`; nothing on a plain connection", |v, out| {
+        if let Some(tls) = &v.exchange.connection.tls {
+            out.extend_from_slice(tls.version.as_bytes());
+        }
+    }),
+    plain!("tls.sni", "the name that the TLS client asked for", |v, out| {
+        if let Some(sni) = v.exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_ref()) {
+            out.extend_from_slice(sni.as_bytes());
+        }
+    }),
+    plain!("error.code", "inside `handle_errors`: the code of what went wrong", |v, out| {
+        if let Some(fault) = &v.exchange.fault {
+            out.extend_from_slice(fault.cause.code().as_bytes());
+        }
+    }),
+    plain!("error.status", "inside `handle_errors`: the status of what went wrong", |v, out| {
+        if let Some(fault) = &v.exchange.fault {
+            out.extend_from_slice(fault.status().as_str().as_bytes());
+        }
+    }),
+    plain!("error.reason", "inside `handle_errors`: the status in words", |v, out| {
+        if let Some(fault) = &v.exchange.fault {
+            out.extend_from_slice(fault.status().canonical_reason().unwrap_or_default().as_bytes());
+        }
+    }),
+    plain!(
+        "upstream.address",
+        "the server that answered",
+        response | v,
+        out | {
+            if let Some(address) = &v.exchange.notes.upstream {
+                out.extend_from_slice(address.as_bytes());
+            }
+        }
+    ),
+    plain!(
+        "status",
+        "the answer's status",
+        response | v,
+        out | {
+            if let Some(response) = v.response {
+                out.extend_from_slice(response.status.as_str().as_bytes());
+            }
+        }
+    ),
+    plain!(
+        "duration_ms",
+        "milliseconds from the request's head to the answer's head",
+        response | v,
+        out | {
+            display(&v.exchange.started.elapsed().as_millis(), out);
+        }
+    ),
+    keyed!("header.", "a field of the request: {header.User-Agent}", Header),
+    keyed!("cookie.", "a cookie of the request: {cookie.session}", Cookie),
+    keyed!("query.", "a parameter of the query, decoded: {query.page}", Query),
+    keyed!("param.", "what a path pattern or a named group captured: {param.id}", Param),
+    Placeholder {
+        name: "response.header.",
+        doc: "a field of the answer: {response.header.Content-Type}",
+        response: true,
+        evaluate: Evaluate::Keyed(Key::ResponseHeader),
+    },
+];
+
+/// The placeholder of this name, with what stands behind its dot.
+#[must_use]
+pub fn find(name: &str) -> Option<(&'static Placeholder, &str)> {
+    TABLE.iter().find_map(|placeholder| {
+        if placeholder.name == name {
+            return Some((placeholder, ""));
+        }
+        let key = placeholder.name.ends_with('.').then(|| name.strip_prefix(placeholder.name)).flatten()?;
+        (!key.is_empty()).then_some((placeholder, key))
+    })
+}
+
+impl Placeholder {
+    /// Ready for use with this key; `None` where the key can't be one.
+    #[must_use]
+    pub fn slot(&self, key: &str) -> Option<Slot> {
+        let field = || HeaderName::from_bytes(key.as_bytes()).ok();
+        Some(match self.evaluate {
+            Evaluate::Plain(write) => Slot::Plain(write),
+            Evaluate::Keyed(Key::Header) => Slot::Header(field()?),
+            Evaluate::Keyed(Key::ResponseHeader) => Slot::ResponseHeader(field()?),
+            Evaluate::Keyed(Key::Cookie) => Slot::Cookie(key.into()),
+            Evaluate::Keyed(Key::Query) => Slot::Query(key.into()),
+            Evaluate::Keyed(Key::Param) => Slot::Param(key.into()),
+        })
+    }
+}
+
+impl Slot {
+    /// Appends the value; what is not there is nothing.
+    pub fn write(&self, view: &View<'_>, out: &mut Vec<u8>) {
+        match self {
+            Self::Plain(write) => write(view, out),
+            Self::Header(name) => {
+                for (index, value) in view.exchange.headers.get_all(name).iter().enumerate() {
+                    if index > 0 {
+                        out.extend_from_slice(b", ");
+                    }
+                    out.extend_from_slice(value.as_bytes());
+                }
+            }
+            Self::ResponseHeader(name) => {
+                if let Some(value) = view.response.and_then(|response| response.headers.get(name)) {
+                    out.extend_from_slice(value.as_bytes());
+                }
+            }
+            Self::Cookie(name) => {
+                if let Some(value) = cookie(view.exchange, name) {
+                    out.extend_from_slice(value.as_bytes());
+                }
+            }
+            Self::Query(name) => {
+                if let Some(value) = view.exchange.target.parameter(name) {
+                    out.extend_from_slice(value.as_bytes());
+                }
+            }
+            Self::Param(name) => {
+                if let Some(value) = view.exchange.capture(name) {
+                    out.extend_from_slice(value.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+/// The first cookie of this name (RFC 6265, section 5.4 has the most specific one first).
+#[must_use]
+pub fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
+    exchange.headers.get_all(http::header::COOKIE).iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
+        value
+            .split(';')
+            .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+    })
+}
+
+fn display(value: &dyn std::fmt::Display, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    let _ = write!(out, "{value}");
+}
+
+fn debug(value: &dyn std::fmt::Debug, out: &mut Vec<u8>) {
+    use std::io::Write as _;
+    let _ = write!(out, "{value:?}");
+}

@@ -1,0 +1,46 @@
+//! What a site is made of: steps that change what passes, and steps that answer.
+//!
+//! Steps are shared by all workers, so they hold no state of a request; that is in the [`Exchange`].
+
+use futures_util::future::LocalBoxFuture;
+use http::Response;
+
+use super::body::Body;
+use super::exchange::Exchange;
+use super::fault::Fault;
+
+pub type Answer = Response<Body>;
+
+/// A question about a request, asked by `route` and `when`.
+pub trait Test: Send + Sync {
+    fn holds(&self, exchange: &mut Exchange) -> bool;
+}
+
+/// Changes what passes, without waiting.
+pub trait Filter: Send + Sync {
+    /// On the way in. An answer given here is the request's answer.
+    fn request(&self, exchange: &mut Exchange) -> Result<Option<Answer>, Fault> {
+        let _ = exchange;
+        Ok(None)
+    }
+
+    /// Whether [`Filter::response`] does anything: asked once, when the site is built.
+    fn has_response_side(&self) -> bool {
+        false
+    }
+
+    /// On the way out, for every answer given behind this step.
+    fn response(&self, exchange: &mut Exchange, answer: &mut Answer) {
+        let _ = (exchange, answer);
+    }
+}
+
+/// May wait, and may answer: an auth service, a shared limit, a cache.
+pub trait Gate: Send + Sync {
+    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Option<Answer>, Fault>>;
+}
+
+/// Answers.
+pub trait Answers: Send + Sync {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Answer, Fault>>;
+}

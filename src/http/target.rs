@@ -1,0 +1,134 @@
+//! What a request asks for: its canonical path and its query, before and after rewriting.
+
+use http::Uri;
+use http::uri::PathAndQuery;
+
+use super::fault::{Cause, Fault};
+use super::path;
+
+/// The path that is matched and forwarded, with the query behind it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// As it came in.
+    original: PathAndQuery,
+    /// The canonical or rewritten path, where it differs from the original's.
+    path: Option<Box<str>>,
+    query: Query,
+}
+
+/// A query, without its `?`.
+#[derive(Debug, Clone)]
+enum Query {
+    Original,
+    Rewritten(Box<str>),
+    Removed,
+}
+
+impl Target {
+    pub fn of(uri: &Uri) -> Result<Self, Fault> {
+        let original = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        if original.path() == "*" {
+            return Ok(Self { original, path: None, query: Query::Original });
+        }
+        let path = path::canonical(original.path()).map_err(|bad| Fault::detailed(Cause::BadPath, bad.why()))?;
+        Ok(Self { original, path: path.map(Into::into), query: Query::Original })
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or_else(|| self.original.path())
+    }
+
+    /// Without its `?`.
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        match &self.query {
+            Query::Original => self.original.query(),
+            Query::Rewritten(query) => Some(query),
+            Query::Removed => None,
+        }
+    }
+
+    /// As the client sent it.
+    #[must_use]
+    pub fn original(&self) -> &str {
+        self.original.as_str()
+    }
+
+    /// Puts another path in place; it is brought to its canonical form, so a rewrite can't smuggle dots past a matcher.
+    pub fn set_path(&mut self, new: &str) -> Result<(), Fault> {
+        let canonical = path::canonical(new).map_err(|bad| Fault::detailed(Cause::BadPath, bad.why()))?;
+        self.path = Some(canonical.unwrap_or_else(|| new.to_owned()).into());
+        Ok(())
+    }
+
+    pub fn set_query(&mut self, query: Option<&str>) {
+        self.query = query.map_or(Query::Removed, |query| Query::Rewritten(query.into()));
+    }
+
+    /// In origin-form (RFC 9112, section 3.2.1): what goes to the upstream.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        if self.path.is_none() && matches!(self.query, Query::Original) {
+            out.extend_from_slice(self.original.as_str().as_bytes());
+            return;
+        }
+        out.extend_from_slice(self.path().as_bytes());
+        if let Some(query) = self.query() {
+            out.push(b'?');
+            out.extend_from_slice(query.as_bytes());
+        }
+    }
+
+    /// The value of the first query parameter of this name, decoded.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        self.query()?.split('&').find_map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decode_form(key) == name).then(|| decode_form(value))
+        })
+    }
+}
+
+/// `application/x-www-form-urlencoded`: `+` is a space.
+fn decode_form(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(uri: &str) -> Target {
+        Target::of(&uri.parse().unwrap()).unwrap()
+    }
+
+    fn written(target: &Target) -> String {
+        let mut out = Vec::new();
+        target.write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_is_forwarded_is_what_was_matched() {
+        let mut t = target("/a/../b%2Dc?x=1");
+        assert_eq!(t.path(), "/b-c");
+        assert_eq!(written(&t), "/b-c?x=1");
+        t.set_path("/v2/x").unwrap();
+        assert_eq!(written(&t), "/v2/x?x=1");
+        t.set_query(None);
+        assert_eq!(written(&t), "/v2/x");
+        assert!(t.set_path("no-slash").is_err());
+        t.set_path("/a/../c").unwrap();
+        assert_eq!(t.path(), "/c");
+    }
+
+    #[test]
+    fn parameters_are_decoded() {
+        let t = target("/?a=1%202&b+c=d+e&a=3&f");
+        assert_eq!(t.parameter("a").as_deref(), Some("1 2"));
+        assert_eq!(t.parameter("b c").as_deref(), Some("d e"));
+        assert_eq!(t.parameter("f").as_deref(), Some(""));
+        assert_eq!(t.parameter("g"), None);
+    }
+}
