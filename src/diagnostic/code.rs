@@ -55,6 +55,7 @@ codes! {
     E0016 Error "a semicolon that ends a line",
     E0017 Error "a block without a statement before it",
     E0018 Error "a character that means nothing here",
+    E0019 Error "a statement behind a block, on the same line",
     E0020 Error "a value of the wrong kind",
     E0021 Error "a value out of range",
     E0022 Error "a missing argument",

@@ -4,7 +4,10 @@
 //! collects them, and the faces beside this file print them.
 
 pub mod code;
+pub mod json;
+mod lines;
 mod source;
+pub mod terminal;
 
 pub use code::{Code, Severity};
 pub use source::{FileId, Source, Sources, Span};

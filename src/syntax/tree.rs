@@ -97,3 +97,9 @@ impl Word {
         self.style == Style::Punctuation && self.plain() == Some(sign)
     }
 }
+
+/// `else` goes on with the statement before it: it alone may stand behind a `}`, on its line.
+#[must_use]
+pub fn is_else(first: &Word) -> bool {
+    first.style == Style::Bare && first.plain() == Some("else")
+}

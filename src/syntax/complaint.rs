@@ -1,0 +1,377 @@
+//! The words of the syntax's mistakes: each says what is wrong, and what to write instead.
+
+use super::DEEPEST;
+use super::tree::{Block, Node, Style, Word};
+use crate::diagnostic::{Code, FileId, Mistake, Span};
+
+/// Where a statement stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    File,
+    Block,
+}
+
+pub(super) fn stray(at: Span, before: Option<&Node>, text: &str) -> Mistake {
+    let mistake = Mistake::new(Code::E0001, at, "this `}` closes nothing").label("no block is open here");
+    match before.and_then(|node| node.block.as_ref().map(|block| (node, block))) {
+        Some((node, block)) => mistake
+            .other(Span { start: block.span.end - 1, ..block.span }, format!("{} was closed here", head(node, text)))
+            .help("remove it, or find the `}` above it that is one too many"),
+        None => mistake.help("remove it"),
+    }
+}
+
+pub(super) fn open_string(at: Span, text: &str) -> Mistake {
+    let inside = text[1..].trim_end();
+    if text.starts_with('`') {
+        return Mistake::new(Code::E0003, at, "this raw string is never closed")
+            .label("no other backtick follows in this file")
+            .help(if fits(inside) {
+                format!("write `{inside}` with a backtick at both ends")
+            } else {
+                "write a backtick where it ends".into()
+            });
+    }
+    let help =
+        "write its closing `\"` on the same line; text of several lines goes between backticks or into a heredoc";
+    let mistake =
+        Mistake::new(Code::E0003, at, "this string is never closed").label("it has no closing `\"` on its line");
+    if fits(inside) && !inside.is_empty() && !inside.contains(['`', '\\', '{']) {
+        mistake.help(format!("write `\"{inside}\"`; text of several lines goes between backticks or into a heredoc"))
+    } else {
+        mistake.help(help)
+    }
+}
+
+/// A string of several lines has been found: its closing quote stands at the end of a word further down.
+pub(super) fn string_over_lines(mistake: &mut Mistake, quote: Span) {
+    mistake.others.push((quote, "was it meant to end here?".into()));
+    mistake.help = Some("put text of several lines between backticks, or into a heredoc".into());
+}
+
+pub(super) fn escape(at: Span, text: &str, word: Span) -> Mistake {
+    let escape = slice(text, at);
+    let mistake = Mistake::new(Code::E0004, at, format!("{} is not an escape", quote(escape)));
+    if escape.starts_with("\\u") {
+        return mistake
+            .label("no character has this number")
+            .help("write the character's number in hexadecimal between braces, such as `\\u{e9}` for é");
+    }
+    let raw = raw_form(slice(text, word));
+    let raw = raw.map_or(String::new(), |raw| format!("; or, for a pattern, put the text between backticks: {raw}"));
+    mistake
+        .label("known are `\\\"` `\\\\` `\\n` `\\t` `\\r` `\\{` `\\}` and `\\u{…}`")
+        .help(format!("write `\\{escape}` for a backslash{raw}"))
+}
+
+/// A `{` in a string that begins no placeholder.
+pub(super) fn brace(at: Span, text: &str, word: Span) -> Mistake {
+    let mistake = Mistake::new(Code::E0005, at, "this `{` begins no placeholder")
+        .label("in a string, `{` is for placeholders such as `{host}`");
+    // JSON without escapes: its own quotes end the string, and the text goes on to the last quote of the line.
+    let line = text[word.start as usize..].lines().next().unwrap_or("");
+    let end = line.rfind('"').map_or(line.len(), |quote| quote + 1);
+    let whole = if is_space_or_end(text, word.end) { slice(text, word) } else { &line[..end] };
+    match raw_form(whole) {
+        Some(raw) => mistake.help(format!("write `\\{{`, or put the text between backticks: {raw}")),
+        None => mistake.help("write `\\{`, or put the text between backticks"),
+    }
+}
+
+pub(super) fn placeholder(at: Span, text: &str, word: Span, style: Style) -> Mistake {
+    let written = slice(text, at);
+    let inside = &written[1..written.len() - 1];
+    let mistake = Mistake::new(Code::E0005, at, format!("{} is not a placeholder", quote(written)));
+    if inside.starts_with('$') {
+        return mistake
+            .label("a variable's name is letters, digits and `_`")
+            .help("write `{$NAME}`, or `{$NAME:default}` for one that need not be set");
+    }
+    if inside == "file." {
+        return mistake.label("a path is missing").help("write `{file./path/to/file}`");
+    }
+    let lower = inside.to_ascii_lowercase();
+    if super::word::placeholder(&lower, at).is_some() {
+        return mistake.label("names are lower case").help(format!("write `{{{lower}}}`"));
+    }
+    let mistake = mistake.label("a placeholder looks like `{host}` or `{header.X-Name}`");
+    let raw = raw_form(slice(text, word)).map_or(String::new(), |raw| format!(": {raw}"));
+    match style {
+        Style::Quoted => {
+            mistake.help(format!("for a literal brace, write `\\{{`, or put the text between backticks{raw}"))
+        }
+        _ => mistake.help(format!("for a literal brace, put the word between backticks{raw}")),
+    }
+}
+
+/// A `{` that is followed by neither white space nor the rest of a placeholder.
+pub(super) fn loose_brace(open: Span, text: &str) -> Mistake {
+    let behind = &text[open.end as usize..];
+    let line = behind.lines().next().unwrap_or("").trim_end();
+    let mistake = Mistake::new(Code::E0005, open, "this `{` opens neither a block nor a placeholder")
+        .label("a block's `{` is followed by a space");
+    match line.find(['{', '}']) {
+        Some(end) if line[end..].starts_with('}') && fits(&line[..end]) && !line.contains('`') => {
+            let at = Span { end: open.end + Span::new(0, 0, end + 1).end, ..open };
+            Mistake { at, ..mistake }.help(format!("write `{{ {} }}`", line[..end].trim()))
+        }
+        _ => mistake.help(
+            "for a block, write a space behind it; for a brace that means itself, put the word between backticks",
+        ),
+    }
+}
+
+pub(super) fn open_heredoc(at: Span, text: &str) -> Mistake {
+    let first = text.lines().next().unwrap_or("").trim_end();
+    let tag = &first[2..];
+    let opening = Span { end: at.start + Span::new(0, 0, first.len()).end, ..at };
+    let mistake = Mistake::new(Code::E0006, opening, format!("the heredoc `{first}` is never closed"))
+        .label(format!("no line below begins with `{tag}`"))
+        .help(format!("write `{tag}` on a line of its own, behind the text"));
+    let near =
+        lines_with_offsets(text).skip(1).find(|(_, line)| line.trim().eq_ignore_ascii_case(tag) || line.contains(tag));
+    match near {
+        Some((offset, line)) => {
+            let indent = line.len() - line.trim_start().len();
+            let start = at.start as usize + offset + indent;
+            let near = Span::new(at.file, start, start + line.trim().len());
+            let found = line.trim_start().strip_prefix(tag);
+            let why =
+                if found.is_some() { "other text stands behind the tag" } else { "this does not begin with the tag" };
+            mistake.label("").other(near, format!("{why}, so it belongs to the text"))
+        }
+        None => mistake,
+    }
+}
+
+pub(super) fn heredoc_opening(at: Span, text: &str) -> Mistake {
+    let tag: String = text[2..].chars().take_while(|sign| sign.is_ascii_alphanumeric() || *sign == '_').collect();
+    Mistake::new(Code::E0006, at, format!("{} does not begin a heredoc", quote(text)))
+        .label("a heredoc's tag is in capitals, and ends its line")
+        .help(format!("write `<<{}` at the end of the line, and the text below it", tag.to_ascii_uppercase()))
+}
+
+pub(super) fn touching(last: &Word, word: &Word, text: &str) -> Mistake {
+    let (one, other) = (slice(text, last.span), slice(text, word.span));
+    let mistake = Mistake::new(Code::E0007, word.span, format!("{} and {} touch", quote(one), quote(other)))
+        .label("a space is missing before this");
+    if !fits(one) || !fits(other) || one.contains('`') || other.contains('`') {
+        return mistake.help("write a space between them, or put both into one string");
+    }
+    let inside = format!("{}{}", one.trim_matches('"'), other.trim_matches('"'));
+    mistake.help(format!("write `{one} {other}` if these are two words, `\"{inside}\"` if they are one"))
+}
+
+pub(super) fn glued_brace(word: &Word, open: Span, text: &str) -> Mistake {
+    let written = slice(text, word.span);
+    let mistake = Mistake::new(Code::E0007, open, format!("{} and the `{{` of its block touch", quote(written)))
+        .label("a space is missing before this");
+    if word.style == Style::Punctuation || !fits(written) || written.contains('`') {
+        return mistake.help("write a space before it");
+    }
+    mistake.help(format!("write `{written} {{`"))
+}
+
+pub(super) fn too_deep(open: Span) -> Mistake {
+    Mistake::new(Code::E0008, open, format!("blocks are nested deeper than {DEEPEST}"))
+        .label("nothing behind this has been read")
+        .help("close the blocks above it, or put some of them into a `snippet`")
+}
+
+pub(super) fn semicolon(at: Span) -> Mistake {
+    Mistake::new(Code::E0016, at, "this `;` ends a line")
+        .label("a statement ends with its line")
+        .help("remove it: `;` stands only between the statements of a one-line block, as in `{ a; b }`")
+}
+
+pub(super) fn headless(block: Span, above: Option<&Node>, place: Place, text: &str) -> Mistake {
+    let open = Span { end: block.start + 1, ..block };
+    let mistake = Mistake::new(Code::E0017, open, "this block belongs to no statement");
+    match (above, place) {
+        (Some(node), _) => mistake
+            .label("a block begins on the line of its statement")
+            .help(format!("write {}", quote(&format!("{} {{", words(node, text))))),
+        (None, Place::File) => mistake
+            .label("what is it for?")
+            .help("write what it is for before it: `global {` for the process, or an address such as `example.com {`"),
+        (None, Place::Block) => mistake
+            .label("what is it for?")
+            .help("write a statement before it, such as `route /api/* {`, or remove its braces"),
+    }
+}
+
+pub(super) fn odd_space(at: Span, sign: char) -> Mistake {
+    Mistake::new(Code::E0018, at, format!("{} is not a space here", describe(sign)))
+        .label("it looks like a space, but is none")
+        .help("write a plain space instead")
+}
+
+pub(super) fn invisible(at: Span, sign: char) -> Mistake {
+    Mistake::new(Code::E0018, at, format!("{} stands in a word, where nobody sees it", describe(sign)))
+        .help(format!("remove it; if it is meant, write it in a string as `\"\\u{{{:x}}}\"`", u32::from(sign)))
+}
+
+pub(super) fn first_sign(word: &Word) -> Mistake {
+    let sign = word.plain().unwrap_or("");
+    let mistake = Mistake::new(Code::E0018, word.span, format!("a statement does not begin with `{sign}`"));
+    match sign {
+        "," => mistake.help("write the `,` at the end of the line above: the list then goes on here"),
+        _ => mistake.help("keep what is in parentheses on one line, or end the line above with `\\`"),
+    }
+}
+
+pub(super) fn last_comma(word: &Word) -> Mistake {
+    Mistake::new(Code::E0022, word.span, "nothing follows this `,`")
+        .label("a comma says that the list goes on")
+        .help("write what is missing, or remove the `,`")
+}
+
+pub(super) fn behind_block(at: Span, text: &str) -> Mistake {
+    Mistake::new(Code::E0019, at, format!("{} stands behind a block, on its line", quote(slice(text, at))))
+        .label("a new statement, or a word in the wrong place?")
+        .help("begin a new line, or write `;` before it; a word of the statement before belongs in front of its `{`")
+}
+
+/// Finds the blocks that most likely lack their `}`: where a block's `}` stands further left than the line that opened
+/// it, it was meant for an outer one. What indentation cannot tell falls back on the blocks that the file's end ended.
+pub(super) fn unclosed(file: FileId, text: &str, tree: &Block, open: &[Span]) -> Vec<Mistake> {
+    if open.is_empty() {
+        return Vec::new();
+    }
+    let mut search = Search { text, open, suspects: Vec::new(), heads: Vec::new() };
+    search.walk(tree);
+    let end = text.trim_end().len();
+    let end = Span::new(file, end, end);
+    let left = open.len().saturating_sub(search.suspects.len());
+    let mut found = search.suspects;
+    found.truncate(open.len());
+    for at in &open[..left] {
+        let head = search.heads.iter().find(|(start, _)| start == at).map_or("this", |(_, head)| head);
+        found.push(
+            Mistake::new(Code::E0002, *at, format!("{head} opens a block that is never closed"))
+                .label("this `{` has no `}`")
+                .other(end, "the file ends here")
+                .help("write `}` on a line of its own, behind the block's last statement"),
+        );
+    }
+    found
+}
+
+struct Search<'a> {
+    text: &'a str,
+    open: &'a [Span],
+    suspects: Vec<Mistake>,
+    heads: Vec<(Span, String)>,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, block: &Block) {
+        for node in &block.nodes {
+            let Some(inner) = &node.block else { continue };
+            self.walk(inner);
+            let open = Span { end: inner.span.start + 1, ..inner.span };
+            if self.open.contains(&open) {
+                self.heads.push((open, head(node, self.text)));
+            } else if !inner.one_line {
+                self.suspect(node, inner, open);
+            }
+        }
+    }
+
+    fn suspect(&mut self, node: &Node, block: &Block, open: Span) {
+        let close = Span { start: block.span.end - 1, ..block.span };
+        let (own, _) = indent(self.text, node.span.start);
+        let (other, first) = indent(self.text, close.start);
+        if first == close.start && other < own {
+            self.suspects.push(
+                Mistake::new(
+                    Code::E0002,
+                    open,
+                    format!("{} opens a block that seems to be never closed", head(node, self.text)),
+                )
+                .label("its own `}` is missing")
+                .other(close, "this `}` closes it, but stands further left")
+                .help("write `}` on a line of its own, behind the block's last statement"),
+            );
+        }
+    }
+}
+
+/// How far the line of `at` is indented, and where its first word begins.
+fn indent(text: &str, at: u32) -> (usize, u32) {
+    let at = at as usize;
+    let start = memchr::memrchr(b'\n', &text.as_bytes()[..at]).map_or(0, |newline| newline + 1);
+    let indent = text[start..].bytes().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    (indent, Span::new(0, start + indent, 0).start)
+}
+
+fn slice(text: &str, at: Span) -> &str {
+    &text[at.start as usize..at.end as usize]
+}
+
+/// A statement as far as its block, as the user wrote it.
+fn words<'a>(node: &Node, text: &'a str) -> &'a str {
+    let last = node.words[node.words.len() - 1].span;
+    slice(text, node.words[0].span.to(last))
+}
+
+fn head(node: &Node, text: &str) -> String {
+    quote(words(node, text))
+}
+
+/// In backticks, where it has none of its own; shortened where it would fill the line.
+fn quote(words: &str) -> String {
+    if words.contains('`') && words.len() <= 40 && !words.contains('\n') {
+        return words.to_owned();
+    }
+    let line = words.lines().next().unwrap_or("");
+    if line.len() == words.len() && line.chars().count() <= 40 {
+        return format!("`{line}`");
+    }
+    let short: String = line.chars().take(38).collect();
+    format!("`{}…`", short.trim_end())
+}
+
+/// Short enough to be written again in a help.
+fn fits(words: &str) -> bool {
+    words.chars().count() <= 60 && !words.contains('\n')
+}
+
+fn is_space_or_end(text: &str, at: u32) -> bool {
+    text[at as usize..].chars().next().is_none_or(char::is_whitespace)
+}
+
+/// The word as a raw string, where it can be one.
+fn raw_form(word: &str) -> Option<String> {
+    let inside = word.strip_prefix('"').and_then(|word| word.strip_suffix('"')).unwrap_or(word);
+    let inside = inside.replace("\\\"", "\"");
+    (fits(&inside) && !inside.contains('`')).then(|| format!("`{inside}`"))
+}
+
+fn describe(sign: char) -> String {
+    let name = match sign {
+        '\r' => "a carriage return",
+        '\u{a0}' => "a no-break space",
+        '\u{202f}' => "a narrow no-break space",
+        '\u{3000}' => "an ideographic space",
+        '\u{2028}' | '\u{2029}' => "a Unicode line separator",
+        '\u{b}' | '\u{c}' => "a page break",
+        '\u{200b}' => "a zero-width space",
+        '\u{feff}' => "a byte order mark",
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "a sign that reorders the text around it",
+        '\u{ad}' => "a soft hyphen",
+        sign if sign.is_control() => "a control character",
+        '\u{200b}'..='\u{206f}' => "an invisible sign",
+        _ => "a Unicode space",
+    };
+    format!("{name} (U+{:04X})", u32::from(sign))
+}
+
+fn lines_with_offsets(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut offset = 0;
+    text.split_inclusive('\n').map(move |line| {
+        let start = offset;
+        offset += line.len();
+        (start, line)
+    })
+}

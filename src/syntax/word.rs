@@ -1,0 +1,300 @@
+//! Words: escapes undone, placeholders told apart, and what is wrong with them.
+
+use std::ops::Range;
+
+use super::complaint;
+use super::tree::{Part, Style, Word};
+use crate::diagnostic::{Code, FileId, Mistake, Span};
+
+/// Makes words from what the grammar found, and keeps all mistakes of the file.
+pub(super) struct Words<'a> {
+    file: FileId,
+    text: &'a str,
+    pub(super) mistakes: Vec<Mistake>,
+    /// Where the last word ends that has been complained about: one complaint a cluster is enough.
+    wrong_until: u32,
+}
+
+/// What a word is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Piece {
+    Text,
+    Escape,
+    Placeholder,
+    /// A `{` that begins nothing.
+    Brace,
+}
+
+/// A line of a heredoc.
+pub(super) struct Line {
+    pub(super) whole: Range<usize>,
+    pub(super) pieces: Vec<(Piece, Range<usize>)>,
+}
+
+impl<'a> Words<'a> {
+    pub(super) fn new(file: FileId, text: &'a str) -> Self {
+        Self { file, text, mistakes: Vec::new(), wrong_until: u32::MAX }
+    }
+
+    pub(super) fn report(&mut self, mistake: Mistake) {
+        self.mistakes.push(mistake);
+    }
+
+    /// White space that is none of the language's.
+    pub(super) fn odd(&mut self, at: Span) {
+        let Some(sign) = self.slice(at).chars().next() else { return };
+        self.report(complaint::odd_space(at, sign));
+    }
+
+    pub(super) fn punctuation(&self, at: Span) -> Word {
+        Word { parts: vec![Part::Text(self.slice(at).to_owned())], style: Style::Punctuation, span: at }
+    }
+
+    pub(super) fn raw(&self, at: Span) -> Word {
+        let text = self.slice(at);
+        let inside = text.get(1..text.len() - 1).unwrap_or_default();
+        Word { parts: text_parts(unix_lines(inside)), style: Style::Raw, span: at }
+    }
+
+    /// A string that its line, not a quote, ended.
+    pub(super) fn open(&mut self, at: Span) -> Word {
+        let text = self.slice(at).trim_end();
+        let at = Span::new(self.file, at.start as usize, at.start as usize + text.len());
+        let touches = self.text[..at.start as usize].ends_with(|sign: char| !sign.is_whitespace());
+        match self.mistakes.last_mut().filter(|last| touches && last.code == Code::E0003 && last.others.is_empty()) {
+            Some(last) => {
+                complaint::string_over_lines(last, Span { end: at.start + 1, ..at });
+                self.wrong_until = at.end;
+            }
+            None => self.wrong(at, complaint::open_string(at, text)),
+        }
+        let style = if text.starts_with('"') { Style::Quoted } else { Style::Raw };
+        Word { parts: text_parts(text[1..].to_owned()), style, span: at }
+    }
+
+    pub(super) fn heredoc(&mut self, at: Span, closed: bool, lines: impl Iterator<Item = Line>) -> Word {
+        if !closed {
+            let mistake = complaint::open_heredoc(at, self.slice(at));
+            self.wrong(at, mistake);
+        }
+        let lines: Vec<Line> = lines.collect();
+        let body = lines.first().map_or("", |first| &self.text[first.whole.start..lines[lines.len() - 1].whole.end]);
+        let common = common_indent(body).len();
+        let mut parts = Parts::default();
+        for (index, line) in lines.iter().enumerate() {
+            if index > 0 {
+                parts.text("\n");
+            }
+            let text = self.text[line.whole.clone()].trim_end_matches(['\r', '\n']);
+            if is_blank(text) {
+                continue;
+            }
+            let end = line.whole.start + text.len();
+            let first = line.pieces.first().map_or(end, |(_, range)| range.start);
+            parts.text(&self.text[line.whole.start + common..first]);
+            for (piece, range) in &line.pieces {
+                self.piece(*piece, range.start..range.end.min(end), at, Style::Heredoc, &mut parts);
+            }
+        }
+        Word { parts: parts.all, style: Style::Heredoc, span: at }
+    }
+
+    pub(super) fn assemble(
+        &mut self,
+        style: Style,
+        at: Span,
+        pieces: impl Iterator<Item = (Piece, Range<usize>)>,
+    ) -> Word {
+        let mut parts = Parts::default();
+        for (piece, range) in pieces {
+            self.piece(piece, range, at, style, &mut parts);
+        }
+        if style == Style::Bare {
+            self.check_bare(at);
+        }
+        Word { parts: parts.all, style, span: at }
+    }
+
+    fn piece(&mut self, piece: Piece, range: Range<usize>, word: Span, style: Style, parts: &mut Parts) {
+        let text = self.text;
+        let slice = &text[range.clone()];
+        let at = Span::new(self.file, range.start, range.end);
+        match piece {
+            Piece::Text => parts.text(slice),
+            Piece::Brace => {
+                self.wrong(word, complaint::brace(at, text, word));
+                parts.text(slice);
+            }
+            Piece::Escape => match unescape(slice) {
+                Some(sign) => parts.sign(sign),
+                None => self.wrong(word, complaint::escape(at, text, word)),
+            },
+            Piece::Placeholder => match placeholder(&slice[1..slice.len() - 1], at) {
+                Some(part) => parts.all.push(part),
+                None => {
+                    self.wrong(word, complaint::placeholder(at, text, word, style));
+                    parts.text(slice);
+                }
+            },
+        }
+    }
+
+    fn check_bare(&mut self, at: Span) {
+        let text = self.slice(at);
+        if text.bytes().any(|byte| byte < b' ' || byte > b'~') {
+            let odd = text.char_indices().find(|(_, sign)| is_invisible(*sign));
+            if let Some((offset, sign)) = odd {
+                let start = at.start as usize + offset;
+                self.wrong(at, complaint::invisible(Span::new(self.file, start, start + sign.len_utf8()), sign));
+            }
+        }
+        if text.strip_prefix("<<").is_some_and(|tag| tag.starts_with(|sign: char| sign.is_ascii_alphabetic())) {
+            self.wrong(at, complaint::heredoc_opening(at, text));
+        }
+    }
+
+    /// Two words want white space between them, punctuation does not.
+    pub(super) fn check_space(&mut self, last: &Word, word: &Word) {
+        let punctuated = last.style == Style::Punctuation || word.style == Style::Punctuation;
+        if last.span.end != word.span.start || punctuated {
+            return;
+        }
+        if self.wrong_until == last.span.end || self.wrong_until == word.span.end {
+            self.wrong_until = word.span.end;
+        } else {
+            self.wrong(word.span, complaint::touching(last, word, self.text));
+        }
+    }
+
+    /// A statement neither begins nor ends with a comma, nor does it begin with a parenthesis.
+    pub(super) fn check_ends(&mut self, words: &[Word]) {
+        let [first, .., last] = words else {
+            if let [only] = words
+                && only.style == Style::Punctuation
+            {
+                self.report(complaint::first_sign(only));
+            }
+            return;
+        };
+        if first.style == Style::Punctuation {
+            self.report(complaint::first_sign(first));
+        } else if last.is_punctuation(",") {
+            self.report(complaint::last_comma(last));
+        }
+    }
+
+    fn wrong(&mut self, word: Span, mistake: Mistake) {
+        if self.wrong_until != word.end {
+            self.wrong_until = word.end;
+            self.mistakes.push(mistake);
+        }
+    }
+
+    fn slice(&self, at: Span) -> &'a str {
+        &self.text[at.start as usize..at.end as usize]
+    }
+}
+
+#[derive(Default)]
+struct Parts {
+    all: Vec<Part>,
+}
+
+impl Parts {
+    fn text(&mut self, more: &str) {
+        match self.all.last_mut() {
+            Some(Part::Text(text)) => text.push_str(more),
+            _ if more.is_empty() => {}
+            _ => self.all.push(Part::Text(more.to_owned())),
+        }
+    }
+
+    fn sign(&mut self, sign: char) {
+        self.text(sign.encode_utf8(&mut [0; 4]));
+    }
+}
+
+fn text_parts(text: String) -> Vec<Part> {
+    if text.is_empty() { Vec::new() } else { vec![Part::Text(text)] }
+}
+
+/// `\r\n` as `\n`: what a file means does not depend on the editor that wrote it.
+fn unix_lines(text: &str) -> String {
+    if !text.contains('\r') {
+        return text.to_owned();
+    }
+    let mut lines = text.split('\n').peekable();
+    let mut unix = String::with_capacity(text.len());
+    while let Some(line) = lines.next() {
+        if lines.peek().is_some() {
+            unix.push_str(line.trim_end_matches('\r'));
+            unix.push('\n');
+        } else {
+            unix.push_str(line);
+        }
+    }
+    unix
+}
+
+fn is_blank(line: &str) -> bool {
+    line.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+}
+
+/// The white space that begins every line of a heredoc that holds anything.
+pub(super) fn common_indent(body: &str) -> &str {
+    let mut common: Option<&str> = None;
+    for line in body.lines().filter(|line| !is_blank(line)) {
+        let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
+        let same = common.map_or(indent.len(), |common| {
+            common.bytes().zip(indent.bytes()).take_while(|(one, other)| one == other).count()
+        });
+        common = Some(&indent[..same]);
+    }
+    common.unwrap_or("")
+}
+
+fn unescape(escape: &str) -> Option<char> {
+    match &escape[1..] {
+        "n" => Some('\n'),
+        "t" => Some('\t'),
+        "r" => Some('\r'),
+        "\"" => Some('"'),
+        "\\" => Some('\\'),
+        "{" => Some('{'),
+        "}" => Some('}'),
+        other => {
+            let digits = other.strip_prefix("u{")?.strip_suffix('}')?;
+            let hexadecimal = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            if hexadecimal { u32::from_str_radix(digits, 16).ok().and_then(char::from_u32) } else { None }
+        }
+    }
+}
+
+/// The part that `{inside}` stands for, where its shape is right. Whether its name is known is not asked here.
+pub(super) fn placeholder(inside: &str, span: Span) -> Option<Part> {
+    if let Some(rest) = inside.strip_prefix('$') {
+        let (name, default) = match rest.split_once(':') {
+            Some((name, default)) => (name, Some(default.to_owned())),
+            None => (rest, None),
+        };
+        let first = name.starts_with(|sign: char| sign.is_ascii_alphabetic() || sign == '_');
+        let right = first && name.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'_');
+        return right.then(|| Part::Environment { name: name.to_owned(), default, span });
+    }
+    let (name, rest) = inside.split_once('.').map_or((inside, None), |(name, rest)| (name, Some(rest)));
+    let first = name.starts_with(|sign: char| sign.is_ascii_lowercase());
+    let right = name.bytes().all(|sign| sign.is_ascii_lowercase() || sign.is_ascii_digit() || sign == b'_');
+    if !first || !right || rest == Some("") {
+        return None;
+    }
+    Some(match rest {
+        Some(path) if name == "file" => Part::File { path: path.to_owned(), span },
+        _ => Part::Placeholder { name: inside.to_owned(), span },
+    })
+}
+
+/// Signs that a reader cannot see, and that could make a line look like another one.
+fn is_invisible(sign: char) -> bool {
+    sign.is_control()
+        || matches!(sign, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
