@@ -1,0 +1,179 @@
+//! Counters of the whole process, and their text in the OpenMetrics form (version 1.0).
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows. Each has a cache line of its own, so that cores do not fight over neighbours.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    pub fn add(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number of things that are there now.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    const fn new() -> Self {
+        Self(AtomicU64::new(0))
+    }
+
+    /// Counts one thing for as long as the guard lives.
+    pub fn hold(&'static self) -> Held {
+        self.0.fetch_add(1, Relaxed);
+        Held(self)
+    }
+
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// One thing that a [`Gauge`] counts.
+#[derive(Debug)]
+pub struct Held(&'static Gauge);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Relaxed);
+    }
+}
+
+#[derive(Debug)]
+pub struct Metrics {
+    requests: [Counter; 5],
+    pub connections_accepted: Counter,
+    pub connections_open: Gauge,
+    /// Access-log lines that were lost: the writer was too slow, or the disk was full.
+    pub log_lines_dropped: Counter,
+    pub reloads_ok: Counter,
+    pub reloads_failed: Counter,
+    pub upstream_connects: Counter,
+    pub upstream_connects_failed: Counter,
+}
+
+/// The one of this process.
+pub fn global() -> &'static Metrics {
+    static GLOBAL: Metrics = Metrics::new();
+    &GLOBAL
+}
+
+/// The numbers of this process, to be served as `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+pub fn render() -> String {
+    global().render()
+}
+
+impl Metrics {
+    const fn new() -> Self {
+        Self {
+            requests: [const { Counter::new() }; 5],
+            connections_accepted: Counter::new(),
+            connections_open: Gauge::new(),
+            log_lines_dropped: Counter::new(),
+            reloads_ok: Counter::new(),
+            reloads_failed: Counter::new(),
+            upstream_connects: Counter::new(),
+            upstream_connects_failed: Counter::new(),
+        }
+    }
+
+    /// Counts an answer by the class of its status. What lies outside of 100 to 599 counts as 5xx: it is our mistake.
+    pub fn answered(&self, status: u16) {
+        let class = usize::from(status / 100);
+        self.requests[if (1..=5).contains(&class) { class - 1 } else { 4 }].add(1);
+    }
+
+    fn render(&self) -> String {
+        let mut text = String::with_capacity(1536);
+        family(&mut text, "rp_requests", "counter", "Requests that were answered, by the class of the status.");
+        for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&self.requests) {
+            sample(&mut text, &format!("rp_requests_total{{class=\"{class}\"}}"), counter.value());
+        }
+        family(&mut text, "rp_connections_accepted", "counter", "Connections that clients opened.");
+        sample(&mut text, "rp_connections_accepted_total", self.connections_accepted.value());
+        family(&mut text, "rp_connections_open", "gauge", "Connections of clients that are open now.");
+        sample(&mut text, "rp_connections_open", self.connections_open.value());
+        family(&mut text, "rp_log_lines_dropped", "counter", "Access-log lines that were lost.");
+        sample(&mut text, "rp_log_lines_dropped_total", self.log_lines_dropped.value());
+        family(&mut text, "rp_reloads", "counter", "Times that the configuration was read again, by outcome.");
+        sample(&mut text, "rp_reloads_total{result=\"ok\"}", self.reloads_ok.value());
+        sample(&mut text, "rp_reloads_total{result=\"failed\"}", self.reloads_failed.value());
+        family(&mut text, "rp_upstream_connects", "counter", "Connections to upstreams that were tried, by outcome.");
+        sample(&mut text, "rp_upstream_connects_total{result=\"ok\"}", self.upstream_connects.value());
+        sample(&mut text, "rp_upstream_connects_total{result=\"failed\"}", self.upstream_connects_failed.value());
+        text.push_str("# EOF\n");
+        text
+    }
+}
+
+fn family(text: &mut String, name: &str, kind: &str, help: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(text, "# TYPE {name} {kind}\n# HELP {name} {help}");
+}
+
+fn sample(text: &mut String, name: &str, value: u64) {
+    let _ = writeln!(text, "{name} {value}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_text() {
+        static METRICS: Metrics = Metrics::new();
+        for status in [100, 200, 204, 301, 404, 499, 502, 0, 999] {
+            METRICS.answered(status);
+        }
+        METRICS.connections_accepted.add(3);
+        let _one = METRICS.connections_open.hold();
+        drop(METRICS.connections_open.hold());
+        METRICS.log_lines_dropped.add(7);
+        METRICS.reloads_failed.add(1);
+        METRICS.upstream_connects.add(2);
+        assert_eq!(
+            METRICS.render(),
+            "\
+# TYPE rp_requests counter
+# HELP rp_requests Requests that were answered, by the class of the status.
+rp_requests_total{class=\"1xx\"} 1
+rp_requests_total{class=\"2xx\"} 2
+rp_requests_total{class=\"3xx\"} 1
+rp_requests_total{class=\"4xx\"} 2
+rp_requests_total{class=\"5xx\"} 3
+# TYPE rp_connections_accepted counter
+# HELP rp_connections_accepted Connections that clients opened.
+rp_connections_accepted_total 3
+# TYPE rp_connections_open gauge
+# HELP rp_connections_open Connections of clients that are open now.
+rp_connections_open 1
+# TYPE rp_log_lines_dropped counter
+# HELP rp_log_lines_dropped Access-log lines that were lost.
+rp_log_lines_dropped_total 7
+# TYPE rp_reloads counter
+# HELP rp_reloads Times that the configuration was read again, by outcome.
+rp_reloads_total{result=\"ok\"} 0
+rp_reloads_total{result=\"failed\"} 1
+# TYPE rp_upstream_connects counter
+# HELP rp_upstream_connects Connections to upstreams that were tried, by outcome.
+rp_upstream_connects_total{result=\"ok\"} 2
+rp_upstream_connects_total{result=\"failed\"} 0
+# EOF
+"
+        );
+    }
+}
