@@ -4,3 +4,4 @@ pub mod check;
 pub mod diagnostic;
 pub mod http;
 pub mod syntax;
+pub mod tls;

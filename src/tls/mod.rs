@@ -1,0 +1,19 @@
+//! TLS machinery: certificates and who gets which, the internal authority, and both ends of a handshake.
+//!
+//! No directive is known here. What goes wrong is a [`Trouble`]; the rooms turn it into a finding at the user's word.
+
+pub mod certificate;
+pub mod name;
+pub mod pair;
+pub mod provider;
+pub mod resolver;
+pub mod storage;
+pub mod trouble;
+
+pub use certificate::Certificate;
+pub use name::Name;
+pub use pair::Pair;
+pub use provider::{Alpn, Group, Suite, Version, install_provider};
+pub use resolver::{Names, Resolver};
+pub use storage::default_storage;
+pub use trouble::{Notice, Part, Trouble};
