@@ -44,6 +44,8 @@ pub enum Trouble {
     RootWithoutKey { root: PathBuf },
     #[error("the internal authority in `{}` cannot be used ({why}): restore `root.crt` and `root.key` from one backup, or remove both to begin a new authority", folder.display())]
     BadRoot { folder: PathBuf, why: String },
+    #[error("`{name}` is no host that TLS can ask for: write a host name or an address")]
+    BadName { name: String },
     #[error("no certificate can be issued for nothing: name at least one host or address")]
     NoNames,
     #[error(

@@ -23,7 +23,12 @@ pub struct Signed {
 
 impl World {
     pub fn new() -> Self {
-        let root = CertifiedIssuer::self_signed(authority("test root"), KeyPair::generate().unwrap()).unwrap();
+        Self::named("test root")
+    }
+
+    /// A world of its own. Under the same name it would be one with a forged signature.
+    pub fn named(root: &str) -> Self {
+        let root = CertifiedIssuer::self_signed(authority(root), KeyPair::generate().unwrap()).unwrap();
         let issuer = CertifiedIssuer::signed_by(authority("test issuer"), KeyPair::generate().unwrap(), &root).unwrap();
         Self { root, issuer }
     }
