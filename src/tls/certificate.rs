@@ -51,11 +51,27 @@ impl Certificate {
         Self::build(certificate, key, &files, OffsetDateTime::now_utc())
     }
 
+    /// The same from what is no longer text.
+    pub(super) fn from_der(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, Trouble> {
+        let files = Files { certificate: "certificate".to_owned(), key: "key".to_owned() };
+        Self::assemble(chain, key, &files, OffsetDateTime::now_utc())
+    }
+
     fn build(chain: &[u8], secret: &[u8], files: &Files, now: OffsetDateTime) -> Result<Self, Trouble> {
         let chain = certificates(chain, &files.certificate)?;
+        Self::assemble(chain, private_key(secret, &files.key)?, files, now)
+    }
+
+    /// `chain` is not empty.
+    fn assemble(
+        chain: Vec<CertificateDer<'static>>,
+        secret: PrivateKeyDer<'static>,
+        files: &Files,
+        now: OffsetDateTime,
+    ) -> Result<Self, Trouble> {
         let signer = provider()
             .key_provider
-            .load_private_key(private_key(secret, &files.key)?)
+            .load_private_key(secret)
             .map_err(|_| Trouble::UnusableKey { file: files.key.clone() })?;
         let leaf = Leaf::read(&chain, &files.certificate, now)?;
         let fingerprint = sha256(&chain[0]);

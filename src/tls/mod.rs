@@ -5,6 +5,7 @@
 pub mod accept;
 pub mod certificate;
 pub mod client;
+pub mod internal;
 pub mod name;
 pub mod pair;
 pub mod provider;
@@ -13,10 +14,12 @@ pub mod server;
 pub mod storage;
 pub mod tickets;
 pub mod trouble;
+pub mod trust;
 
 pub use accept::{TlsFacts, accept, accept_by};
 pub use certificate::Certificate;
 pub use client::{Client, ClientOptions, SystemRoots, Verify, reason};
+pub use internal::Authority;
 pub use name::Name;
 pub use pair::Pair;
 pub use provider::{Alpn, Group, Suite, Version, install_provider};
