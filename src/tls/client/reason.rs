@@ -70,6 +70,8 @@ fn incompatible(error: &PeerIncompatible) -> &'static str {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::SupportedVersionsExtensionRequired
+        // What came before TLS 1.2 did not have it, and everything since sends it.
+        | PeerIncompatible::SignatureAlgorithmsExtensionRequired
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
         | PeerIncompatible::Tls13RequiredForQuic => "version",
@@ -115,6 +117,17 @@ mod tests {
             (io::ErrorKind::Other, "io"),
         ] {
             assert_eq!(reason(&io::Error::from(kind)), word);
+        }
+    }
+
+    #[test]
+    fn old_clients_are_told_from_broken_ones() {
+        for (why, word) in [
+            (PeerIncompatible::SignatureAlgorithmsExtensionRequired, "version"),
+            (PeerIncompatible::Tls12NotOfferedOrEnabled, "version"),
+            (PeerIncompatible::NoCipherSuitesInCommon, "handshake"),
+        ] {
+            assert_eq!(reason_of(&Error::PeerIncompatible(why)), word);
         }
     }
 
