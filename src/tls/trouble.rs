@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use time::Date;
 
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, Mistake, Span};
 
 /// Which of the two files is meant, so that the caller underlines the right word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +84,11 @@ impl Trouble {
         }
     }
 
+    /// The finding at the user's word.
+    pub fn at(&self, span: Span) -> Mistake {
+        finding(self.code(), span, &self.to_string())
+    }
+
     /// The file to point at.
     pub fn part(&self) -> Part {
         match self {
@@ -139,8 +144,14 @@ impl Notice {
     pub fn code(&self) -> Code {
         match self {
             Self::ReadableByOthers { .. } => Code::W0011,
-            _ => Code::W0012,
+            Self::Expired { .. } | Self::NotYetValid { .. } => Code::W0012,
+            Self::NoIssuer { .. } | Self::Disorder { .. } | Self::NoNames { .. } => Code::W0013,
         }
+    }
+
+    /// The finding at the user's word.
+    pub fn at(&self, span: Span) -> Mistake {
+        finding(self.code(), span, &self.to_string())
     }
 
     pub fn part(&self) -> Part {
@@ -180,6 +191,14 @@ impl fmt::Display for Notice {
                 )
             }
         }
+    }
+}
+
+/// Every sentence here is what is wrong, a colon, and what to do.
+fn finding(code: Code, at: Span, sentence: &str) -> Mistake {
+    match sentence.rsplit_once(": ") {
+        Some((wrong, help)) => Mistake::new(code, at, wrong).help(help),
+        None => Mistake::new(code, at, sentence),
     }
 }
 
@@ -251,4 +270,43 @@ pub(super) fn plain(error: &io::Error) -> String {
     let text = text.split(" (os error").next().unwrap_or(&text);
     let mut characters = text.chars();
     characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finding_has_its_advice_apart() {
+        let trouble = Trouble::Mismatch { certificate: "a.pem".to_owned(), key: "a.key".to_owned() };
+        let span = Span::new(0, 3, 8);
+        let mistake = trouble.at(span);
+        assert_eq!((mistake.code, mistake.at), (Code::E0051, span));
+        assert_eq!(mistake.text, "the key in `a.key` does not belong to the certificate in `a.pem`");
+        assert_eq!(mistake.help.as_deref(), Some("name the key that the certificate was requested with"));
+    }
+
+    #[test]
+    fn every_notice_has_advice() {
+        let file = || "a.pem".to_owned();
+        let day = Date::MIN;
+        for (notice, code) in [
+            (Notice::Expired { file: file(), on: day }, Code::W0012),
+            (Notice::NotYetValid { file: file(), from: day }, Code::W0012),
+            (Notice::NoIssuer { file: file(), subject: "a".to_owned(), issuer: "b".to_owned() }, Code::W0013),
+            (Notice::Disorder { file: file(), number: 2 }, Code::W0013),
+            (Notice::NoNames { file: file() }, Code::W0013),
+            (Notice::ReadableByOthers { file: file(), mode: 0o644 }, Code::W0011),
+        ] {
+            let mistake = notice.at(Span::default());
+            assert_eq!(mistake.code, code);
+            assert!(mistake.help.is_some_and(|help| !help.is_empty()), "{}", mistake.text);
+        }
+    }
+
+    #[test]
+    fn system_errors_read_like_ours() {
+        assert_eq!(plain(&io::Error::from_raw_os_error(28)), "no space left on device");
+        assert_eq!(plain(&io::Error::other("Odd")), "odd");
+    }
 }
