@@ -5,3 +5,4 @@ pub mod diagnostic;
 pub mod http;
 pub mod syntax;
 pub mod telemetry;
+pub mod tls;

@@ -90,6 +90,7 @@ codes! {
     W0010 Warning "an upstream without servers",
     W0011 Warning "a key that others can read",
     W0012 Warning "a certificate that is not valid now",
+    W0013 Warning "a certificate that clients may refuse",
 }
 
 impl fmt::Display for Code {

@@ -1,0 +1,30 @@
+//! TLS machinery: certificates and who gets which, the internal authority, and both ends of a handshake.
+//!
+//! No directive is known here. What goes wrong is a [`Trouble`]; the rooms turn it into a finding at the user's word.
+
+pub mod accept;
+pub mod certificate;
+pub mod client;
+pub mod internal;
+pub mod name;
+pub mod pair;
+pub mod provider;
+pub mod resolver;
+pub mod server;
+pub mod storage;
+pub mod tickets;
+pub mod trouble;
+pub mod trust;
+
+pub use accept::{TlsFacts, accept, accept_by};
+pub use certificate::Certificate;
+pub use client::{Client, ClientOptions, SystemRoots, Verify, reason};
+pub use internal::Authority;
+pub use name::Name;
+pub use pair::Pair;
+pub use provider::{Alpn, Group, Suite, Version, install_provider};
+pub use resolver::{Names, Resolver};
+pub use server::{Options, server_config};
+pub use storage::default_storage;
+pub use tickets::Tickets;
+pub use trouble::{Notice, Part, Trouble};

@@ -1,0 +1,210 @@
+//! Which certificate a client gets: by the name that it asks for, else by the address that it came to, else the default.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use super::name::Name;
+
+/// Names and their certificates. Filled once, then only read.
+#[derive(Debug, Default)]
+pub struct Names {
+    hosts: HashMap<Box<str>, Arc<CertifiedKey>>,
+    wildcards: HashMap<Box<str>, Arc<CertifiedKey>>,
+    addresses: HashMap<IpAddr, Arc<CertifiedKey>>,
+    default: Option<Arc<CertifiedKey>>,
+}
+
+impl Names {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives a name its certificate. The last one given holds.
+    pub fn add(&mut self, name: &Name, key: Arc<CertifiedKey>) {
+        match name {
+            Name::Host(host) => self.hosts.insert(host.clone(), key),
+            Name::Wildcard(rest) => self.wildcards.insert(rest.clone(), key),
+            Name::Address(address) => self.addresses.insert(*address, key),
+        };
+    }
+
+    /// What a client gets that asks for an unknown name or for none. Without it such a handshake is refused.
+    pub fn set_default(&mut self, key: Arc<CertifiedKey>) {
+        self.default = Some(key);
+    }
+
+    /// The addresses that have a certificate of their own, for [`Resolver::at`].
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.keys().copied()
+    }
+
+    /// For a name as it came: any case, perhaps with a final dot. Exact before wildcard before default.
+    pub fn find(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            // rustls lower-cases what it hands us, so this is for other callers; names end at 253 bytes.
+            let mut buffer = [0; 253];
+            let lower = buffer.get_mut(..host.len()).and_then(|lower| {
+                lower.copy_from_slice(host.as_bytes());
+                lower.make_ascii_lowercase();
+                std::str::from_utf8(lower).ok()
+            });
+            return lower.and_then(|lower| self.known(lower)).or(self.default.as_ref());
+        }
+        self.known(host).or(self.default.as_ref())
+    }
+
+    fn known(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
+        self.hosts.get(host).or_else(|| {
+            let (label, rest) = host.split_once('.')?;
+            self.wildcards.get(rest).filter(|_| !label.is_empty())
+        })
+    }
+
+    /// For a client that named no host: browsers do so when the URL bears an address (RFC 6066, section 3).
+    pub fn find_address(&self, local: Option<IpAddr>) -> Option<&Arc<CertifiedKey>> {
+        local.and_then(|local| self.addresses.get(&local.to_canonical())).or(self.default.as_ref())
+    }
+}
+
+/// The names in force. A reload swaps them in place, so listeners and their configurations stay.
+#[derive(Debug)]
+pub struct Resolver {
+    names: ArcSwap<Names>,
+}
+
+impl Resolver {
+    pub fn new(names: Names) -> Arc<Self> {
+        Arc::new(Self { names: ArcSwap::from_pointee(names) })
+    }
+
+    /// From the next handshake on.
+    pub fn swap(&self, names: Names) {
+        self.names.store(Arc::new(names));
+    }
+
+    /// What is in force now.
+    pub fn names(&self) -> Arc<Names> {
+        self.names.load_full()
+    }
+
+    /// The same names as seen by connections that came to one local address. rustls does not tell a resolver where a
+    /// connection arrived, so a configuration is needed for each address that has a certificate of its own.
+    pub fn at(self: &Arc<Self>, local: IpAddr) -> Arc<dyn ResolvesServerCert> {
+        Arc::new(At { resolver: Arc::clone(self), local })
+    }
+
+    fn choose(&self, host: Option<&str>, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
+        let names = self.names.load();
+        match host {
+            Some(host) => names.find(host),
+            None => names.find_address(local),
+        }
+        .cloned()
+    }
+}
+
+impl ResolvesServerCert for Resolver {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.choose(hello.server_name(), None)
+    }
+}
+
+#[derive(Debug)]
+struct At {
+    resolver: Arc<Resolver>,
+    local: IpAddr,
+}
+
+impl ResolvesServerCert for At {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.resolver.choose(hello.server_name(), Some(self.local))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tls::certificate::Certificate;
+    use crate::tls::certificate::tests::World;
+
+    fn key(world: &World) -> Arc<CertifiedKey> {
+        let signed = world.sign(&["a.test"]);
+        Arc::clone(Certificate::from_pem(signed.chain.as_bytes(), signed.key.as_bytes()).unwrap().key())
+    }
+
+    fn names(world: &World, patterns: &[&str]) -> (Names, HashMap<String, Arc<CertifiedKey>>) {
+        let (mut names, mut keys) = (Names::new(), HashMap::new());
+        for pattern in patterns {
+            let key = key(world);
+            names.add(&Name::parse(pattern).unwrap(), Arc::clone(&key));
+            keys.insert((*pattern).to_owned(), key);
+        }
+        (names, keys)
+    }
+
+    #[test]
+    fn exact_before_wildcard_before_default() {
+        let world = World::new();
+        let (mut names, keys) = names(&world, &["a.test", "*.a.test", "b.a.test"]);
+        let check = |names: &Names, host: &str, expected: Option<&Arc<CertifiedKey>>| {
+            assert_eq!(names.find(host).map(Arc::as_ptr), expected.map(Arc::as_ptr), "{host}");
+        };
+        let long = format!("{}.test", "A".repeat(300));
+        for (host, expected) in [
+            ("a.test", Some("a.test")),
+            ("A.Test.", Some("a.test")),
+            ("b.a.test", Some("b.a.test")),
+            ("c.a.test", Some("*.a.test")),
+            ("C.A.TEST.", Some("*.a.test")),
+            ("d.c.a.test", None),
+            (".a.test", None),
+            ("test", None),
+            ("", None),
+            (long.as_str(), None),
+        ] {
+            check(&names, host, expected.map(|name| &keys[name]));
+        }
+        let default = key(&world);
+        names.set_default(Arc::clone(&default));
+        for host in ["d.c.a.test", "", "UNKNOWN", long.as_str()] {
+            check(&names, host, Some(&default));
+        }
+        check(&names, "a.test", Some(&keys["a.test"]));
+    }
+
+    #[test]
+    fn without_a_name_the_local_address_decides() {
+        let world = World::new();
+        let (mut names, keys) = names(&world, &["10.0.0.1", "::1", "a.test"]);
+        let find = |names: &Names, local: &str| names.find_address(local.parse().ok()).map(Arc::as_ptr);
+        assert_eq!(find(&names, "10.0.0.1"), Some(Arc::as_ptr(&keys["10.0.0.1"])));
+        assert_eq!(find(&names, "::ffff:10.0.0.1"), Some(Arc::as_ptr(&keys["10.0.0.1"])));
+        assert_eq!(find(&names, "10.0.0.2"), None);
+        assert!(names.find_address(None).is_none());
+        assert_eq!(names.addresses().count(), 2);
+        let default = key(&world);
+        names.set_default(Arc::clone(&default));
+        assert_eq!(find(&names, "10.0.0.2"), Some(Arc::as_ptr(&default)));
+    }
+
+    #[test]
+    fn a_swap_is_seen_by_all_who_hold_the_resolver() {
+        let world = World::new();
+        let (before, _) = names(&world, &["a.test"]);
+        let (after, _) = names(&world, &["b.test", "127.0.0.1"]);
+        let resolver = Resolver::new(before);
+        let local: IpAddr = "127.0.0.1".parse().unwrap();
+        assert!(resolver.choose(Some("a.test"), None).is_some());
+        assert!(resolver.choose(None, Some(local)).is_none());
+        resolver.swap(after);
+        assert!(resolver.choose(Some("a.test"), None).is_none());
+        assert!(resolver.choose(Some("b.test"), None).is_some());
+        assert!(resolver.choose(None, Some(local)).is_some());
+    }
+}
