@@ -3,3 +3,4 @@
 pub mod diagnostic;
 pub mod http;
 pub mod syntax;
+pub mod upstream;
