@@ -6,3 +6,4 @@ pub mod http;
 pub mod syntax;
 pub mod telemetry;
 pub mod tls;
+pub mod upstream;

@@ -1,0 +1,117 @@
+//! Writes the head of a request. The framing of its body is ours alone to state (RFC 9112 §6.3).
+
+use std::io::Write;
+
+use http::{HeaderMap, HeaderValue, Method, header};
+
+/// How the end of the request's body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    Empty,
+    /// Bytes still to come.
+    Length(u64),
+    Chunked,
+}
+
+impl Framing {
+    pub fn of<B: http_body::Body>(body: Option<&B>) -> Self {
+        match body {
+            None => Self::Empty,
+            Some(body) if body.is_end_stream() => Self::Empty,
+            Some(body) => body.size_hint().exact().map_or(Self::Chunked, Self::Length),
+        }
+    }
+}
+
+/// `fields` as they stand, save those that frame the message. A `host` replaces that of the fields.
+pub fn write(
+    out: &mut Vec<u8>,
+    method: &Method,
+    target: &[u8],
+    fields: &HeaderMap,
+    host: Option<&HeaderValue>,
+    framing: Framing,
+) {
+    put(out, &[method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"]);
+    if let Some(host) = host {
+        put(out, &[b"host: ", host.as_bytes(), b"\r\n"]);
+    }
+    for (name, value) in fields {
+        let framed = name == header::CONTENT_LENGTH || name == header::TRANSFER_ENCODING;
+        if framed || (host.is_some() && name == header::HOST) {
+            continue;
+        }
+        put(out, &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+    }
+    match framing {
+        Framing::Chunked => put(out, &[b"transfer-encoding: chunked\r\n\r\n"]),
+        Framing::Length(length) => length_field(out, length),
+        // RFC 9110 §8.6: a method that anticipates content says that there is none.
+        Framing::Empty if matches!(*method, Method::POST | Method::PUT | Method::PATCH) => length_field(out, 0),
+        Framing::Empty => put(out, &[b"\r\n"]),
+    }
+}
+
+fn length_field(out: &mut Vec<u8>, length: u64) {
+    // Writing to memory cannot fail.
+    let _ = write!(out, "content-length: {length}\r\n\r\n");
+}
+
+fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(
+        method: &Method,
+        fields: &[(&'static str, &'static str)],
+        host: Option<&str>,
+        framing: Framing,
+    ) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, HeaderValue::from_static(value));
+        }
+        let host = host.map(|host| HeaderValue::from_str(host).unwrap());
+        let mut out = Vec::new();
+        write(&mut out, method, b"/a?b", &map, host.as_ref(), framing);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_our_framing_is_stated() {
+        let fields = [("host", "a"), ("content-length", "3"), ("transfer-encoding", "gzip"), ("x", "1"), ("x", "2")];
+        assert_eq!(
+            written(&Method::GET, &fields, None, Framing::Empty),
+            "GET /a?b HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\n\r\n"
+        );
+        assert_eq!(
+            written(&Method::PUT, &fields, Some("b:1"), Framing::Length(7)),
+            "PUT /a?b HTTP/1.1\r\nhost: b:1\r\nx: 1\r\nx: 2\r\ncontent-length: 7\r\n\r\n"
+        );
+        assert_eq!(
+            written(&Method::PUT, &[], None, Framing::Chunked),
+            "PUT /a?b HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn methods_that_owe_a_length_state_zero() {
+        for (method, owes) in [
+            (Method::POST, true),
+            (Method::PUT, true),
+            (Method::PATCH, true),
+            (Method::GET, false),
+            (Method::HEAD, false),
+            (Method::DELETE, false),
+        ] {
+            let text = written(&method, &[], None, Framing::Empty);
+            assert_eq!(text.contains("content-length: 0\r\n"), owes, "{method}");
+        }
+    }
+}

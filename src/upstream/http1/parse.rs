@@ -1,0 +1,278 @@
+//! Reads the head of a response, and is strict about it: what an origin may get wrong is how responses are split
+//! and smuggled. All field values share the one allocation that they were read into.
+
+use std::mem::MaybeUninit;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode, Version};
+use smallvec::SmallVec;
+
+use crate::http::fault::{Cause, Fault};
+
+/// Of one response head, and what is looked through to find its end.
+pub const MAX_BYTES: usize = 64 * 1024;
+const MAX_FIELDS: usize = 200;
+
+/// How the end of the response's body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    Empty,
+    Length(u64),
+    Chunked,
+    /// Until the origin closes.
+    Close,
+}
+
+#[derive(Debug)]
+pub struct Head {
+    pub response: Response<()>,
+    pub framing: Framing,
+    /// Whether the origin will take another request on this connection.
+    pub keep_alive: bool,
+    /// A body that may rightly be silent for long: server-sent events, gRPC.
+    pub streams: bool,
+}
+
+/// What the request was, as far as it decides how its response is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asked {
+    Head,
+    Other,
+}
+
+/// The head at the start of `buffer`, which it is split off from; `None` until it is whole.
+pub fn parse(buffer: &mut BytesMut, asked: Asked) -> Result<Option<Head>, Fault> {
+    let Some(lines) = scan(buffer)? else {
+        return if buffer.len() >= MAX_BYTES { Err(Cause::HeadersTooLarge.into()) } else { Ok(None) };
+    };
+    if lines.length > MAX_BYTES {
+        return Err(Cause::HeadersTooLarge.into());
+    }
+    let bytes = buffer.split_to(lines.length).freeze();
+    read(&bytes, &lines, asked).map(Some)
+}
+
+/// Where one field stands in the head.
+struct Place {
+    name: (u32, u32),
+    value: (u32, u32),
+}
+
+struct Lines {
+    length: usize,
+    status: StatusCode,
+    minor: u8,
+    fields: SmallVec<[Place; 24]>,
+}
+
+/// Finds the lines of a head without taking anything.
+fn scan(buffer: &[u8]) -> Result<Option<Lines>, Fault> {
+    const PREFIX: &[u8] = b"HTTP/";
+    let known = buffer.len().min(PREFIX.len());
+    if buffer[..known] != PREFIX[..known] {
+        return Err(Fault::detailed(Cause::Protocol, foreign(buffer)));
+    }
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, buffer, &mut fields) {
+        Ok(httparse::Status::Partial) => Ok(None),
+        Ok(httparse::Status::Complete(length)) => lines(&buffer[..length], &response).map(Some),
+        Err(httparse::Error::TooManyHeaders) => {
+            Err(Fault::detailed(Cause::HeadersTooLarge, "more than 200 response fields"))
+        }
+        Err(error) => Err(Fault::detailed(Cause::Malformed, error.to_string())),
+    }
+}
+
+fn lines(head: &[u8], response: &httparse::Response<'_, '_>) -> Result<Lines, Fault> {
+    // The parser forgives a line that ends in a bare LF. Whoever reads that line otherwise than we do can be made to
+    // see another response: so each field must begin behind CRLF, and the head must end with two.
+    let bare = || Fault::detailed(Cause::Malformed, "a line of the head ends without CRLF");
+    if !head.ends_with(b"\r\n\r\n") {
+        return Err(bare());
+    }
+    let base = head.as_ptr() as usize;
+    let place = |part: &[u8]| {
+        let start = part.as_ptr() as usize - base;
+        // Heads are at most as long as what one read brings beyond 64 KiB.
+        (u32::try_from(start).unwrap_or(u32::MAX), u32::try_from(start + part.len()).unwrap_or(u32::MAX))
+    };
+    let mut fields = SmallVec::new();
+    for field in response.headers.iter() {
+        let name = place(field.name.as_bytes());
+        if !head[..name.0 as usize].ends_with(b"\r\n") {
+            return Err(bare());
+        }
+        // An empty value may lie outside of the head.
+        let value = if field.value.is_empty() { (0, 0) } else { place(field.value) };
+        fields.push(Place { name, value });
+    }
+    let status = response.code.and_then(|code| StatusCode::from_u16(code).ok());
+    let status = status.ok_or_else(|| Fault::detailed(Cause::Malformed, "invalid status code"))?;
+    Ok(Lines { length: head.len(), status, minor: response.version.unwrap_or(0), fields })
+}
+
+/// What the fields say about the message itself.
+#[derive(Default)]
+struct Claims {
+    length: Option<u64>,
+    chunked: bool,
+    close: bool,
+    keep: bool,
+    streams: bool,
+}
+
+fn read(bytes: &Bytes, lines: &Lines, asked: Asked) -> Result<Head, Fault> {
+    // Room for the few fields that the proxy adds.
+    let mut fields = HeaderMap::with_capacity(lines.fields.len() + 4);
+    let mut claims = Claims::default();
+    for Place { name, value } in &lines.fields {
+        let name = HeaderName::from_bytes(&bytes[name.0 as usize..name.1 as usize])
+            .map_err(|_| Fault::detailed(Cause::Malformed, "invalid field name"))?;
+        let value = HeaderValue::from_maybe_shared(bytes.slice(value.0 as usize..value.1 as usize))
+            .map_err(|_| Fault::detailed(Cause::Malformed, "invalid field value"))?;
+        if claims.hear(&name, &value)? {
+            fields.append(name, value);
+        }
+    }
+    if claims.chunked && (claims.length.is_some() || lines.minor == 0) {
+        // RFC 9112 §6.1: the mark of smuggling, whichever of the two is believed.
+        let reason = if lines.minor == 0 {
+            "transfer-encoding in HTTP/1.0"
+        } else {
+            "both content-length and transfer-encoding"
+        };
+        return Err(Fault::detailed(Cause::Malformed, reason));
+    }
+    let framing = framing(&claims, lines.status, asked);
+    if lines.status == StatusCode::NO_CONTENT {
+        fields.remove(header::CONTENT_LENGTH);
+    }
+    let mut response = Response::new(());
+    *response.status_mut() = lines.status;
+    *response.version_mut() = Version::HTTP_11;
+    *response.headers_mut() = fields;
+    let keep_alive = framing != Framing::Close && !claims.close && (lines.minor == 1 || claims.keep);
+    Ok(Head { response, framing, keep_alive, streams: claims.streams })
+}
+
+fn framing(claims: &Claims, status: StatusCode, asked: Asked) -> Framing {
+    let bodiless = asked == Asked::Head
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    match claims.length {
+        _ if bodiless => Framing::Empty,
+        _ if claims.chunked => Framing::Chunked,
+        Some(0) => Framing::Empty,
+        Some(length) => Framing::Length(length),
+        None => Framing::Close,
+    }
+}
+
+impl Claims {
+    /// Whether the field is to be passed on.
+    fn hear(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<bool, Fault> {
+        if name == header::CONTENT_LENGTH {
+            return self.hear_length(value.as_bytes());
+        }
+        if name == header::TRANSFER_ENCODING {
+            // One field, one coding. What is chunked on our way in is framed anew on the way out.
+            if self.chunked || !value.as_bytes().eq_ignore_ascii_case(b"chunked") {
+                return Err(Fault::detailed(Cause::Malformed, "transfer-encoding other than `chunked`"));
+            }
+            self.chunked = true;
+            return Ok(false);
+        }
+        if name == header::CONNECTION {
+            for token in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                self.close |= token.eq_ignore_ascii_case(b"close");
+                self.keep |= token.eq_ignore_ascii_case(b"keep-alive");
+            }
+        } else if name == header::CONTENT_TYPE {
+            self.streams |= begins(value, b"text/event-stream") || begins(value, b"application/grpc");
+        }
+        Ok(true)
+    }
+
+    fn hear_length(&mut self, value: &[u8]) -> Result<bool, Fault> {
+        let length = length(value).ok_or_else(|| Fault::detailed(Cause::Malformed, "invalid content-length"))?;
+        match self.length.replace(length) {
+            None => Ok(true),
+            // RFC 9110 §8.6: the same length said twice is one length.
+            Some(known) if known == length => Ok(false),
+            Some(_) => Err(Fault::detailed(Cause::Malformed, "two different content-lengths")),
+        }
+    }
+}
+
+/// Digits alone: no sign, no list, nothing beyond 63 bits.
+fn length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || value.len() > 19 {
+        return None;
+    }
+    let length = value.iter().try_fold(0_u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })?;
+    i64::try_from(length).is_ok().then_some(length)
+}
+
+fn begins(value: &HeaderValue, prefix: &[u8]) -> bool {
+    value.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// Names what was spoken instead of HTTP/1, for the log.
+fn foreign(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0x14..=0x17, 3, ..] => "the server speaks tls; write `https://` before its address",
+        [0, _, _, 4, ..] => "the server speaks http/2; write `h2c://` before its address",
+        [1, 1..=11, ..] => "the server speaks fastcgi",
+        b if b.starts_with(b"SSH-") => "the server speaks ssh",
+        _ => "the server does not speak http",
+    }
+}
+
+/// The fields that may follow a chunked body; `lines` ends with the empty line.
+pub fn trailers(lines: &[u8]) -> Result<HeaderMap, Fault> {
+    const MAX_TRAILERS: usize = 32;
+    let malformed = || Fault::detailed(Cause::Malformed, "invalid trailers");
+    let mut places = [httparse::EMPTY_HEADER; MAX_TRAILERS];
+    let Ok(httparse::Status::Complete((length, fields))) = httparse::parse_headers(lines, &mut places) else {
+        return Err(malformed());
+    };
+    if length != lines.len() {
+        return Err(malformed());
+    }
+    let mut map = HeaderMap::with_capacity(fields.len());
+    for field in fields {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| malformed())?;
+        let value = HeaderValue::from_bytes(field.value).map_err(|_| malformed())?;
+        if !is_reserved(&name) {
+            map.append(name, value);
+        }
+    }
+    Ok(map)
+}
+
+/// RFC 9110 §6.5.1: what frames, routes or authenticates a message means nothing behind it.
+pub fn is_reserved(name: &HeaderName) -> bool {
+    [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::HOST,
+        header::AUTHORIZATION,
+        header::PROXY_AUTHORIZATION,
+        header::COOKIE,
+        header::SET_COOKIE,
+        header::CONNECTION,
+        header::TRAILER,
+        header::TE,
+        header::UPGRADE,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::CONTENT_RANGE,
+    ]
+    .contains(name)
+}
