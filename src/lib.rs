@@ -2,7 +2,10 @@
 
 pub mod check;
 pub mod diagnostic;
+pub mod directive;
 pub mod http;
+pub mod matcher;
+pub mod site;
 pub mod syntax;
 pub mod telemetry;
 pub mod tls;

@@ -8,7 +8,7 @@ pub mod value;
 
 use std::collections::HashMap;
 
-pub use arguments::Arguments;
+pub use arguments::{Arguments, no_block};
 pub use options::Opt;
 pub use value::{Value, Wrong};
 

@@ -1,0 +1,123 @@
+//! The statements of a site or of a block in it: looked up, checked, and proved to be of use.
+
+use super::{Directive, ROOMS, Statement, find};
+use crate::check::{Check, Reported, near};
+use crate::diagnostic::{Code, Mistake};
+use crate::matcher;
+use crate::site::Building;
+use crate::syntax::tree::{Block, Node};
+
+/// Checked statements, in written order.
+#[derive(Debug, Default)]
+pub struct Body {
+    pub statements: Vec<Statement>,
+}
+
+impl Body {
+    pub fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
+        self.statements.iter().try_for_each(|statement| statement.directive.compile(site))
+    }
+
+    #[must_use]
+    pub fn always_answers(&self) -> bool {
+        self.statements.iter().any(|statement| statement.directive.always_answers())
+    }
+
+    #[must_use]
+    pub fn may_answer(&self) -> bool {
+        self.statements.iter().any(|statement| statement.directive.may_answer())
+    }
+}
+
+/// The block of `node`, which must be there.
+pub fn check_block(node: &Node, syntax: &str, cx: &mut Check) -> Result<Body, Reported> {
+    match &node.block {
+        Some(Block { nodes, .. }) => Ok(check_nodes(nodes, cx)),
+        None => Err(cx.report(
+            Mistake::new(Code::E0025, node.span, format!("`{}` wants a block", node.name()))
+                .help(format!("write: {syntax}")),
+        )),
+    }
+}
+
+/// Every statement of a block. What can't be checked is left out, and reported.
+pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
+    cx.open_scope();
+    for node in nodes.iter().filter(|node| node.name().starts_with('@')) {
+        let _ = matcher::define(node, cx);
+    }
+    let mut body = Body::default();
+    for node in nodes.iter().filter(|node| !node.name().starts_with('@')) {
+        if node.name() == "else" {
+            super::route::join_else(&mut body, node, cx);
+        } else if let Ok(statement) = check_statement(node, cx) {
+            body.statements.push(statement);
+        }
+    }
+    reach(&body, cx);
+    cx.close_scope();
+    body
+}
+
+fn check_statement(node: &Node, cx: &mut Check) -> Result<Statement, Reported> {
+    let Some(room) = find(node.name()) else { return Err(unknown(node, cx)) };
+    Ok(Statement { at: node.words[0].span, room, directive: (room.check)(node, cx)? })
+}
+
+fn unknown(node: &Node, cx: &mut Check) -> Reported {
+    let name = node.name();
+    let at = node.words[0].span;
+    if matches!(name, "global" | "upstream" | "import" | "snippet") {
+        return cx.report(
+            Mistake::new(Code::E0027, at, format!("`{name}` stands at the top level, not inside a site"))
+                .help("move it out of the block"),
+        );
+    }
+    let mistake = Mistake::new(Code::E0010, at, format!("there is no directive `{name}`"));
+    if let Some(near) = near::nearest(name, ROOMS.iter().map(|room| room.name)) {
+        let syntax = find(near).map_or("", |room| room.syntax);
+        return cx.report(mistake.label(format!("did you mean `{near}`?")).help(format!("write: {syntax}")));
+    }
+    if let Some(room) = ROOMS.iter().find(|room| room.options.iter().any(|option| option.name == name)) {
+        return cx.report(
+            mistake
+                .label(format!("it is an option of `{}`", room.name))
+                .help(format!("write: {} … {{ {name} … }}", room.name)),
+        );
+    }
+    cx.report(mistake.help("`rp help directives` lists them all"))
+}
+
+/// Warns of what can never run: whatever stands behind a statement that answers every request.
+fn reach(body: &Body, cx: &mut Check) {
+    let mut answered: Option<&Statement> = None;
+    for (index, statement) in body.statements.iter().enumerate() {
+        let directive: &dyn Directive = &*statement.directive;
+        if directive.runs_on_failure() || directive.front().is_some() {
+            continue;
+        }
+        if let Some(first) = answered {
+            cx.report(never_runs(statement, first));
+            continue;
+        }
+        if let Some(expr) = directive.takes() {
+            let earlier = body.statements[..index].iter();
+            if let Some(cover) = earlier.clone().find(|e| e.directive.takes().is_some_and(|e| e.covers(expr))) {
+                cx.report(
+                    Mistake::new(Code::W0002, statement.at, "an earlier route takes every request of this one")
+                        .other(cover.at, "this one takes them first")
+                        .help("put the narrower route above the wider one"),
+                );
+            }
+        }
+        if directive.always_answers() {
+            answered = Some(statement);
+        }
+    }
+}
+
+fn never_runs(statement: &Statement, first: &Statement) -> Mistake {
+    Mistake::new(Code::W0001, statement.at, format!("this `{}` can never run", statement.room.name))
+        .other(first.at, format!("`{}` answers every request that comes here", first.room.name))
+        .help("move it above, or give the one above a condition: route /path/* { … }")
+}

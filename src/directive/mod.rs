@@ -1,0 +1,106 @@
+//! The directives: one room each. This table is all that the rest of the house knows of them.
+
+mod body;
+mod handle_errors;
+//mod header;
+mod redirect;
+mod respond;
+//mod reverse_proxy;
+mod route;
+
+use std::fmt;
+
+pub use body::{Body, check_block, check_nodes};
+
+use crate::check::{Check, Opt, Reported};
+use crate::diagnostic::{Mistake, Span};
+use crate::site::Building;
+use crate::syntax::tree::Node;
+
+/// What a room tells of itself: `rp help`, the manual, completion and "did you mean" read nothing else.
+#[derive(Debug)]
+pub struct Room {
+    pub name: &'static str,
+    pub syntax: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Some paragraphs: what it does, and why its defaults are what they are.
+    pub doc: &'static str,
+    pub options: &'static [Opt],
+    /// Whole statements as they stand in a site.
+    pub examples: &'static [&'static str],
+    pub check: Checker,
+}
+
+/// Tree → model. Reports every mistake it finds.
+pub type Checker = fn(&Node, &mut Check) -> Result<Box<dyn Directive>, Reported>;
+
+/// A checked statement.
+pub trait Directive: fmt::Debug + Send + Sync {
+    /// Model → running code. Only the outside world can fail here.
+    fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake>;
+
+    /// Every request that comes here is answered here.
+    fn always_answers(&self) -> bool {
+        false
+    }
+
+    /// Some request may be answered here.
+    fn may_answer(&self) -> bool {
+        self.always_answers()
+    }
+
+    /// Runs only when something above it fails, so nothing covers it.
+    fn runs_on_failure(&self) -> bool {
+        false
+    }
+
+    /// The paths, methods and hosts that go in here and never come out, if a `route`.
+    fn takes(&self) -> Option<&crate::matcher::Expr> {
+        None
+    }
+
+    /// Joins the body of an `else`; gives it back where this is no `when` that lacks one.
+    fn take_else(&mut self, otherwise: Body) -> Result<(), Body> {
+        Err(otherwise)
+    }
+
+    /// What the site's front doors want to know of it (`tls`, `bind`, `log`).
+    fn front(&self) -> Option<Front<'_>> {
+        None
+    }
+}
+
+/// Statements that settle how a site is reached rather than what it does with a request.
+#[derive(Debug)]
+pub enum Front<'a> {
+    Bind(&'a [crate::check::value::ListenAddress]),
+    Tls(&'a dyn std::any::Any),
+    Log(&'a dyn std::any::Any),
+}
+
+/// A statement that was checked, with its place.
+#[derive(Debug)]
+pub struct Statement {
+    pub at: Span,
+    pub room: &'static Room,
+    pub directive: Box<dyn Directive>,
+}
+
+/// All rooms, in the order of the manual.
+pub static ROOMS: &[&Room] = &[
+    &route::ROUTE,
+    &route::WHEN,
+    &route::ELSE,
+    &handle_errors::ROOM,
+    //&reverse_proxy::ROOM,
+    &respond::ROOM,
+    &redirect::ROOM,
+    //&header::ROOM,
+];
+
+/// The room of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Room> {
+    ROOMS.iter().copied().find(|room| room.name == name)
+}

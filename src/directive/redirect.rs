@@ -1,0 +1,85 @@
+//! `redirect`: sends the client elsewhere.
+
+use futures_util::future::{LocalBoxFuture, ready};
+use http::header;
+use http::{Response, StatusCode};
+
+use super::{Directive, Room};
+use crate::check::value::Status;
+use crate::check::{Arguments, Check, Reported};
+use crate::diagnostic::{Code, Mistake};
+use crate::http::body::Body;
+use crate::http::exchange::Exchange;
+use crate::http::fault::Fault;
+use crate::http::step::{Answer, Answers};
+use crate::http::template::{ValueTemplate, When};
+use crate::site::Building;
+use crate::syntax::tree::Node;
+
+pub static ROOM: Room = Room {
+    name: "redirect",
+    syntax: "redirect TARGET [STATUS|permanent|temporary]",
+    summary: "sends the client to another URL",
+    doc: "Without a status: 302, which no client keeps. `permanent` is 308 and `temporary` 307: unlike 301 and 302 they keep the method and the body of the request. A target that a request has a part in can't become `//elsewhere`: doubled slashes at its start are made one.",
+    options: &[],
+    examples: &["redirect https://{host}{uri} permanent", "redirect /new{path} 301"],
+    check,
+};
+
+#[derive(Debug, Clone)]
+struct Redirect {
+    target: ValueTemplate,
+    status: StatusCode,
+}
+
+fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
+    let mut args = Arguments::of(node, ROOM.syntax);
+    let target = args.expect_word("a target", cx)?;
+    let status = if args.keyword("permanent") {
+        StatusCode::PERMANENT_REDIRECT
+    } else if args.keyword("temporary") {
+        StatusCode::TEMPORARY_REDIRECT
+    } else if let Some(word) = args.word() {
+        let status: Status = cx.value(word)?;
+        if !matches!(status.0.as_u16(), 301 | 302 | 303 | 307 | 308) {
+            return Err(cx.report(
+                Mistake::new(Code::E0021, word.span, format!("`{}` sends no client anywhere", status.0.as_u16()))
+                    .help("write 301, 302, 303, 307 or 308"),
+            ));
+        }
+        status.0
+    } else {
+        StatusCode::FOUND
+    };
+    args.done_without_block(cx)?;
+    Ok(Box::new(Redirect { target: ValueTemplate::check(target, When::Request, cx)?, status }))
+}
+
+impl Directive for Redirect {
+    fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
+        site.answer(self.clone());
+        Ok(())
+    }
+
+    fn always_answers(&self) -> bool {
+        true
+    }
+}
+
+impl Answers for Redirect {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
+        let mut target = self.target.value(exchange, None);
+        // `//evil.example` is a URL of another host (threat XP07).
+        if target.as_bytes().starts_with(b"//") || target.as_bytes().starts_with(b"/\\") {
+            let path: Vec<u8> =
+                target.as_bytes().iter().copied().skip_while(|byte| matches!(byte, b'/' | b'\\')).collect();
+            let rooted = [b"/".as_slice(), &path].concat();
+            target = http::HeaderValue::from_maybe_shared(bytes::Bytes::from(rooted))
+                .unwrap_or_else(|_| http::HeaderValue::from_static("/"));
+        }
+        let mut answer = Response::new(Body::Empty);
+        *answer.status_mut() = self.status;
+        answer.headers_mut().insert(header::LOCATION, target);
+        Box::pin(ready(Ok(answer)))
+    }
+}

@@ -1,0 +1,139 @@
+//! `route`, `when` and `else`: which statements a request meets.
+
+use super::body::{Body, check_block};
+use super::{Directive, Room};
+use crate::check::{Arguments, Check, Reported};
+use crate::diagnostic::{Code, Mistake};
+use crate::matcher::{self, Expr};
+use crate::site::Building;
+use crate::syntax::tree::Node;
+
+pub static ROUTE: Room = Room {
+    name: "route",
+    syntax: "route MATCHER { … }",
+    summary: "takes the requests that fit, and does not give them back",
+    doc: "The request goes in if the matcher holds, and does not come out: what stands behind the block is not for it. A body that ends without an answer answers 404. Routes are asked in written order, so the narrower one stands above the wider one; the checker warns where one covers another.",
+    options: &[],
+    examples: &[
+        "route /api/* { reverse_proxy 127.0.0.1:3000 }",
+        "route /admin/* and not client_ip 10.0.0.0/8 { respond 403 }",
+    ],
+    check: check_route,
+};
+
+pub static WHEN: Room = Room {
+    name: "when",
+    syntax: "when MATCHER { … } else { … }",
+    summary: "runs its block for the requests that fit, and goes on behind it",
+    doc: "Unlike `route`, what was not answered inside comes out again and meets what stands behind the block. `else` runs for the others.",
+    options: &[],
+    examples: &[
+        "when header X-Debug { header +X-Server-Host {host} }",
+        "when scheme http { redirect https://{host}{uri} } else { respond ok }",
+    ],
+    check: check_when,
+};
+
+pub static ELSE: Room = Room {
+    name: "else",
+    syntax: "when MATCHER { … } else { … }",
+    summary: "runs for the requests that the `when` before it did not take",
+    doc: "Stands right behind the block of a `when`, on its line or on the next.",
+    options: &[],
+    examples: &["when method GET HEAD { respond ok } else { respond 405 }"],
+    check: check_else,
+};
+
+#[derive(Debug)]
+struct Route {
+    test: Expr,
+    body: Body,
+}
+
+#[derive(Debug)]
+struct When {
+    test: Expr,
+    then: Body,
+    otherwise: Option<Body>,
+}
+
+fn check_route(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
+    let test = matcher::check(node, &node.words[1..], cx);
+    let body = check_block(node, ROUTE.syntax, cx)?;
+    Ok(Box::new(Route { test: test?, body }))
+}
+
+fn check_when(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
+    let test = matcher::check(node, &node.words[1..], cx);
+    let then = check_block(node, WHEN.syntax, cx)?;
+    Ok(Box::new(When { test: test?, then, otherwise: None }))
+}
+
+/// Only reached by `else` as a statement of its own in a place that [`join_else`] does not see.
+fn check_else(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
+    Err(lonely(node, cx))
+}
+
+fn lonely(node: &Node, cx: &mut Check) -> Reported {
+    cx.report(
+        Mistake::new(Code::E0027, node.words[0].span, "`else` without a `when` before it")
+            .help("put it right behind the block of a `when`"),
+    )
+}
+
+/// Gives the body of an `else` to the `when` before it.
+pub(super) fn join_else(body: &mut Body, node: &Node, cx: &mut Check) {
+    let Ok(otherwise) = Arguments::of(node, ELSE.syntax).done(cx).and_then(|()| check_block(node, ELSE.syntax, cx))
+    else {
+        return;
+    };
+    let joined = match body.statements.last_mut() {
+        Some(last) => last.directive.take_else(otherwise),
+        None => Err(otherwise),
+    };
+    if joined.is_err() {
+        lonely(node, cx);
+    }
+}
+
+impl Directive for Route {
+    fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
+        site.route(self.test.compile(), |site| self.body.compile(site))
+    }
+
+    fn always_answers(&self) -> bool {
+        matches!(self.test, Expr::Always)
+    }
+
+    /// Even an empty route answers: 404.
+    fn may_answer(&self) -> bool {
+        true
+    }
+
+    fn takes(&self) -> Option<&Expr> {
+        Some(&self.test)
+    }
+}
+
+impl Directive for When {
+    fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
+        let otherwise = |site: &mut Building<'_>| self.otherwise.as_ref().map_or(Ok(()), |body| body.compile(site));
+        site.when(self.test.compile(), |site| self.then.compile(site), otherwise)
+    }
+
+    fn always_answers(&self) -> bool {
+        self.then.always_answers() && self.otherwise.as_ref().is_some_and(Body::always_answers)
+    }
+
+    fn may_answer(&self) -> bool {
+        self.then.may_answer() || self.otherwise.as_ref().is_some_and(Body::may_answer)
+    }
+
+    fn take_else(&mut self, otherwise: Body) -> Result<(), Body> {
+        if self.otherwise.is_some() {
+            return Err(otherwise);
+        }
+        self.otherwise = Some(otherwise);
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! Words to expressions: `not` binds tighter than `and`, `and` tighter than `or`.
+
+use http::HeaderName;
+
+use super::compare::{self, Compare};
+use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, proof};
+use crate::check::value::{FieldName, HostPattern, MethodName, Network, StatusMatch, Text};
+use crate::check::{Check, Reported, Value, near, one_of};
+use crate::diagnostic::{Code, Mistake, Span};
+use crate::http::connection::Scheme;
+use crate::syntax::tree::{Node, Word};
+
+/// Reads the words behind a statement's name as one expression.
+pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Reported> {
+    let mut parser = Parser { node, words, at: 0, depth: 0 };
+    if words.is_empty() {
+        let at = Span { start: node.words[0].span.end, ..node.words[0].span };
+        return Err(cx.report(
+            Mistake::new(Code::E0022, at, format!("`{}` wants a matcher", node.name()))
+                .help(format!("write: {} /path/* {{ … }}", node.name())),
+        ));
+    }
+    let expr = parser.or(cx)?;
+    if let Some(word) = parser.peek() {
+        let text = word.plain().unwrap_or_default();
+        let mistake = if text == ")" {
+            Mistake::new(Code::E0033, word.span, "a `)` without its `(`").help("remove it")
+        } else {
+            Mistake::new(Code::E0033, word.span, format!("`{text}` does not go on from what stands before it"))
+                .help("join matchers with `and` or `or`")
+        };
+        return Err(cx.report(mistake));
+    }
+    if let Some(why) = proof::impossible(&expr) {
+        let at = words[0].span.to(words[words.len() - 1].span);
+        cx.report(
+            Mistake::new(Code::W0008, at, format!("no request can be all of this: {why}"))
+                .help("join them with `or`, or put them into one list"),
+        );
+    }
+    Ok(expr)
+}
+
+/// `@name EXPR`: remembered by name, and checked at once, so that a mistake in it is shown where it stands.
+pub fn define(node: &Node, cx: &mut Check) -> Result<(), Reported> {
+    crate::check::no_block(node, cx)?;
+    cx.define_matcher(node)?;
+    check(node, &node.words[1..], cx).map(drop)
+}
+
+struct Parser<'w> {
+    node: &'w Node,
+    words: &'w [Word],
+    at: usize,
+    /// How many named matchers we are inside of.
+    depth: usize,
+}
+
+/// A named matcher may stand on others; this deep it must be a loop.
+const DEEPEST: usize = 32;
+
+impl<'w> Parser<'w> {
+    fn peek(&self) -> Option<&'w Word> {
+        self.words.get(self.at)
+    }
+
+    fn keyword(&mut self, keyword: &str) -> bool {
+        let found = self
+            .peek()
+            .is_some_and(|word| word.plain() == Some(keyword) && word.style != crate::syntax::tree::Style::Quoted);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn or(&mut self, cx: &mut Check) -> Result<Expr, Reported> {
+        let mut all = vec![self.and(cx)?];
+        while self.keyword("or") {
+            all.push(self.and(cx)?);
+        }
+        Ok(if all.len() == 1 { all.remove(0) } else { Expr::Or(all) })
+    }
+
+    fn and(&mut self, cx: &mut Check) -> Result<Expr, Reported> {
+        let mut all = vec![self.not(cx)?];
+        while self.keyword("and") {
+            all.push(self.not(cx)?);
+        }
+        Ok(if all.len() == 1 { all.remove(0) } else { Expr::And(all) })
+    }
+
+    fn not(&mut self, cx: &mut Check) -> Result<Expr, Reported> {
+        let mut turned = false;
+        while self.keyword("not") {
+            turned = !turned;
+        }
+        let inner = self.primary(cx)?;
+        Ok(if turned { Expr::Not(Box::new(inner)) } else { inner })
+    }
+
+    fn primary(&mut self, cx: &mut Check) -> Result<Expr, Reported> {
+        let Some(word) = self.peek() else { return Err(self.incomplete(cx)) };
+        if word.is_punctuation("(") {
+            return self.parenthesis(word.span, cx);
+        }
+        if compare::is_subject(word) {
+            return self.compare(word, cx);
+        }
+        let text = word.plain().unwrap_or_default();
+        match text {
+            "and" | "or" | ")" => Err(self.incomplete(cx)),
+            _ if text.starts_with('/') => Ok(Expr::Is(Atom::Path(self.values(cx)?))),
+            _ if text.starts_with('@') => self.named(word, cx),
+            _ => {
+                self.at += 1;
+                self.atom(word, text, cx)
+            }
+        }
+    }
+
+    fn incomplete(&self, cx: &mut Check) -> Reported {
+        let (at, before) = match self.at.checked_sub(1).map(|at| &self.words[at]) {
+            Some(word) => (word.span, format!("`{}`", word.plain().unwrap_or_default())),
+            None => (self.node.words[0].span, format!("`{}`", self.node.name())),
+        };
+        cx.report(
+            Mistake::new(Code::E0033, at, format!("a matcher is missing behind {before}"))
+                .help("write one: path, host, method, header, client_ip, …"),
+        )
+    }
+
+    fn parenthesis(&mut self, open: Span, cx: &mut Check) -> Result<Expr, Reported> {
+        self.at += 1;
+        let inner = self.or(cx)?;
+        if self.peek().is_some_and(|word| word.is_punctuation(")")) {
+            self.at += 1;
+            return Ok(inner);
+        }
+        Err(cx.report(
+            Mistake::new(Code::E0033, open, "a `(` without its `)`")
+                .help("close it behind the last matcher that belongs to it"),
+        ))
+    }
+
+    fn compare(&mut self, left: &Word, cx: &mut Check) -> Result<Expr, Reported> {
+        self.at += 1;
+        let (Some(sign), Some(right)) = (self.words.get(self.at), self.words.get(self.at + 1)) else {
+            return Err(cx.report(
+                Mistake::new(Code::E0033, left.span, "a placeholder alone is no question")
+                    .help(format!("compare it: {{method}} = GET; the comparisons are {}", compare::SIGNS.join(" "))),
+            ));
+        };
+        self.at += 2;
+        Ok(Expr::Is(Atom::Compare(Compare::check(left, sign, right, cx)?)))
+    }
+
+    fn named(&mut self, word: &Word, cx: &mut Check) -> Result<Expr, Reported> {
+        self.at += 1;
+        let name = word.plain().unwrap_or_default();
+        if name == self.node.name() || self.depth > DEEPEST {
+            return Err(cx.report(
+                Mistake::new(Code::E0042, word.span, format!("matcher `{name}` refers to itself"))
+                    .help("say what it stands for with other matchers"),
+            ));
+        }
+        let Some(definition) = cx.use_matcher(name) else {
+            let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
+            let near = near::nearest(name, cx.matcher_names()).map(str::to_owned);
+            return Err(cx.report(match near {
+                Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write {near}")),
+                None => mistake.help(format!("define it: {name} path /example/*")),
+            }));
+        };
+        let depth = self.depth + 1;
+        cx.quietly(|cx| {
+            let mut inner = Parser { node: &definition, words: &definition.words[1..], at: 0, depth };
+            inner.or(cx)
+        })
+    }
+
+    /// The values of one matcher: all words up to the next `and`, `or` or parenthesis.
+    fn take(&mut self) -> &'w [Word] {
+        let rest = &self.words[self.at..];
+        let ends = |word: &Word| {
+            word.is_punctuation(")")
+                || word.is_punctuation("(")
+                || (word.style == crate::syntax::tree::Style::Bare && matches!(word.plain(), Some("and" | "or")))
+        };
+        let count = rest.iter().position(ends).unwrap_or(rest.len());
+        self.at += count;
+        &rest[..count]
+    }
+
+    fn values<V: Value>(&mut self, cx: &mut Check) -> Result<Vec<V>, Reported> {
+        let before = self.at;
+        let values: Vec<V> = self.take().iter().map(|word| cx.value(word)).collect::<Result<_, _>>()?;
+        if values.is_empty() {
+            let word = &self.words[before - 1];
+            let syntax = room(word.plain().unwrap_or_default()).map_or("", |room| room.syntax);
+            return Err(cx.report(
+                Mistake::new(
+                    Code::E0022,
+                    word.span,
+                    format!("`{}` wants {}", word.plain().unwrap_or_default(), V::KIND),
+                )
+                .help(format!("write: {syntax}")),
+            ));
+        }
+        Ok(values)
+    }
+
+    fn texts(&mut self, cx: &mut Check) -> Result<Vec<String>, Reported> {
+        self.take().iter().map(|word| cx.value::<Text>(word).map(|text| text.0)).collect()
+    }
+
+    fn atom(&mut self, word: &Word, name: &str, cx: &mut Check) -> Result<Expr, Reported> {
+        Ok(Expr::Is(match name {
+            "path" => Atom::Path(self.values::<PathPattern>(cx)?),
+            "host" => Atom::Host(self.values::<HostPattern>(cx)?),
+            "method" => Atom::Method(self.values::<MethodName>(cx)?.into_iter().map(|method| method.0).collect()),
+            "client_ip" => Atom::ClientIp(self.values::<Network>(cx)?),
+            "protocol" => Atom::Protocol(self.values::<Protocol>(cx)?),
+            "status" => Atom::Status(self.values::<StatusMatch>(cx)?),
+            "scheme" => Atom::Scheme(self.first::<Scheme>(cx)?),
+            "file" => Atom::File(self.first::<Text>(cx)?.0.into()),
+            "header" => Atom::Header(self.key::<FieldName>(word, cx)?.0, self.texts(cx)?),
+            "query" => Atom::Query(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
+            "cookie" => Atom::Cookie(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
+            _ => return Err(unknown(word, name, cx)),
+        }))
+    }
+
+    /// The one value that a matcher takes.
+    fn first<V: Value>(&mut self, cx: &mut Check) -> Result<V, Reported> {
+        let mut values = self.values::<V>(cx)?;
+        Ok(values.swap_remove(0))
+    }
+
+    /// The name that is asked for, before its values.
+    fn key<V: Value>(&mut self, matcher: &Word, cx: &mut Check) -> Result<V, Reported> {
+        let ends = |word: &Word| word.is_punctuation(")") || matches!(word.plain(), Some("and" | "or"));
+        let Some(word) = self.peek().filter(|word| !ends(word)) else {
+            let name = matcher.plain().unwrap_or_default();
+            let syntax = room(name).map_or("", |room| room.syntax);
+            return Err(cx.report(
+                Mistake::new(Code::E0022, matcher.span, format!("`{name}` wants a name"))
+                    .help(format!("write: {syntax}")),
+            ));
+        };
+        self.at += 1;
+        cx.value(word)
+    }
+}
+
+fn room(name: &str) -> Option<&'static Room> {
+    ROOMS.iter().find(|room| room.name == name)
+}
+
+fn unknown(word: &Word, name: &str, cx: &mut Check) -> Reported {
+    let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
+    let names = ROOMS.iter().map(|room| room.name);
+    cx.report(match near::nearest(name, names.clone()) {
+        Some(near) => mistake
+            .label(format!("did you mean `{near}`?"))
+            .help(format!("write: {}", room(near).map_or("", |room| room.syntax))),
+        None if HeaderName::from_bytes(name.as_bytes()).is_ok() && name.contains('-') => {
+            mistake.help(format!("to ask for a field, write: header {name}"))
+        }
+        None => mistake.help(format!("there are {}; a path starts with a slash", one_of(names))),
+    })
+}
+
+impl Value for Protocol {
+    const KIND: &'static str = "a protocol";
+    const EXAMPLE: &'static str = "http/1.1, h2, h3, websocket or grpc";
+
+    fn parse(text: &str) -> Result<Self, crate::check::Wrong> {
+        Ok(match text {
+            "http/1.0" => Self::Http10,
+            "http/1.1" => Self::Http11,
+            "h2" => Self::Http2,
+            "h3" => Self::Http3,
+            "websocket" => Self::WebSocket,
+            "grpc" => Self::Grpc,
+            _ => return Err(crate::check::Wrong::kind()),
+        })
+    }
+}
+
+impl Value for Scheme {
+    const KIND: &'static str = "a scheme";
+    const EXAMPLE: &'static str = "http or https";
+
+    fn parse(text: &str) -> Result<Self, crate::check::Wrong> {
+        match text {
+            "http" => Ok(Self::Http),
+            "https" => Ok(Self::Https),
+            _ => Err(crate::check::Wrong::kind()),
+        }
+    }
+}

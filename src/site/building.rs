@@ -1,0 +1,164 @@
+//! A site under construction: directives add their steps to it.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::program::{Handler, Op, Program};
+use crate::check::value::StatusMatch;
+use crate::diagnostic::Mistake;
+use crate::http::step::{Answers, Filter, Gate, Test};
+//use crate::upstream::Upstream;
+
+/// What sites under construction draw on: what they share, and what lives on from the configuration before.
+#[derive(Default)]
+pub struct Supplies {
+    /// The named upstreams.
+    pub upstreams: HashMap<String, Arc<()>>,
+    /// What directives keep across reloads, by a key that holds everything that makes it what it is.
+    before: HashMap<String, Arc<dyn Any + Send + Sync>>,
+    kept: HashMap<String, Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Supplies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Supplies")
+            .field("upstreams", &self.upstreams.len())
+            .field("kept", &self.kept.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one configuration hands on to the next.
+pub type Legacy = HashMap<String, Arc<dyn Any + Send + Sync>>;
+
+impl Supplies {
+    #[must_use]
+    pub fn after(before: Legacy) -> Self {
+        Self { before, ..Self::default() }
+    }
+
+    /// What was built under this key by this configuration or the one before, else what `build` makes. So a limiter's
+    /// table or a pool outlives a reload that did not touch it.
+    pub fn adopt<T: Send + Sync + 'static>(&mut self, key: &str, build: impl FnOnce() -> T) -> Arc<T> {
+        let known =
+            self.kept.get(key).or_else(|| self.before.get(key)).cloned().and_then(|any| any.downcast::<T>().ok());
+        let value = known.unwrap_or_else(|| Arc::new(build()));
+        self.kept.insert(key.to_owned(), value.clone());
+        value
+    }
+
+    #[must_use]
+    pub fn legacy(self) -> Legacy {
+        self.kept
+    }
+}
+
+/// A site under construction.
+pub struct Building<'s> {
+    pub supplies: &'s mut Supplies,
+    program: Program,
+    /// Where the block that is being built began.
+    block: usize,
+    /// The site's own settings, by `bind`, `tls` and `log`.
+    pub log: Option<usize>,
+}
+
+impl fmt::Debug for Building<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Building({:?})", self.program)
+    }
+}
+
+type Built = Result<(), Mistake>;
+
+impl<'s> Building<'s> {
+    #[must_use]
+    pub fn new(supplies: &'s mut Supplies) -> Self {
+        Self { supplies, program: Program::default(), block: 0, log: None }
+    }
+
+    pub fn filter(&mut self, filter: impl Filter + 'static) {
+        self.program.ops.push(Op::Filter(Box::new(filter)));
+    }
+
+    pub fn gate(&mut self, gate: impl Gate + 'static) {
+        self.program.ops.push(Op::Gate(Box::new(gate)));
+    }
+
+    pub fn answer(&mut self, answer: impl Answers + 'static) {
+        self.program.ops.push(Op::Answer(Box::new(answer)));
+    }
+
+    /// The body runs if the test holds, and nothing comes out of it.
+    pub fn route(&mut self, test: Box<dyn Test>, body: impl FnOnce(&mut Self) -> Built) -> Built {
+        let gate = self.test(test);
+        self.nested(body)?;
+        self.program.ops.push(Op::Unanswered);
+        self.land(gate);
+        Ok(())
+    }
+
+    /// One of the bodies runs, and what is behind them runs after it.
+    pub fn when(
+        &mut self,
+        test: Box<dyn Test>,
+        then: impl FnOnce(&mut Self) -> Built,
+        otherwise: impl FnOnce(&mut Self) -> Built,
+    ) -> Built {
+        let gate = self.test(test);
+        self.nested(then)?;
+        let end = self.jump();
+        self.land(gate);
+        self.nested(otherwise)?;
+        self.land(end);
+        Ok(())
+    }
+
+    /// The body runs when something above in the same block has failed with one of these statuses (none: any).
+    pub fn handle(&mut self, statuses: Vec<StatusMatch>, body: impl FnOnce(&mut Self) -> Built) -> Built {
+        let covers = self.block..self.program.ops.len();
+        let skip = self.jump();
+        let start = self.program.ops.len();
+        self.nested(body)?;
+        self.program.ops.push(Op::Unanswered);
+        self.land(skip);
+        self.program.handlers.push(Handler { covers, statuses, start });
+        Ok(())
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> Program {
+        self.program.ops.push(Op::Unanswered);
+        // The smallest range is the innermost block; of two of one block, the first written is asked first.
+        self.program.handlers.sort_by_key(|handler| handler.covers.len());
+        self.program
+    }
+
+    fn nested(&mut self, body: impl FnOnce(&mut Self) -> Built) -> Built {
+        let outer = std::mem::replace(&mut self.block, self.program.ops.len());
+        let built = body(self);
+        self.block = outer;
+        built
+    }
+
+    fn test(&mut self, test: Box<dyn Test>) -> usize {
+        self.program.ops.push(Op::Test(test, usize::MAX));
+        self.program.ops.len() - 1
+    }
+
+    fn jump(&mut self) -> usize {
+        self.program.ops.push(Op::Jump(usize::MAX));
+        self.program.ops.len() - 1
+    }
+
+    /// Lets an earlier test or jump land here.
+    fn land(&mut self, from: usize) {
+        let here = self.program.ops.len();
+        match &mut self.program.ops[from] {
+            Op::Test(_, to) | Op::Jump(to) => *to = here,
+            _ => unreachable!("only tests and jumps are landed"),
+        }
+    }
+}

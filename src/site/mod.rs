@@ -1,0 +1,19 @@
+//! What runs: sites made of steps, found by host.
+
+mod building;
+mod program;
+mod router;
+
+pub use building::{Building, Supplies};
+pub use program::Program;
+pub use router::Router;
+
+/// One site, ready to take requests.
+#[derive(Debug)]
+pub struct Site {
+    /// Its first address, as the log names it.
+    pub name: Box<str>,
+    pub program: Program,
+    /// Where its access log goes; `None` where it keeps none.
+    pub log: Option<usize>,
+}
