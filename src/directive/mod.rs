@@ -1,12 +1,15 @@
 //! The directives: one room each. This table is all that the rest of the house knows of them.
 
+pub mod bind;
 mod body;
 mod handle_errors;
 //mod header;
+pub mod log;
 mod redirect;
 mod respond;
 //mod reverse_proxy;
 mod route;
+pub mod tls;
 
 use std::fmt;
 
@@ -74,9 +77,9 @@ pub trait Directive: fmt::Debug + Send + Sync {
 /// Statements that settle how a site is reached rather than what it does with a request.
 #[derive(Debug)]
 pub enum Front<'a> {
-    Bind(&'a [crate::check::value::ListenAddress]),
-    Tls(&'a dyn std::any::Any),
-    Log(&'a dyn std::any::Any),
+    Bind(&'a [bind::BindTo]),
+    Tls(&'a tls::TlsModel),
+    Log(&'a log::LogModel),
 }
 
 /// A statement that was checked, with its place.
@@ -97,6 +100,9 @@ pub static ROOMS: &[&Room] = &[
     &respond::ROOM,
     &redirect::ROOM,
     //&header::ROOM,
+    &tls::ROOM,
+    &bind::ROOM,
+    &log::ROOM,
 ];
 
 /// The room of this name.
