@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::http1::{Connection, Step};
+use super::http2;
 use crate::http::fault::Fault;
 
 /// Read as fast as it is polled for, no faster. Read to its end, its connection serves on; dropped before, it is closed.
@@ -19,6 +20,7 @@ enum Inner {
     /// Came whole with the head; the connection is already elsewhere.
     Whole(Bytes),
     Http1(Box<Connection>),
+    Http2(Box<http2::Incoming>),
 }
 
 impl Body {
@@ -28,6 +30,10 @@ impl Body {
 
     pub(super) fn http1(connection: Box<Connection>) -> Self {
         Self { inner: Inner::Http1(connection) }
+    }
+
+    pub(super) fn http2(incoming: http2::Incoming) -> Self {
+        Self { inner: if incoming.is_end_stream() { Inner::Done } else { Inner::Http2(Box::new(incoming)) } }
     }
 }
 
@@ -42,6 +48,13 @@ impl http_body::Body for Body {
             Inner::Http1(connection) => {
                 let step = ready!(connection.poll_step(cx));
                 Poll::Ready(http1_frame(inner, step))
+            }
+            Inner::Http2(incoming) => {
+                let frame = ready!(incoming.poll_frame(cx));
+                if matches!(frame, None | Some(Err(_))) || incoming.is_end_stream() {
+                    *inner = Inner::Done;
+                }
+                Poll::Ready(frame)
             }
             Inner::Whole(_) | Inner::Done => match std::mem::replace(inner, Inner::Done) {
                 Inner::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
@@ -59,6 +72,7 @@ impl http_body::Body for Body {
             Inner::Done => Some(0),
             Inner::Whole(bytes) => Some(bytes.len() as u64),
             Inner::Http1(connection) => connection.length(),
+            Inner::Http2(incoming) => incoming.length(),
         };
         exact.map_or_else(SizeHint::default, SizeHint::with_exact)
     }

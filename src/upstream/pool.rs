@@ -1,10 +1,11 @@
 //! Idle connections: of one thread, by server, the last one used first.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::http1::Connection;
+use super::http2;
 use super::registry::Slot;
 
 /// How many connections are kept for later, and for how long.
@@ -48,7 +49,26 @@ impl Lease {
         Self { index: slot.index, generation: slot.generation, requests: 1, born: now, idle_since: now, limits }
     }
 
-    fn is_spent(&self, now: u32) -> bool {
+    /// One more request goes out.
+    pub(super) fn renew(&mut self, limits: Limits) {
+        self.requests += 1;
+        self.limits = limits;
+    }
+
+    pub(super) fn is_reused(&self) -> bool {
+        self.requests > 1
+    }
+
+    /// Nothing is on its way now.
+    pub(super) fn rest(&mut self) {
+        self.idle_since = POOL.with(|pool| pool.now.get());
+    }
+
+    pub(super) fn is_idle_for_long(&self, now: u32) -> bool {
+        passed(self.idle_since, self.limits.idle_timeout, now)
+    }
+
+    pub(super) fn is_spent(&self, now: u32) -> bool {
         self.requests >= self.limits.requests || passed(self.born, self.limits.lifetime, now)
     }
 }
@@ -64,6 +84,7 @@ struct Shelf {
     /// By the time of their return.
     #[expect(clippy::vec_box, reason = "a connection is half a kilobyte, and goes on in its box")]
     idle: Vec<Box<Connection>>,
+    pub(super) http2: http2::Shelf,
 }
 
 struct Pool {
@@ -78,18 +99,22 @@ thread_local! {
 }
 
 /// An idle connection to the server that is still good, for one more request.
-pub fn take(slot: &std::sync::Arc<Slot>, limits: Limits) -> Option<Box<Connection>> {
+pub fn take(slot: &Arc<Slot>, limits: Limits) -> Option<Box<Connection>> {
     loop {
         let mut connection = POOL.with(|pool| with_shelf(pool, slot, |shelf| shelf.idle.pop()))?;
         if connection.is_silent() {
-            connection.lease.requests += 1;
-            connection.lease.limits = limits;
+            connection.lease.renew(limits);
             return Some(connection);
         }
     }
 }
 
-fn with_shelf<T>(pool: &Pool, slot: &std::sync::Arc<Slot>, then: impl FnOnce(&mut Shelf) -> T) -> T {
+/// Does something with the HTTP/2 connections of this thread to the server.
+pub(super) fn http2<T>(slot: &Arc<Slot>, then: impl FnOnce(&mut http2::Shelf) -> T) -> T {
+    POOL.with(|pool| with_shelf(pool, slot, |shelf| then(&mut shelf.http2)))
+}
+
+fn with_shelf<T>(pool: &Pool, slot: &Arc<Slot>, then: impl FnOnce(&mut Shelf) -> T) -> T {
     let mut shelves = pool.shelves.borrow_mut();
     let index = slot.index as usize;
     if shelves.len() <= index {
@@ -97,7 +122,7 @@ fn with_shelf<T>(pool: &Pool, slot: &std::sync::Arc<Slot>, then: impl FnOnce(&mu
     }
     let shelf = &mut shelves[index];
     if shelf.generation != slot.generation {
-        *shelf = Shelf { generation: slot.generation, slot: std::sync::Arc::downgrade(slot), ..Shelf::default() };
+        *shelf = Shelf { generation: slot.generation, slot: Arc::downgrade(slot), ..Shelf::default() };
     }
     then(shelf)
 }
@@ -139,9 +164,10 @@ fn sweep_at(pool: &Pool, now: u32) {
             *shelf = Shelf::default();
             continue;
         }
+        shelf.http2.sweep(now);
         shelf.idle.retain_mut(|connection| {
             let lease = &connection.lease;
-            !passed(lease.idle_since, lease.limits.idle_timeout, now) && !lease.is_spent(now) && connection.is_silent()
+            !lease.is_idle_for_long(now) && !lease.is_spent(now) && connection.is_silent()
         });
     }
 }

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
 use super::decode::{Decoder, Step};
+use super::exchange::Tunnel;
 use super::outbound::Pump;
 use super::spare;
 use crate::http::deadline::Deadline;
@@ -62,6 +63,10 @@ impl Connection {
     /// What counts this request among those in flight, until the connection is done with it.
     pub fn count(&mut self, in_flight: Option<InFlight>) {
         self.in_flight = in_flight;
+    }
+
+    pub(super) fn into_tunnel(self) -> Tunnel {
+        Tunnel { stream: self.stream, early: self.read.freeze(), in_flight: self.in_flight }
     }
 
     /// Whether an idle connection may serve again: a peer that closed it, or spoke unasked, is not trusted with more.

@@ -15,6 +15,7 @@ use super::parse::{self, Asked, Head};
 use super::spare;
 use crate::http::fault::{Cause, Fault};
 use crate::upstream::body::Body;
+use crate::upstream::registry::InFlight;
 use crate::upstream::stream::Stream;
 
 /// Interim responses before a final one; a flood of them is refused.
@@ -41,12 +42,20 @@ pub struct Ask<'a> {
 /// The answer of a server.
 pub enum Reply {
     Response(Response<Body>),
-    /// The head of a 101, and the stream behind it; what the server already said on it comes first.
+    /// The head of a 101, and the stream behind it.
     Upgraded {
         head: Response<()>,
-        stream: Stream,
-        early: Bytes,
+        tunnel: Tunnel,
     },
+}
+
+/// The stream of an accepted upgrade.
+pub struct Tunnel {
+    pub stream: Stream,
+    /// What the server already said on it; comes first.
+    pub early: Bytes,
+    /// Counts the tunnel as load of its server while it lasts.
+    pub in_flight: Option<InFlight>,
 }
 
 #[derive(Debug)]
@@ -181,8 +190,7 @@ where
     pub fn reply(self, head: Head) -> Reply {
         let Self { mut connection, ask, outbound, sent, broken, .. } = self;
         if head.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            let Connection { stream, read, .. } = *connection;
-            return Reply::Upgraded { head: head.response, stream, early: read.freeze() };
+            return Reply::Upgraded { head: head.response, tunnel: connection.into_tunnel() };
         }
         connection.progressed();
         connection.decoder = Decoder::from(head.framing);

@@ -10,6 +10,6 @@ mod spare;
 
 pub use connection::Connection;
 pub use decode::Step;
-pub use exchange::{Ask, Exchange, Failure, Reply};
+pub use exchange::{Ask, Exchange, Failure, Reply, Tunnel};
 pub use outbound::Outbound;
 pub(super) use parse::is_reserved;

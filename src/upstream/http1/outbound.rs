@@ -85,8 +85,8 @@ impl<B> Outbound<B> {
     }
 
     /// The body, where nothing of it was taken, for a server that speaks another protocol.
-    pub fn into_body(self) -> Option<B> {
-        self.body
+    pub fn take_body(&mut self) -> Option<B> {
+        self.body.take()
     }
 
     /// What is left to be sent on the connection that it was begun on.

@@ -1,0 +1,157 @@
+//! Makes connections: resolves, races the addresses (RFC 8305), shakes hands, and says what went wrong. Off the
+//! request path, so tokio's timers are fine here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rustls_pki_types::ServerName;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+use super::resolve::resolve;
+use super::stream::Stream;
+use super::target::{Address, Scheme, Target};
+use crate::http::fault::{Cause, Fault};
+
+/// Before the next address is tried beside the ones that have not answered.
+const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+const PER_ADDRESS: Duration = Duration::from_secs(3);
+
+/// How to speak TLS to a server.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// Offers `h2` by ALPN where HTTP/2 is wanted.
+    pub config: Arc<rustls::ClientConfig>,
+    /// Sent, and looked for in the certificate.
+    pub name: ServerName<'static>,
+    /// What the config was made from. Two configs with one key are taken for the same, so connections outlive reloads.
+    pub key: Box<str>,
+}
+
+/// A connection, and how long it took.
+#[derive(Debug)]
+pub struct Dialed {
+    pub stream: Stream,
+    pub http2: bool,
+    /// Resolving included.
+    pub connect: Duration,
+    pub tls: Duration,
+}
+
+/// `allowed` is for all of it.
+pub async fn dial(target: &Target, tls: Option<&Tls>, allowed: Duration) -> Result<Dialed, Fault> {
+    match timeout(allowed, dial_without_end(target, tls, allowed.min(PER_ADDRESS))).await {
+        Ok(result) => result,
+        Err(_) => Err(Cause::ConnectTimeout.into()),
+    }
+}
+
+async fn dial_without_end(target: &Target, tls: Option<&Tls>, each: Duration) -> Result<Dialed, Fault> {
+    let start = Instant::now();
+    let http2 = target.scheme == Scheme::H2c;
+    let tcp = match &target.address {
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path).await.map_err(|error| fault(&error))?;
+            let connect = start.elapsed();
+            return Ok(Dialed { stream: Stream::Unix(stream), http2, connect, tls: Duration::ZERO });
+        }
+        Address::Ip(address) => connect(*address, each).await?,
+        Address::Host { name, port } => {
+            let addresses = resolve(name).await?;
+            let addresses: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, *port)).collect();
+            race(&addresses, each).await?
+        }
+    };
+    let connect = start.elapsed();
+    let Some(tls) = tls.filter(|_| target.scheme == Scheme::Https) else {
+        if target.scheme == Scheme::Https {
+            return Err(Fault::detailed(Cause::Tls, "no tls settings for this server"));
+        }
+        return Ok(Dialed { stream: Stream::Tcp(tcp), http2, connect, tls: Duration::ZERO });
+    };
+    let stream = TlsConnector::from(tls.config.clone())
+        .connect(tls.name.clone(), tcp)
+        .await
+        .map_err(|error| Fault::detailed(Cause::Tls, tls_reason(&error)))?;
+    let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+    Ok(Dialed { stream: Stream::Tls(Box::new(stream)), http2, connect, tls: start.elapsed().saturating_sub(connect) })
+}
+
+async fn connect(address: SocketAddr, allowed: Duration) -> Result<TcpStream, Fault> {
+    match timeout(allowed, TcpStream::connect(address)).await {
+        Err(_) => Err(Fault::detailed(Cause::ConnectTimeout, address.to_string())),
+        Ok(Err(error)) => Err(fault(&error)),
+        Ok(Ok(stream)) => {
+            // Heads and last chunks must not wait for an acknowledgement.
+            stream.set_nodelay(true).map_err(|error| fault(&error))?;
+            Ok(stream)
+        }
+    }
+}
+
+/// The first address to answer wins; each next one starts when the one before failed, or has not answered for a while.
+async fn race(addresses: &[SocketAddr], each: Duration) -> Result<TcpStream, Fault> {
+    let mut left = addresses.iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut worst: Option<Fault> = None;
+    loop {
+        let Some(address) = left.next() else { break };
+        attempts.push(connect(*address, each));
+        tokio::select! {
+            biased;
+            Some(result) = attempts.next() => match result {
+                Ok(stream) => return Ok(stream),
+                Err(fault) => worst = Some(telling(worst, fault)),
+            },
+            () = sleep(NEXT_ADDRESS), if left.len() > 0 => {}
+        }
+    }
+    while let Some(result) = attempts.next().await {
+        match result {
+            Ok(stream) => return Ok(stream),
+            Err(fault) => worst = Some(telling(worst, fault)),
+        }
+    }
+    Err(worst.unwrap_or_else(|| Cause::HostUnreachable.into()))
+}
+
+/// A refusal tells more than silence, and silence more than a network that is not there, as IPv6 often is not.
+fn telling(known: Option<Fault>, new: Fault) -> Fault {
+    let rank = |fault: &Fault| match fault.cause {
+        Cause::ConnectionRefused => 2,
+        Cause::ConnectTimeout => 1,
+        _ => 0,
+    };
+    known.filter(|known| rank(known) >= rank(&new)).unwrap_or(new)
+}
+
+fn fault(error: &io::Error) -> Fault {
+    let cause = match error.kind() {
+        // A socket without a listener, or one that is not there: nobody serves.
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset | io::ErrorKind::NotFound => {
+            Cause::ConnectionRefused
+        }
+        io::ErrorKind::TimedOut => Cause::ConnectTimeout,
+        _ => Cause::HostUnreachable,
+    };
+    Fault::detailed(cause, error.to_string())
+}
+
+fn tls_reason(error: &io::Error) -> String {
+    use rustls::{AlertDescription, Error};
+    match error.get_ref().and_then(|error| error.downcast_ref::<Error>()) {
+        Some(Error::InvalidMessage(_)) => {
+            "the server does not speak tls; write `http://` before its address".to_owned()
+        }
+        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) | Some(Error::PeerIncompatible(_)) => {
+            format!("no tls version or cipher in common: {error}")
+        }
+        _ if error.kind() == io::ErrorKind::UnexpectedEof => "closed during the tls handshake".to_owned(),
+        _ => error.to_string(),
+    }
+}
