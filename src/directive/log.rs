@@ -46,7 +46,11 @@ pub struct LogStyle {
 
 impl Default for LogModel {
     fn default() -> Self {
-        Self::On { style: LogStyle { form: None, redact: Redact::default() }, target: Target::Stdout, rotation: Rotation::default() }
+        Self::On {
+            style: LogStyle { form: None, redact: Redact::default() },
+            target: Target::Stdout,
+            rotation: Rotation::default(),
+        }
     }
 }
 
@@ -62,7 +66,13 @@ impl LogStyle {
         };
         let people = if terminal && std::env::var_os("NO_COLOR").is_none() { Form::Coloured } else { Form::Plain };
         let form = match self.form {
-            None => if terminal { people } else { Form::Json },
+            None => {
+                if terminal {
+                    people
+                } else {
+                    Form::Json
+                }
+            }
             Some(Form::Json) => Form::Json,
             Some(_) => people,
         };
@@ -101,8 +111,12 @@ pub fn read(node: &Node, cx: &mut Check) -> Result<LogModel, Reported> {
     cx.options(node, OPTIONS, |option, inner, cx| {
         let mut args = Arguments::of(inner, option.syntax);
         match option.name {
-            "rotate" => rotation.size = if args.keyword("off") { None } else { Some(args.expect::<Size>("a size", cx)?.0) },
-            "every" => rotation.age = if args.keyword("off") { None } else { Some(args.expect::<Duration>("a duration", cx)?) },
+            "rotate" => {
+                rotation.size = if args.keyword("off") { None } else { Some(args.expect::<Size>("a size", cx)?.0) }
+            }
+            "every" => {
+                rotation.age = if args.keyword("off") { None } else { Some(args.expect::<Duration>("a duration", cx)?) }
+            }
             "keep" => rotation.keep = args.expect::<Count>("a count", cx)?.0 as usize,
             "compress" => rotation.gzip = args.expect::<Switch>("on or off", cx)?.0,
             _ => names.extend(args.expect_all::<Text>("a name", cx)?.into_iter().map(|name| name.0)),
@@ -110,7 +124,10 @@ pub fn read(node: &Node, cx: &mut Check) -> Result<LogModel, Reported> {
         args.done_without_block(cx)
     })?;
     if node.block.is_some() && !matches!(target, Target::File(_)) && rotation != Rotation::default() {
-        cx.report(Mistake::new(Code::W0009, node.words[0].span, format!("{target} is not rotated")).help("log to a file: log file /var/log/rp/access.log { … }"));
+        cx.report(
+            Mistake::new(Code::W0009, node.words[0].span, format!("{target} is not rotated"))
+                .help("log to a file: log file /var/log/rp/access.log { … }"),
+        );
     }
     Ok(LogModel::On { style: LogStyle { form, redact: Redact::new(names) }, target, rotation })
 }
@@ -121,9 +138,13 @@ fn target(word: &Word, args: &mut Arguments<'_>, cx: &mut Check) -> Result<Targe
         "stdout" => Ok(Target::Stdout),
         "stderr" => Ok(Target::Stderr),
         "file" => Ok(Target::File(args.expect::<Text>("the path of a file", cx)?.0.into())),
-        _ if text.contains('/') => Err(cx.report(Mistake::new(Code::E0020, word.span, format!("`{text}` is neither a form nor a target of the log")).help(format!("write: log file {text}")))),
+        _ if text.contains('/') => Err(cx.report(
+            Mistake::new(Code::E0020, word.span, format!("`{text}` is neither a form nor a target of the log"))
+                .help(format!("write: log file {text}")),
+        )),
         _ => {
-            let mistake = Mistake::new(Code::E0020, word.span, format!("`{text}` is neither a form nor a target of the log"));
+            let mistake =
+                Mistake::new(Code::E0020, word.span, format!("`{text}` is neither a form nor a target of the log"));
             let near = near::nearest(&text, ["off", "json", "text", "stdout", "stderr", "file"]);
             Err(cx.report(match near {
                 Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {}", ROOM.syntax)),

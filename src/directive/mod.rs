@@ -7,7 +7,7 @@ mod handle_errors;
 pub mod log;
 mod redirect;
 mod respond;
-//mod reverse_proxy;
+pub mod reverse_proxy;
 mod route;
 pub mod tls;
 
@@ -96,7 +96,7 @@ pub static ROOMS: &[&Room] = &[
     &route::WHEN,
     &route::ELSE,
     &handle_errors::ROOM,
-    //&reverse_proxy::ROOM,
+    &reverse_proxy::ROOM,
     &respond::ROOM,
     &redirect::ROOM,
     //&header::ROOM,

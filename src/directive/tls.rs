@@ -37,7 +37,8 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
         ("internal", None) => TlsModel::Internal,
         ("off", None) => {
             return Err(cx.report(
-                Mistake::new(Code::E0020, first.span, "a site without TLS says so in its address").help("write http://example.com { … }"),
+                Mistake::new(Code::E0020, first.span, "a site without TLS says so in its address")
+                    .help("write http://example.com { … }"),
             ));
         }
         (_, None) => return Err(args.missing("the file of the private key", cx)),

@@ -54,6 +54,7 @@ causes! {
     ReadTimeout Upstream GATEWAY_TIMEOUT "upstream_read_timeout",
     SendTimeout Upstream GATEWAY_TIMEOUT "upstream_send_timeout",
     TotalTimeout Upstream GATEWAY_TIMEOUT "upstream_total_timeout",
+    Intercepted Upstream BAD_GATEWAY "upstream_status",
     NoHealthyUpstream Upstream SERVICE_UNAVAILABLE "no_healthy_upstream",
     QueueFull Upstream SERVICE_UNAVAILABLE "upstream_queue_full",
     QueueTimeout Upstream SERVICE_UNAVAILABLE "upstream_queue_timeout",
@@ -85,23 +86,31 @@ causes! {
 pub struct Fault {
     pub cause: Cause,
     pub detail: Option<Box<str>>,
+    /// What the upstream answered, where `intercept` makes its answer a failure.
+    answered: Option<StatusCode>,
 }
 
 impl Fault {
     #[must_use]
     pub fn detailed(cause: Cause, detail: impl Into<Box<str>>) -> Self {
-        Self { cause, detail: Some(detail.into()) }
+        Self { cause, detail: Some(detail.into()), answered: None }
+    }
+
+    /// An answer of the upstream's that is to be replaced.
+    #[must_use]
+    pub fn intercepted(status: StatusCode) -> Self {
+        Self { cause: Cause::Intercepted, detail: None, answered: Some(status) }
     }
 
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.cause.status()
+        self.answered.unwrap_or_else(|| self.cause.status())
     }
 }
 
 impl From<Cause> for Fault {
     fn from(cause: Cause) -> Self {
-        Self { cause, detail: None }
+        Self { cause, detail: None, answered: None }
     }
 }
 

@@ -9,13 +9,16 @@ use super::program::{Handler, Op, Program};
 use crate::check::value::StatusMatch;
 use crate::diagnostic::Mistake;
 use crate::http::step::{Answers, Filter, Gate, Test};
-//use crate::upstream::Upstream;
+use crate::tls::client::SystemRoots;
+use crate::upstream::Upstream;
 
 /// What sites under construction draw on: what they share, and what lives on from the configuration before.
 #[derive(Default)]
 pub struct Supplies {
     /// The named upstreams.
-    pub upstreams: HashMap<String, Arc<()>>,
+    pub upstreams: HashMap<String, Arc<Upstream>>,
+    /// The authorities of this machine, read once for all upstreams.
+    pub roots: SystemRoots,
     /// What directives keep across reloads, by a key that holds everything that makes it what it is.
     before: HashMap<String, Arc<dyn Any + Send + Sync>>,
     kept: HashMap<String, Arc<dyn Any + Send + Sync>>,

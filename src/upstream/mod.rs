@@ -184,6 +184,11 @@ impl Upstream {
         }
     }
 
+    /// How long a stream or a tunnel may be silent.
+    pub fn stream_timeout(&self) -> Duration {
+        self.timeouts.stream
+    }
+
     pub fn servers(&self) -> &[Server] {
         &self.servers
     }

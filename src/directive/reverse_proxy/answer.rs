@@ -1,0 +1,151 @@
+//! The request path of `reverse_proxy`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use http::header::{self, HeaderValue};
+use http::{Method, Response, StatusCode, Version};
+
+use super::{location, tunnel};
+use crate::check::value::StatusMatch;
+use crate::http::body::Body;
+use crate::http::exchange::{Exchange, Upgrade};
+use crate::http::fault::{Cause, Fault};
+use crate::http::forwarded::{self, ForwardedField};
+use crate::http::hop;
+use crate::http::step::{Answer, Answers};
+use crate::upstream::{self, Outgoing, Trace, Upstream};
+
+/// A proxy to one upstream.
+pub(super) struct ReverseProxy {
+    upstream: Arc<Upstream>,
+    /// For each server: as the log names it, and as it would name itself in a `Location`.
+    names: Vec<(Arc<str>, Box<str>)>,
+    forwarded: ForwardedField,
+    intercept: Vec<StatusMatch>,
+    total: Option<Duration>,
+}
+
+impl ReverseProxy {
+    pub fn new(
+        upstream: Arc<Upstream>,
+        forwarded: ForwardedField,
+        intercept: Vec<StatusMatch>,
+        total: Option<Duration>,
+    ) -> Self {
+        let name = |server: &upstream::Server| (Arc::from(&*server.address_text), server.target.authority().into());
+        let names = upstream.servers().iter().map(name).collect();
+        Self { upstream, names, forwarded, intercept, total }
+    }
+
+    async fn pass(&self, exchange: &mut Exchange) -> Result<Answer, Fault> {
+        let upgrade = prepare(exchange, self.forwarded)?;
+        let mut target = Vec::with_capacity(128);
+        exchange.target.write(&mut target);
+        let body = std::mem::take(&mut exchange.body);
+        let body = (!http_body::Body::is_end_stream(&body)).then_some(body);
+        let request = Outgoing { method: &exchange.method, target: &target, headers: &exchange.headers, body, upgrade };
+        let (reply, trace) = match self.total {
+            None => self.upstream.send(request).await,
+            Some(total) => tokio::time::timeout(total, self.upstream.send(request))
+                .await
+                .unwrap_or_else(|_| (Err(Cause::TotalTimeout.into()), Trace::default())),
+        };
+        self.note(exchange, &trace);
+        match reply? {
+            upstream::Answer::Response(response) => self.receive(exchange, response, &trace),
+            upstream::Answer::Upgraded { head, tunnel } => self.switch(exchange, head, tunnel),
+        }
+    }
+
+    fn note(&self, exchange: &mut Exchange, trace: &Trace) {
+        let some = |micros: u32| (micros > 0).then_some(micros);
+        let notes = &mut exchange.notes;
+        notes.upstream = trace.server.map(|server| self.names[usize::from(server)].0.clone());
+        notes.attempts = trace.attempts;
+        notes.upstream_status = trace.upstream_status.map(|status| status.as_u16());
+        notes.connect = some(trace.connect_us);
+        notes.tls = some(trace.tls_us);
+        notes.first_byte = some(trace.first_byte_us);
+    }
+
+    fn receive(&self, exchange: &Exchange, response: Response<upstream::Body>, trace: &Trace) -> Result<Answer, Fault> {
+        let status = response.status();
+        if self.intercept.iter().any(|intercept| intercept.holds(status)) {
+            return Err(Fault::intercepted(status));
+        }
+        let (mut head, body) = response.into_parts();
+        head.version = Version::HTTP_11;
+        hop::strip(&mut head.headers);
+        if let Some(server) = trace.server {
+            location::rewrite(&mut head.headers, exchange, &self.names[usize::from(server)].1);
+        }
+        let empty = http_body::Body::is_end_stream(&body);
+        Ok(Response::from_parts(head, if empty { Body::Empty } else { Body::stream(body) }))
+    }
+
+    /// The upstream has switched protocols: so do we, towards the client.
+    fn switch(&self, exchange: &mut Exchange, head: Response<()>, tunnel: upstream::Tunnel) -> Result<Answer, Fault> {
+        let (mut head, ()) = head.into_parts();
+        let accepted = head.headers.get(header::UPGRADE).cloned();
+        hop::strip(&mut head.headers);
+        match std::mem::take(&mut exchange.upgrade) {
+            Upgrade::Http1(slot) => {
+                head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                if let Some(protocol) = accepted {
+                    head.headers.insert(header::UPGRADE, protocol);
+                }
+                slot.put(tunnel::over_http1(tunnel, self.upstream.stream_timeout()));
+            }
+            Upgrade::Http2(client) => {
+                // RFC 8441, section 5: the stream is established by a 2xx, and these fields have no meaning on it.
+                head.status = StatusCode::OK;
+                head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+                tunnel::over_http2(client, tunnel, self.upstream.stream_timeout());
+            }
+            Upgrade::No => return Err(Fault::detailed(Cause::Protocol, "101 to a request that asked for no upgrade")),
+        }
+        Ok(Response::from_parts(head, Body::Empty))
+    }
+}
+
+impl Answers for ReverseProxy {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
+        Box::pin(self.pass(exchange))
+    }
+}
+
+/// Makes the request's fields those that the upstream is to see; says whether it asks for an upgrade.
+fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<bool, Fault> {
+    let websocket = !matches!(exchange.upgrade, Upgrade::No);
+    hop::strip(&mut exchange.headers);
+    hop::strip_aliases(&mut exchange.headers);
+    exchange.headers.remove(header::EXPECT);
+    forwarded::write(exchange, field);
+    if exchange.version >= Version::HTTP_2 {
+        let host = exchange.host.authority().clone();
+        exchange.headers.insert(header::HOST, host);
+        join_cookies(exchange);
+    }
+    if websocket {
+        let headers = &mut exchange.headers;
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        if matches!(exchange.upgrade, Upgrade::Http2(_)) {
+            exchange.method = Method::GET;
+            headers.insert(header::SEC_WEBSOCKET_KEY, tunnel::key()?);
+        }
+    }
+    Ok(websocket)
+}
+
+/// HTTP/2 may split the field into crumbs; HTTP/1.1 knows one (RFC 9113, section 8.2.3).
+fn join_cookies(exchange: &mut Exchange) {
+    let crumbs: Vec<&[u8]> = exchange.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        exchange.headers.insert(header::COOKIE, joined);
+    }
+}

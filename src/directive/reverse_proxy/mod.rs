@@ -1,0 +1,158 @@
+//! `reverse_proxy`: passes a request to an upstream, and its answer back.
+
+mod answer;
+mod location;
+pub mod pool;
+mod tunnel;
+
+use std::time::Duration;
+
+use self::answer::ReverseProxy;
+use self::pool::{PoolModel, ServerModel};
+use super::{Directive, Room};
+use crate::check::value::{StatusMatch, Switch};
+use crate::check::{Arguments, Check, Opt, Reported, near, one_of};
+use crate::diagnostic::{Code, Mistake};
+use crate::http::forwarded::ForwardedField;
+use crate::site::Building;
+use crate::syntax::tree::Node;
+
+pub static ROOM: Room = Room {
+    name: "reverse_proxy",
+    syntax: "reverse_proxy UPSTREAM|ADDRESS … { … }",
+    summary: "passes the request to a server, and its answer back",
+    doc: "UPSTREAM is a named `upstream`; an ADDRESS is host:port, http://…, https://… (verified, HTTP/2 where the server offers it), h2c://… or unix//path. Bodies stream both ways; trailers, server-sent events, WebSocket and gRPC need no setting. The server is told who asks by X-Forwarded-For, -Proto, -Host, -Port, X-Real-IP and X-Request-Id: what a client wrote there itself is replaced, unless it is a trusted proxy. A request that can't have had an effect (no connection, or one that was dead already) is tried once more.",
+    options: OPTIONS,
+    examples: &[
+        "reverse_proxy 127.0.0.1:3000",
+        "reverse_proxy api { timeout first_byte 5m }",
+        "reverse_proxy https://10.0.0.7:8443 { tls { name internal.example; ca /etc/rp/ca.pem } }",
+        "reverse_proxy 127.0.0.1:4000 { timeout idle 1h }",
+    ],
+    check,
+};
+
+const OPTIONS: &[Opt] = &[
+    pool::TIMEOUT,
+    pool::KEEPALIVE,
+    pool::BALANCE,
+    pool::HOST,
+    pool::TLS,
+    Opt::once("forwarded", "forwarded on|off", "also sends the Forwarded field of RFC 7239 (off)"),
+    Opt::once(
+        "intercept",
+        "intercept STATUS|CLASS …",
+        "treats such answers of the server as failures, so that `handle_errors` answers in their place",
+    ),
+];
+
+#[derive(Debug)]
+struct Model {
+    to: To,
+    forwarded: ForwardedField,
+    intercept: Vec<StatusMatch>,
+    total: Option<Duration>,
+}
+
+#[derive(Debug)]
+enum To {
+    Named(String),
+    Pool(Box<PoolModel>),
+}
+
+fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
+    let mut args = Arguments::of(node, ROOM.syntax);
+    let first = args.expect_word("an upstream or an address", cx)?;
+    let text = cx.plain(first)?;
+    let mut pool = PoolModel::new(text, first.span);
+    let named = args.peek().is_none() && cx.use_upstream(text);
+    let mut outcome = Ok(());
+    if !named {
+        if args.peek().is_none() && looks_like_name(text) {
+            return Err(unknown_upstream(text, first.span, cx));
+        }
+        for word in std::iter::once(first).chain(args.rest()) {
+            match cx.value(word) {
+                Ok(target) => pool.servers.push(ServerModel { target, weight: 1, backup: false, at: word.span }),
+                Err(reported) => outcome = Err(reported),
+            }
+        }
+    }
+    let (mut forwarded, mut intercept) = (ForwardedField::Off, Vec::new());
+    let mut shared: Option<(&'static str, crate::diagnostic::Span)> = None;
+    let options = cx.options(node, OPTIONS, |option, inner, cx| {
+        let mut args = Arguments::of(inner, option.syntax);
+        match option.name {
+            "forwarded" => {
+                forwarded =
+                    if args.expect::<Switch>("on or off", cx)?.0 { ForwardedField::On } else { ForwardedField::Off };
+                args.done_without_block(cx)
+            }
+            "intercept" => {
+                intercept = args.expect_all("a status", cx)?;
+                args.done_without_block(cx)
+            }
+            _ => {
+                let total = inner.words.get(1).and_then(|word| word.plain()) == Some("total");
+                if !total {
+                    shared = shared.or(Some((option.name, inner.words[0].span)));
+                }
+                pool.option(option.name, inner, cx)
+            }
+        }
+    });
+    if let (true, Some((name, at))) = (named, shared) {
+        return Err(cx.report(
+            Mistake::new(
+                Code::E0028,
+                at,
+                format!("`{name}` belongs to the servers, and upstream `{text}` has its own"),
+            )
+            .help(format!("move it into the block of `upstream {text}`")),
+        ));
+    }
+    outcome.and(options)?;
+    pool.settle(cx)?;
+    let total = pool.total;
+    let to = if named { To::Named(text.to_owned()) } else { To::Pool(Box::new(pool)) };
+    Ok(Box::new(Model { to, forwarded, intercept, total }))
+}
+
+/// `api`, but not `api:3000`, `10.0.0.1` or `http://api`.
+fn looks_like_name(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && !text.bytes().all(|byte| byte.is_ascii_digit())
+        && text != "localhost"
+}
+
+fn unknown_upstream(name: &str, at: crate::diagnostic::Span, cx: &mut Check) -> Reported {
+    let mistake = Mistake::new(Code::E0014, at, format!("there is no upstream `{name}`"));
+    let mut names: Vec<String> = cx.upstream_names().map(str::to_owned).collect();
+    names.sort();
+    cx.report(match near::nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: reverse_proxy {near}")),
+        None if names.is_empty() => mistake.help(format!(
+            "define it: upstream {name} {{ server 10.0.0.1:3000 }}, or write an address with its port: {name}:3000"
+        )),
+        None => mistake.help(format!(
+            "there are {}; an address has a port: {name}:3000",
+            one_of(names.iter().map(String::as_str))
+        )),
+    })
+}
+
+impl Directive for Model {
+    fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
+        let upstream = match &self.to {
+            To::Named(name) => site.supplies.upstreams[name].clone(),
+            To::Pool(pool) => pool.build(site.supplies)?,
+        };
+        site.answer(ReverseProxy::new(upstream, self.forwarded, self.intercept.clone(), self.total));
+        Ok(())
+    }
+
+    fn always_answers(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,317 @@
+//! What an upstream is made of: servers and how to reach them. Read from an `upstream` block and from `reverse_proxy`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::check::value::{Count, Text};
+use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, one_of};
+use crate::diagnostic::{Code, Mistake, Span};
+use crate::site::Supplies;
+use crate::syntax::tree::{Node, Word};
+use crate::tls::client::{Client, ClientOptions, Verify};
+use crate::tls::{Certificate, client};
+use crate::upstream::{
+    Address, HostField, Limits, Policy, Scheme, ServerSettings, Settings, Target, Timeouts, Tls, Upstream,
+};
+
+pub const TIMEOUT: Opt = Opt::many(
+    "timeout",
+    "timeout connect|first_byte|read|send|idle|total DURATION",
+    "how long to wait: to connect (5s), for the answer's head (60s), between two pieces of it (60s), to get rid of the request (30s), on silent streams and tunnels (1h), for all of it (no limit)",
+);
+pub const KEEPALIVE: Opt =
+    Opt::once("keepalive", "keepalive COUNT|off { … }", "idle connections kept for each server and worker (32)");
+pub const BALANCE: Opt = Opt::once(
+    "balance",
+    "balance round_robin|least_conn",
+    "who is asked next: by turns and weight, or the one with the fewest requests under way (round_robin)",
+);
+pub const HOST: Opt =
+    Opt::once("host", "host client|server", "the Host that the server sees: the client's, or its own (client)");
+pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to https servers");
+
+const KEEPALIVE_OPTIONS: &[Opt] = &[
+    Opt::once("idle", "idle DURATION", "closes a connection that was not used for so long (50s)"),
+    Opt::once("requests", "requests COUNT", "closes a connection after so many requests (10000)"),
+    Opt::once("lifetime", "lifetime DURATION", "closes a connection of this age (1h)"),
+];
+
+const TLS_OPTIONS: &[Opt] = &[
+    Opt::once("ca", "ca FILE", "a PEM file of the authorities to believe, instead of the system's"),
+    Opt::once("name", "name HOST", "the name to ask for and to verify, instead of the server's own"),
+    Opt::once("certificate", "certificate FILE KEY", "what to show when the server asks for a certificate"),
+    Opt::once("http2", "http2 on|off", "speaks HTTP/2 where the server offers it (on)"),
+    Opt::once("verify", "verify on|off", "`off` believes anybody: only for a test (on)"),
+];
+
+/// One server.
+#[derive(Debug, Clone)]
+pub struct ServerModel {
+    pub target: Target,
+    pub weight: u16,
+    pub backup: bool,
+    pub at: Span,
+}
+
+/// A pool of servers, checked.
+#[derive(Debug, Clone)]
+pub struct PoolModel {
+    pub name: String,
+    pub at: Span,
+    pub servers: Vec<ServerModel>,
+    pub balance: Policy,
+    pub timeouts: Timeouts,
+    pub total: Option<Duration>,
+    pub limits: Limits,
+    pub host: HostField,
+    pub tls: TlsModel,
+    pub tls_at: Option<Span>,
+}
+
+/// How to speak TLS to the servers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsModel {
+    ca: Option<(PathBuf, Span)>,
+    name: Option<String>,
+    certificate: Option<(PathBuf, PathBuf, Span)>,
+    http2: bool,
+    verify: bool,
+}
+
+impl Value for Target {
+    const KIND: &'static str = "the address of a server";
+    const EXAMPLE: &'static str = "127.0.0.1:3000, https://app.internal, h2c://10.0.0.1:50051 or unix//run/app.sock";
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        text.parse::<Self>().map_err(|error| {
+            let said = error.to_string();
+            let (what, help) = said.split_once("; ").unwrap_or((&said, ""));
+            let wrong = Wrong::say(format!("`{text}` is no address of a server: {what}"));
+            if help.is_empty() { wrong } else { wrong.help(help) }
+        })
+    }
+}
+
+impl PoolModel {
+    #[must_use]
+    pub fn new(name: &str, at: Span) -> Self {
+        Self {
+            name: name.to_owned(),
+            at,
+            servers: Vec::new(),
+            balance: Policy::default(),
+            timeouts: Timeouts::default(),
+            total: None,
+            limits: Limits::default(),
+            host: HostField::default(),
+            tls: TlsModel { ca: None, name: None, certificate: None, http2: true, verify: true },
+            tls_at: None,
+        }
+    }
+
+    /// Reads one of the options that `upstream` and `reverse_proxy` share.
+    pub fn option(&mut self, name: &str, node: &Node, cx: &mut Check) -> Result<(), Reported> {
+        match name {
+            "timeout" => self.timeout(node, cx),
+            "keepalive" => self.keepalive(node, cx),
+            "balance" => {
+                self.balance = choice(
+                    node,
+                    BALANCE.syntax,
+                    &[("round_robin", Policy::RoundRobin), ("least_conn", Policy::LeastConn)],
+                    cx,
+                )?;
+                Ok(())
+            }
+            "host" => {
+                self.host =
+                    choice(node, HOST.syntax, &[("client", HostField::Kept), ("server", HostField::Server)], cx)?;
+                Ok(())
+            }
+            _ => self.tls(node, cx),
+        }
+    }
+
+    fn timeout(&mut self, node: &Node, cx: &mut Check) -> Result<(), Reported> {
+        let mut args = Arguments::of(node, TIMEOUT.syntax);
+        let kind = args.expect_word("which timeout", cx)?;
+        let text = cx.plain(kind)?.to_owned();
+        let mut total = Duration::ZERO;
+        let slot = match text.as_str() {
+            "connect" => &mut self.timeouts.connect,
+            "first_byte" => &mut self.timeouts.first_byte,
+            "read" => &mut self.timeouts.read,
+            "send" => &mut self.timeouts.send,
+            "idle" => &mut self.timeouts.stream,
+            "total" => &mut total,
+            _ => {
+                return Err(unknown_word(
+                    kind,
+                    &text,
+                    "timeout",
+                    &["connect", "first_byte", "read", "send", "idle", "total"],
+                    cx,
+                ));
+            }
+        };
+        let word = args.expect_word("a duration", cx)?;
+        *slot = cx.value(word)?;
+        if slot.is_zero() {
+            return Err(cx.report(
+                Mistake::new(Code::E0021, word.span, "a timeout of no time lets nothing through")
+                    .help("write a longer time: 30s"),
+            ));
+        }
+        if text == "total" {
+            self.total = Some(total);
+        }
+        args.done_without_block(cx)
+    }
+
+    fn keepalive(&mut self, node: &Node, cx: &mut Check) -> Result<(), Reported> {
+        let mut args = Arguments::of(node, KEEPALIVE.syntax);
+        self.limits.idle = if args.keyword("off") { 0 } else { args.expect::<Count>("a count", cx)?.0 };
+        args.done(cx)?;
+        let limits = &mut self.limits;
+        cx.options(node, KEEPALIVE_OPTIONS, |option, inner, cx| {
+            let mut args = Arguments::of(inner, option.syntax);
+            match option.name {
+                "idle" => limits.idle_timeout = args.expect("a duration", cx)?,
+                "requests" => limits.requests = args.expect::<Count>("a count", cx)?.0,
+                _ => limits.lifetime = args.expect("a duration", cx)?,
+            }
+            args.done_without_block(cx)
+        })
+    }
+
+    fn tls(&mut self, node: &Node, cx: &mut Check) -> Result<(), Reported> {
+        Arguments::of(node, TLS.syntax).done(cx)?;
+        self.tls_at = Some(node.words[0].span);
+        let tls = &mut self.tls;
+        cx.options(node, TLS_OPTIONS, |option, inner, cx| {
+            let mut args = Arguments::of(inner, option.syntax);
+            let at = inner.words.get(1).map_or(inner.span, |word| word.span);
+            match option.name {
+                "ca" => tls.ca = Some((args.expect::<Text>("a file", cx)?.0.into(), at)),
+                "name" => {
+                    let name = args.expect::<Text>("a name", cx)?.0;
+                    client::server_name(&name).map_err(|trouble| cx.report(trouble.at(at)))?;
+                    tls.name = Some(name);
+                }
+                "certificate" => {
+                    let certificate = args.expect::<Text>("a certificate", cx)?.0.into();
+                    tls.certificate = Some((certificate, args.expect::<Text>("its key", cx)?.0.into(), at));
+                }
+                "http2" => tls.http2 = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,
+                _ => tls.verify = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,
+            }
+            args.done_without_block(cx)
+        })
+    }
+
+    /// What only all options together can tell.
+    pub fn settle(&mut self, cx: &mut Check) -> Result<(), Reported> {
+        let https = self.servers.iter().any(|server| server.target.scheme == Scheme::Https);
+        if let (Some(at), false) = (self.tls_at, https || self.servers.is_empty()) {
+            cx.report(
+                Mistake::new(Code::W0009, at, "none of these servers speaks TLS")
+                    .help("write https:// before their addresses, or remove `tls`"),
+            );
+        }
+        Ok(())
+    }
+
+    /// Resolves nothing and connects to nothing: a server that is down is no reason not to start.
+    pub fn build(&self, supplies: &mut Supplies) -> Result<Arc<Upstream>, Mistake> {
+        let https = self.servers.iter().any(|server| server.target.scheme == Scheme::Https);
+        let client = if https { Some(self.client(supplies)?) } else { None };
+        let servers = self
+            .servers
+            .iter()
+            .map(|server| {
+                let tls = match (&client, server.target.scheme) {
+                    (Some((client, key)), Scheme::Https) => {
+                        let name = client.server_name(host(&server.target)).map_err(|trouble| trouble.at(server.at))?;
+                        Some(Tls { config: client.config().clone(), name, key: key.as_str().into() })
+                    }
+                    _ => None,
+                };
+                Ok(ServerSettings { target: server.target.clone(), weight: server.weight, backup: server.backup, tls })
+            })
+            .collect::<Result<Vec<_>, Mistake>>()?;
+        Ok(Arc::new(Upstream::new(Settings {
+            name: self.name.as_str().into(),
+            servers,
+            balance: self.balance,
+            timeouts: self.timeouts,
+            limits: self.limits,
+            host: self.host,
+        })))
+    }
+
+    /// The client, and the key that says what it was made from. One client for equal settings: its sessions resume.
+    fn client(&self, supplies: &mut Supplies) -> Result<(Arc<Client>, String), Mistake> {
+        use crate::tls::Alpn;
+        let tls = &self.tls;
+        let at = tls.ca.as_ref().map_or(self.at, |(_, at)| *at);
+        let certificate = match &tls.certificate {
+            None => None,
+            Some((certificate, key, at)) => {
+                Some(Certificate::load(certificate, key).map_err(|trouble| trouble.at(*at))?)
+            }
+        };
+        let stamp =
+            tls.ca.as_ref().and_then(|(path, _)| std::fs::metadata(path).ok()).and_then(|meta| meta.modified().ok());
+        let shown = certificate.as_ref().map(|certificate| *certificate.fingerprint());
+        let key = format!("tls-client {tls:?} {stamp:?} {shown:?}");
+        let options = ClientOptions {
+            verify: match &tls.ca {
+                _ if !tls.verify => Verify::Off,
+                Some((path, _)) => Verify::Authorities(path.clone()),
+                None => Verify::System,
+            },
+            name: match &tls.name {
+                Some(name) => Some(client::server_name(name).map_err(|trouble| trouble.at(self.at))?),
+                None => None,
+            },
+            certificate: certificate.map(|certificate| certificate.key().clone()),
+            alpn: if tls.http2 { vec![Alpn::H2, Alpn::Http11] } else { vec![Alpn::Http11] },
+            ..ClientOptions::default()
+        };
+        let built = Client::build(&options, &supplies.roots).map_err(|trouble| trouble.at(at))?;
+        Ok((supplies.adopt(&key, || built), key))
+    }
+}
+
+fn host(target: &Target) -> &str {
+    match &target.address {
+        Address::Host { name, .. } => name,
+        Address::Ip(_) | Address::Unix(_) => "",
+    }
+}
+
+fn choice<T: Copy>(
+    node: &Node,
+    syntax: &'static str,
+    choices: &[(&'static str, T)],
+    cx: &mut Check,
+) -> Result<T, Reported> {
+    let mut args = Arguments::of(node, syntax);
+    let word = args.expect_word(&one_of(choices.iter().map(|(name, _)| *name)), cx)?;
+    let text = cx.plain(word)?;
+    let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) else {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        return Err(unknown_word(word, text, node.name(), &names, cx));
+    };
+    args.done_without_block(cx)?;
+    Ok(*value)
+}
+
+fn unknown_word(word: &Word, text: &str, option: &str, names: &[&str], cx: &mut Check) -> Reported {
+    let mistake = Mistake::new(Code::E0020, word.span, format!("`{option}` knows no `{text}`"));
+    cx.report(match crate::check::near::nearest(text, names.iter().copied()) {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {option} {near}")),
+        None => mistake.help(format!("write {}", one_of(names.iter().copied()))),
+    })
+}

@@ -1,0 +1,118 @@
+//! After a switch of protocols: bytes both ways until both ends have finished, or nothing has moved for too long.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http::HeaderValue;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+
+use crate::http::deadline::Deadline;
+use crate::http::exchange::{Duplex, Tunnel};
+use crate::http::fault::{Cause, Fault};
+use crate::upstream;
+
+/// For the connection's driver, which runs it when the 101 has been written.
+pub(super) fn over_http1(tunnel: upstream::Tunnel, idle: Duration) -> Tunnel {
+    Box::new(move |client, early| Box::pin(join(client, early, tunnel, idle)))
+}
+
+/// A stream of an HTTP/2 connection becomes usable once the 200 has gone out.
+pub(super) fn over_http2(client: hyper::upgrade::OnUpgrade, tunnel: upstream::Tunnel, idle: Duration) {
+    tokio::task::spawn_local(async move {
+        if let Ok(upgraded) = client.await {
+            join(Box::new(TokioIo::new(upgraded)), Bytes::new(), tunnel, idle).await;
+        }
+    });
+}
+
+/// A `Sec-WebSocket-Key` (RFC 6455, section 4.1), which a client of HTTP/2 does not send.
+pub(super) fn key() -> Result<HeaderValue, Fault> {
+    let mut nonce = [0_u8; 16];
+    aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Fault::detailed(Cause::Panic, "the system has no random numbers"))?;
+    HeaderValue::try_from(base64(nonce)).map_err(|_| Cause::Panic.into())
+}
+
+fn base64(bytes: [u8; 16]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32| char::from(ALPHABET[(bits & 63) as usize]);
+    let mut text = String::with_capacity(24);
+    for three in bytes.chunks(3) {
+        let mut bits = 0_u32;
+        for at in 0..3 {
+            bits = bits << 8 | u32::from(three.get(at).copied().unwrap_or(0));
+        }
+        for at in 0..4 {
+            text.push(if at <= three.len() { digit(bits >> (18 - 6 * at)) } else { '=' });
+        }
+    }
+    text
+}
+
+async fn join(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, idle: Duration) {
+    let upstream::Tunnel { stream, early: said, in_flight: _in_flight } = tunnel;
+    let deadline = Rc::new(Deadline::new());
+    deadline.set(idle);
+    let mut client = Side { inner: client, early, deadline: deadline.clone(), idle };
+    let mut server = Side { inner: stream, early: said, deadline: deadline.clone(), idle };
+    tokio::select! {
+        // A tunnel ends as it ends: with a close of one side, or with a reset; both are for the two to understand.
+        _ = copy_bidirectional(&mut client, &mut server) => {}
+        () = poll_fn(|cx| deadline.poll_passed(cx)) => tracing::debug!("a tunnel was silent for {idle:?} and is closed"),
+    }
+}
+
+/// One end, with what it had said before the tunnel stood. Whatever moves puts the deadline off.
+struct Side<T> {
+    inner: T,
+    early: Bytes,
+    deadline: Rc<Deadline>,
+    idle: Duration,
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let length = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early[..length]);
+            self.early.advance(length);
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if outcome.is_ready() {
+            self.deadline.set(self.idle);
+        }
+        outcome
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Side<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_base64_of_sixteen_bytes() {
+        assert_eq!(base64(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(key().unwrap().len(), 24);
+        assert_ne!(key().unwrap(), key().unwrap());
+    }
+}
