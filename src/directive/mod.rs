@@ -10,6 +10,7 @@ mod respond;
 pub mod reverse_proxy;
 mod route;
 pub mod tls;
+pub mod upstream;
 
 use std::fmt;
 

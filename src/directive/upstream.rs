@@ -1,0 +1,88 @@
+//! `upstream`: a pool of servers by name. Stands at the top level.
+
+use super::reverse_proxy::pool::{self, PoolModel, ServerModel};
+use crate::check::value::Text;
+use crate::check::{Arguments, Check, Opt, Reported};
+use crate::diagnostic::{Code, Mistake};
+use crate::syntax::tree::Node;
+
+pub const SYNTAX: &str = "upstream NAME { server ADDRESS … }";
+
+pub const OPTIONS: &[Opt] = &[
+    Opt::many("server", "server ADDRESS [weight COUNT] [backup]", "a server; a weight (1) is its share among the others, a backup is asked when all others are out"),
+    pool::TIMEOUT,
+    pool::KEEPALIVE,
+    pool::BALANCE,
+    pool::HOST,
+    pool::TLS,
+];
+
+/// Reads an `upstream` block; its name has been defined already.
+pub fn check(node: &Node, cx: &mut Check) -> Result<PoolModel, Reported> {
+    let mut args = Arguments::of(node, SYNTAX);
+    let at = node.words.get(1).map_or(node.span, |word| word.span);
+    let name = args.expect::<Text>("a name", cx)?.0;
+    args.done(cx)?;
+    let mut pool = PoolModel::new(&name, at);
+    let outcome = cx.options(node, OPTIONS, |option, inner, cx| match option.name {
+        "server" => {
+            pool.servers.push(server(inner, option.syntax, cx)?);
+            Ok(())
+        }
+        name => pool.option(name, inner, cx),
+    });
+    if outcome.is_ok() && pool.servers.is_empty() {
+        cx.report(
+            Mistake::new(Code::W0010, at, format!("upstream `{name}` has no server, so every request to it is answered 503"))
+                .help("add one: server 10.0.0.1:3000"),
+        );
+    }
+    if !pool.servers.is_empty() && pool.servers.iter().all(|server| server.backup) {
+        cx.report(Mistake::new(Code::W0009, at, format!("all servers of `{name}` are backups, of nothing")).help("take `backup` from those that should be asked first"));
+    }
+    outcome?;
+    pool.settle(cx)?;
+    twice(&pool, cx);
+    Ok(pool)
+}
+
+fn server(node: &Node, syntax: &'static str, cx: &mut Check) -> Result<ServerModel, Reported> {
+    let mut args = Arguments::of(node, syntax);
+    let at = node.words.get(1).map_or(node.span, |word| word.span);
+    let mut server = ServerModel { target: args.expect("an address", cx)?, weight: 1, backup: false, at };
+    while let Some(word) = args.word() {
+        match word.plain() {
+            Some("backup") => server.backup = true,
+            Some("weight") => {
+                let at = args.peek().map_or(word.span, |word| word.span);
+                let weight = args.expect::<crate::check::value::Count>("a weight", cx)?.0;
+                server.weight = u16::try_from(weight).ok().filter(|weight| *weight <= 1000).ok_or_else(|| {
+                    cx.report(Mistake::new(Code::E0021, at, format!("`{weight}` is more than any weight needs")).help("write a weight from 1 to 1000"))
+                })?;
+            }
+            _ => {
+                let text = word.plain().unwrap_or_default();
+                let mistake = Mistake::new(Code::E0023, word.span, format!("`server` knows no `{text}`"));
+                let help = match text.strip_prefix("weight=") {
+                    Some(weight) => format!("write: weight {weight}"),
+                    None => format!("write: {syntax}"),
+                };
+                return Err(cx.report(mistake.help(help)));
+            }
+        }
+    }
+    crate::check::no_block(node, cx)?;
+    Ok(server)
+}
+
+fn twice(pool: &PoolModel, cx: &mut Check) {
+    for (index, server) in pool.servers.iter().enumerate() {
+        if let Some(first) = pool.servers[..index].iter().find(|first| first.target == server.target) {
+            cx.report(
+                Mistake::new(Code::E0024, server.at, format!("`{}` stands twice in this upstream", server.target))
+                    .other(first.at, "first here")
+                    .help("give it a weight instead: weight 2"),
+            );
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The addresses of sites: who is meant, on which port, with TLS or without.
+
+use std::path::PathBuf;
+
+use super::{Global, SiteModel};
+use crate::check::value::HostPattern;
+use crate::check::{Check, Reported, Value, Wrong};
+use crate::diagnostic::{Code, Mistake, Span};
+use crate::directive::Front;
+use crate::syntax::tree::Word;
+
+/// What a site speaks at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    Plain,
+    Tls,
+}
+
+/// One address of a site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteAddress {
+    pub at: Span,
+    pub text: String,
+    pub transport: Transport,
+    /// `None`: any host.
+    pub host: Option<HostPattern>,
+    /// `None`: the default of its transport.
+    pub port: Option<u16>,
+    pub unix: Option<PathBuf>,
+}
+
+/// Without its place.
+struct Parsed {
+    transport: Transport,
+    host: Option<HostPattern>,
+    port: Option<u16>,
+    unix: Option<PathBuf>,
+}
+
+pub(super) fn read(word: &Word, cx: &mut Check) -> Result<SiteAddress, Reported> {
+    let Parsed { transport, host, port, unix } = cx.value::<Parsed>(word)?;
+    Ok(SiteAddress { at: word.span, text: word.plain().unwrap_or_default().to_owned(), transport, host, port, unix })
+}
+
+impl SiteAddress {
+    #[must_use]
+    pub fn port(&self, global: &Global) -> u16 {
+        self.port.unwrap_or(match self.transport {
+            Transport::Plain => global.http_port,
+            Transport::Tls => global.https_port,
+        })
+    }
+
+    /// Whether only this machine can mean it.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match &self.host {
+            Some(HostPattern::Exact(name)) => {
+                **name == *"localhost" || name.ends_with(".localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
+            Some(HostPattern::Below(parent)) => **parent == *"localhost",
+            None => false,
+        }
+    }
+}
+
+impl Value for Parsed {
+    const KIND: &'static str = "the address of a site";
+    const EXAMPLE: &'static str = "example.com, *.example.com, http://example.com, :8080 or unix//run/rp.sock";
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        if let Some(path) = text.strip_prefix("unix/") {
+            if !path.starts_with('/') {
+                return Err(Wrong::say(format!("`{text}` has no absolute path")).help("write two slashes: unix//run/rp.sock"));
+            }
+            return Ok(Self { transport: Transport::Plain, host: None, port: None, unix: Some(path.into()) });
+        }
+        let (scheme, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (Some(Transport::Plain), rest),
+            Some(("https", rest)) => (Some(Transport::Tls), rest),
+            Some((other, rest)) => return Err(Wrong::say(format!("a site is reached by http or https, not by `{other}`")).help(format!("write https://{rest}"))),
+            None => (None, text),
+        };
+        if let Some((host, path)) = rest.split_once('/') {
+            return Err(Wrong::say(format!("`{text}` has a path, and a site is a whole host")).help(format!("write: {host} {{ route /{path} {{ … }} }}")));
+        }
+        let (host, port) = split_port(rest)?;
+        let host = if host.is_empty() { None } else { Some(HostPattern::parse(host)?) };
+        if host.is_none() && port.is_none() {
+            return Err(Wrong::kind());
+        }
+        // `:8080` is plain, and so is port 80 of anything: whoever wants TLS there says https.
+        let transport = scheme.unwrap_or(if host.is_none() || port == Some(80) { Transport::Plain } else { Transport::Tls });
+        match (transport, port) {
+            (Transport::Tls, Some(80)) => Err(Wrong::say(format!("`{text}` speaks https on the port of http")).help("write another port, or http://")),
+            (Transport::Plain, Some(443)) => Err(Wrong::say(format!("`{text}` speaks http on the port of https")).help("write another port, or https://")),
+            _ => Ok(Self { transport, host, port, unix: None }),
+        }
+    }
+}
+
+fn split_port(text: &str) -> Result<(&str, Option<u16>), Wrong> {
+    // An IPv6 address stands in brackets where a port follows; alone it may stand without.
+    if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok((text, None));
+    }
+    let after = if text.starts_with('[') { text.find(']').map_or(0, |at| at + 1) } else { 0 };
+    match text[after..].rfind(':') {
+        None => Ok((text, None)),
+        Some(colon) => {
+            let (host, port) = text.split_at(after + colon);
+            match port[1..].parse::<u32>() {
+                Ok(port) if port <= 65_535 => Ok((host, u16::try_from(port).ok())),
+                Ok(port) => Err(Wrong::range(format!("there is no port {port}")).help("ports go from 1 to 65535")),
+                Err(_) => Err(Wrong::kind()),
+            }
+        }
+    }
+}
+
+/// Two sites with one address, and ports that would have to speak two protocols.
+pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
+    let mut hosts: std::collections::HashMap<(u16, Option<HostPattern>, Option<PathBuf>, String), Span> = std::collections::HashMap::new();
+    let mut ports: std::collections::HashMap<(u16, String), (Transport, Span)> = std::collections::HashMap::new();
+    for site in sites {
+        let bind = bound(site);
+        for address in &site.addresses {
+            let port = address.port(global);
+            // Port 0 is a different port each time.
+            if port == 0 && address.unix.is_none() {
+                continue;
+            }
+            if let Some(first) = hosts.insert((port, address.host.clone(), address.unix.clone(), bind.clone()), address.at) {
+                cx.report(Mistake::new(Code::E0040, address.at, format!("`{}` is the address of another site already", address.text)).other(first, "first used here").help("put both into one block, or change one address"));
+            }
+            if address.unix.is_some() {
+                continue;
+            }
+            match ports.get(&(port, bind.clone())) {
+                Some((transport, first)) if *transport != address.transport => {
+                    cx.report(Mistake::new(Code::E0041, address.at, format!("port {port} can't speak both http and https")).other(*first, "the other is here").help("give one of the sites another port"));
+                }
+                Some(_) => {}
+                None => {
+                    ports.insert((port, bind.clone()), (address.transport, address.at));
+                }
+            }
+        }
+    }
+}
+
+/// The site's `bind`, as text: sites on other interfaces are no conflict.
+fn bound(site: &SiteModel) -> String {
+    site.body.statements.iter().find_map(|s| if let Some(Front::Bind(to)) = s.directive.front() { Some(format!("{to:?}")) } else { None }).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> String {
+        match Parsed::parse(text) {
+            Ok(p) => format!("{:?} {} {:?}", p.transport, p.host.map_or("any".to_owned(), |h| h.to_string()), p.port),
+            Err(wrong) => wrong.text.unwrap_or_else(|| "no".to_owned()),
+        }
+    }
+
+    #[test]
+    fn addresses_say_scheme_host_and_port() {
+        assert_eq!(parsed("example.com"), "Tls example.com None");
+        assert_eq!(parsed("http://example.com"), "Plain example.com None");
+        assert_eq!(parsed(":8080"), "Plain any Some(8080)");
+        assert_eq!(parsed("https://:8443"), "Tls any Some(8443)");
+        assert_eq!(parsed("localhost:8443"), "Tls localhost Some(8443)");
+        assert_eq!(parsed("example.com:80"), "Plain example.com Some(80)");
+        assert_eq!(parsed("*.example.com"), "Tls *.example.com None");
+        assert_eq!(parsed("https://10.0.0.1:8443"), "Tls 10.0.0.1 Some(8443)");
+        assert_eq!(parsed("[::1]:8080"), "Tls ::1 Some(8080)");
+        assert_eq!(parsed("::1"), "Tls ::1 None");
+        assert_eq!(parsed("example.com/api"), "`example.com/api` has a path, and a site is a whole host");
+        assert_eq!(parsed("ftp://x"), "a site is reached by http or https, not by `ftp`");
+        assert_eq!(parsed("x:99999"), "there is no port 99999");
+        assert_eq!(parsed("http://x:443"), "`http://x:443` speaks http on the port of https");
+    }
+}

@@ -1,0 +1,248 @@
+//! `global`: what belongs to the process rather than to a site.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::check::value::{Count, Network, Port, Size, Text};
+use crate::check::{Arguments, Check, Opt, Reported};
+use crate::diagnostic::{Code, Mistake, Span};
+use crate::directive::log::{self, LogModel};
+use crate::http::forwarded::Trusted;
+use crate::syntax::tree::Node;
+
+/// What holds for the whole process.
+#[derive(Debug, Clone)]
+pub struct Global {
+    pub at: Option<Span>,
+    /// `None`: one for each core that this process may use.
+    pub workers: Option<usize>,
+    /// `None`: the default place; `Some(None)`: off.
+    pub admin: Admin,
+    pub log: LogModel,
+    pub storage: Option<PathBuf>,
+    pub trusted: Trusted,
+    pub http_port: u16,
+    pub https_port: u16,
+    /// Sites with certificates are also reached by http, and sent on from there.
+    pub redirect: bool,
+    pub timeouts: Timeouts,
+    pub limits: Limits,
+    /// How long a shutdown waits for requests that are under way.
+    pub grace: Duration,
+    pub email: Option<String>,
+}
+
+/// Where `rp reload` reaches the process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admin {
+    Default,
+    Off,
+    At(PathBuf),
+}
+
+/// How long a client may take (defaults.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    pub handshake: Duration,
+    /// From the first byte of a request's head to its last.
+    pub header: Duration,
+    /// Between two pieces of a request's body.
+    pub body: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    pub idle_http2: Duration,
+    /// How long a client may refuse to take more of an answer.
+    pub write: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            idle: Duration::from_secs(75),
+            idle_http2: Duration::from_secs(180),
+            write: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How much a client may send (defaults.md).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub header: usize,
+    pub uri: usize,
+    pub fields: usize,
+    /// On one connection; then it is closed in good order.
+    pub requests: u32,
+    pub lifetime: Duration,
+    pub streams: u32,
+    /// `None`: 80 % of the file descriptors that the process may have.
+    pub connections: Option<usize>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header: 32 * 1024,
+            uri: 8 * 1024,
+            fields: 100,
+            requests: 10_000,
+            lifetime: Duration::from_secs(3600),
+            streams: 100,
+            connections: None,
+        }
+    }
+}
+
+impl Default for Global {
+    fn default() -> Self {
+        Self {
+            at: None,
+            workers: None,
+            admin: Admin::Default,
+            log: LogModel::default(),
+            storage: None,
+            trusted: Trusted::default(),
+            http_port: 80,
+            https_port: 443,
+            redirect: true,
+            timeouts: Timeouts::default(),
+            limits: Limits::default(),
+            grace: Duration::from_secs(30),
+            email: None,
+        }
+    }
+}
+
+pub const SYNTAX: &str = "global { … }";
+
+pub const OPTIONS: &[Opt] = &[
+    Opt::once("workers", "workers COUNT", "threads that serve (one for each core)"),
+    Opt::once("admin", "admin off|unix//PATH", "the socket on which `rp reload` reaches the process (in the runtime folder of its user)"),
+    Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] { … }", "the access log of all sites (stdout)"),
+    Opt::once("storage", "storage file PATH", "the folder of certificates and of rp's own authority (/var/lib/rp for root, else ~/.local/share/rp)"),
+    Opt::once("trusted_proxies", "trusted_proxies NETWORK … [unix]", "peers whose X-Forwarded-For is believed (none)"),
+    Opt::once("http_port", "http_port PORT", "the port of http:// addresses that name none (80)"),
+    Opt::once("https_port", "https_port PORT", "the port of https:// addresses that name none (443)"),
+    Opt::once("https_redirect", "https_redirect on|off", "sends http requests for https sites there, with 308 (on)"),
+    Opt::many("timeout", "timeout handshake|header|body|idle|write DURATION", "how long a client may take: for the TLS handshake (10s), for a request's head (10s), between pieces of its body (30s), between requests (75s; HTTP/2 180s), to take an answer (30s)"),
+    Opt::many("limit", "limit header|uri SIZE, limit fields|requests|streams|connections COUNT", "how much a client may send: head (32KiB), URI (8KiB), fields (100), requests on a connection (10000), streams of HTTP/2 at once (100), connections in all (80 % of the file descriptors)"),
+    Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)"),
+    Opt::once("email", "email ADDRESS", "whom certificate authorities may write to"),
+];
+
+pub(super) fn check(node: &Node, global: &mut Global, cx: &mut Check) {
+    let at = node.words[0].span;
+    if let Some(first) = global.at {
+        cx.report(Mistake::new(Code::E0024, at, "`global` stands twice").other(first, "first here").help("put both into one block"));
+        return;
+    }
+    global.at = Some(at);
+    if Arguments::of(node, SYNTAX).done(cx).is_err() {
+        return;
+    }
+    if node.block.is_none() {
+        cx.report(Mistake::new(Code::E0025, at, "`global` wants a block").help(format!("write: {SYNTAX}")));
+    }
+    // Everything it reports has been reported.
+    let _ = cx.options(node, OPTIONS, |option, inner, cx| self::option(global, option, inner, cx));
+}
+
+fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Result<(), Reported> {
+    let mut args = Arguments::of(node, option.syntax);
+    match option.name {
+        "workers" => global.workers = Some((args.expect::<Count>("a count", cx)?.0 as usize).min(1024)),
+        "admin" => global.admin = admin(&mut args, cx)?,
+        "log" => {
+            global.log = log::read(node, cx)?;
+            return Ok(());
+        }
+        "storage" => {
+            if !args.keyword("file") {
+                let word = args.peek().map_or(node.words[0].span, |word| word.span);
+                return Err(cx.report(Mistake::new(Code::E0020, word, "`storage` says first of what kind it is").help("write: storage file /var/lib/rp")));
+            }
+            global.storage = Some(args.expect::<Text>("a folder", cx)?.0.into());
+        }
+        "trusted_proxies" => global.trusted = trusted(&mut args, cx)?,
+        "http_port" => global.http_port = args.expect::<Port>("a port", cx)?.0,
+        "https_port" => global.https_port = args.expect::<Port>("a port", cx)?.0,
+        "https_redirect" => global.redirect = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,
+        "timeout" => timeout(&mut global.timeouts, &mut args, cx)?,
+        "limit" => limit(&mut global.limits, &mut args, cx)?,
+        "grace" => global.grace = args.expect("a duration", cx)?,
+        _ => global.email = Some(args.expect::<Text>("an address", cx)?.0),
+    }
+    args.done_without_block(cx)
+}
+
+fn admin(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Admin, Reported> {
+    let word = args.expect_word("`off` or unix//PATH", cx)?;
+    match (cx.plain(word)?, cx.plain(word)?.strip_prefix("unix/")) {
+        ("off", _) => Ok(Admin::Off),
+        (_, Some(path)) if path.starts_with('/') => Ok(Admin::At(path.into())),
+        (text, _) => Err(cx.report(Mistake::new(Code::E0020, word.span, format!("`{text}` is no unix socket, and administration has no other door")).help("write off, or unix//run/rp/admin.sock"))),
+    }
+}
+
+fn trusted(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Trusted, Reported> {
+    let (mut networks, mut unix) = (Vec::new(), false);
+    let first = args.expect_word("a network", cx)?;
+    for word in std::iter::once(first).chain(std::iter::from_fn(|| args.word())) {
+        if word.plain() == Some("unix") {
+            unix = true;
+        } else {
+            networks.push(cx.value::<Network>(word)?.0);
+        }
+    }
+    Ok(Trusted::new(networks, unix))
+}
+
+fn timeout(timeouts: &mut Timeouts, args: &mut Arguments<'_>, cx: &mut Check) -> Result<(), Reported> {
+    const KINDS: [&str; 5] = ["handshake", "header", "body", "idle", "write"];
+    let kind = args.expect_word("which timeout", cx)?;
+    let slot = match cx.plain(kind)? {
+        "handshake" => &mut timeouts.handshake,
+        "header" => &mut timeouts.header,
+        "body" => &mut timeouts.body,
+        "idle" => &mut timeouts.idle,
+        "write" => &mut timeouts.write,
+        other => return Err(unknown(kind.span, "timeout", other, &KINDS, cx)),
+    };
+    let word = args.expect_word("a duration", cx)?;
+    let time: Duration = cx.value(word)?;
+    if time.is_zero() {
+        return Err(cx.report(Mistake::new(Code::E0021, word.span, "a timeout of no time lets nothing through").help("write a longer time: 30s")));
+    }
+    *slot = time;
+    if kind.plain() == Some("idle") {
+        timeouts.idle_http2 = time;
+    }
+    Ok(())
+}
+
+fn limit(limits: &mut Limits, args: &mut Arguments<'_>, cx: &mut Check) -> Result<(), Reported> {
+    const KINDS: [&str; 6] = ["header", "uri", "fields", "requests", "streams", "connections"];
+    let kind = args.expect_word("which limit", cx)?;
+    let bytes = |args: &mut Arguments<'_>, cx: &mut Check| args.expect::<Size>("a size", cx).map(|size| usize::try_from(size.0).unwrap_or(usize::MAX));
+    match cx.plain(kind)? {
+        "header" => limits.header = bytes(args, cx)?,
+        "uri" => limits.uri = bytes(args, cx)?,
+        "fields" => limits.fields = args.expect::<Count>("a count", cx)?.0 as usize,
+        "requests" => limits.requests = args.expect::<Count>("a count", cx)?.0,
+        "streams" => limits.streams = args.expect::<Count>("a count", cx)?.0,
+        "connections" => limits.connections = Some(args.expect::<Count>("a count", cx)?.0 as usize),
+        other => return Err(unknown(kind.span, "limit", other, &KINDS, cx)),
+    }
+    Ok(())
+}
+
+fn unknown(at: Span, what: &str, word: &str, known: &[&str], cx: &mut Check) -> Reported {
+    let mistake = Mistake::new(Code::E0020, at, format!("there is no {what} `{word}`"));
+    cx.report(match crate::check::near::nearest(word, known.iter().copied()) {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {what} {near} …")),
+        None => mistake.help(format!("there are {}", crate::check::one_of(known.iter().copied()))),
+    })
+}

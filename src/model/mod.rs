@@ -1,0 +1,154 @@
+//! What a Proxyfile means: names resolved, values typed, everything checked, nothing of the outside world touched.
+
+mod address;
+mod compile;
+mod global;
+mod listen;
+
+use std::path::Path;
+
+pub use address::{SiteAddress, Transport};
+pub use compile::{Inherited, compile};
+pub use global::{Global, Limits, Timeouts};
+
+use crate::check::expand::{Surroundings, expand};
+use crate::check::{Check, near};
+use crate::diagnostic::{Code, Findings, Mistake, Sources, Span};
+use crate::directive::reverse_proxy::pool::PoolModel;
+use crate::directive::{self, Body, check_nodes};
+use crate::matcher;
+use crate::syntax::include::{self, Files};
+use crate::syntax::tree::{Block, Node};
+
+/// One configuration.
+#[derive(Debug, Default)]
+pub struct Model {
+    pub global: Global,
+    pub upstreams: Vec<PoolModel>,
+    pub sites: Vec<SiteModel>,
+}
+
+/// One site.
+#[derive(Debug)]
+pub struct SiteModel {
+    pub at: Span,
+    pub addresses: Vec<SiteAddress>,
+    pub body: Body,
+}
+
+/// A file that was read and checked, with everything there is to say of it.
+#[derive(Debug)]
+pub struct Checked {
+    /// `None` where there are errors.
+    pub model: Option<Model>,
+    pub sources: Sources,
+    pub findings: Vec<Mistake>,
+    /// Every file that was read and every folder that an import looked into.
+    pub files: Vec<std::path::PathBuf>,
+}
+
+/// Reads a Proxyfile with its imports, and checks it.
+pub fn load(path: &Path, files: &dyn Files, surroundings: &dyn Surroundings) -> Checked {
+    judge(include::load(path, files), surroundings)
+}
+
+/// The same for text that is not on disk (yet).
+pub fn load_text(path: &Path, text: String, files: &dyn Files, surroundings: &dyn Surroundings) -> Checked {
+    judge(include::load_text(path, text, files), surroundings)
+}
+
+fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
+    let include::Loaded { sources, tree, findings, files } = loaded;
+    let (model, more) = check(&tree, surroundings);
+    let mut all = Findings::default();
+    all.extend(findings.sorted());
+    all.extend(more.sorted());
+    let model = if all.has_errors() { None } else { Some(model) };
+    Checked { model, sources, findings: all.sorted(), files }
+}
+
+/// Tree → model: a value *and* every mistake.
+pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings) {
+    let mut cx = Check::default();
+    let nodes = expand(tree, surroundings, &mut cx);
+    cx.open_scope();
+    let mut model = Model::default();
+    define(&nodes, &mut cx);
+    for node in &nodes {
+        match node.name() {
+            "global" => global::check(node, &mut model.global, &mut cx),
+            "upstream" => {
+                if let Ok(pool) = directive::upstream::check(node, &mut cx) {
+                    model.upstreams.push(pool);
+                }
+            }
+            name if name.starts_with('@') => {}
+            _ => {
+                if let Ok(site) = site(node, &mut cx) {
+                    model.sites.push(site);
+                }
+            }
+        }
+    }
+    cx.close_scope();
+    cx.report_unused_upstreams();
+    address::conflicts(&model.sites, &model.global, &mut cx);
+    (model, cx.finish())
+}
+
+/// Names are known before anything uses them, wherever they stand.
+fn define(nodes: &[Node], cx: &mut Check) {
+    for node in nodes {
+        if node.name() == "upstream" {
+            if let Some((word, name)) = node.words.get(1).and_then(|word| Some((word, word.plain()?))) {
+                let _ = cx.define_upstream(name, word.span);
+            }
+        } else if node.name().starts_with('@') {
+            let _ = matcher::define(node, cx);
+        }
+    }
+}
+
+fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, crate::check::Reported> {
+    let at = node.words[0].span;
+    let Some(block) = &node.block else { return Err(no_site(node, cx)) };
+    if directive::find(node.name()).is_some() {
+        return Err(cx.report(
+            Mistake::new(Code::E0027, at, format!("`{}` stands inside a site", node.name()))
+                .help(format!("put it into one: example.com {{ {} … }}", node.name())),
+        ));
+    }
+    let addresses: Result<Vec<SiteAddress>, _> =
+        node.words.iter().filter(|word| !word.is_punctuation(",")).map(|word| address::read(word, cx)).collect();
+    if let Some(missing) = node.words.windows(2).find(|pair| !pair[0].is_punctuation(",") && !pair[1].is_punctuation(",")) {
+        cx.report(
+            Mistake::new(Code::E0018, Span { start: missing[0].span.end, ..missing[0].span }.to(missing[1].span), "a site's addresses are separated by commas")
+                .help(format!("write: {}, {} {{ … }}", missing[0].plain().unwrap_or_default(), missing[1].plain().unwrap_or_default())),
+        );
+    }
+    let body = check_nodes(&block.nodes, cx);
+    if !body.may_answer() && !block.nodes.is_empty() || block.nodes.is_empty() {
+        cx.report(
+            Mistake::new(Code::W0003, at, format!("nothing in `{}` answers, so every request gets 404", node.name()))
+                .help("add what answers: reverse_proxy, file_server, respond or redirect"),
+        );
+    }
+    Ok(SiteModel { at, addresses: addresses?, body })
+}
+
+fn no_site(node: &Node, cx: &mut Check) -> crate::check::Reported {
+    let name = node.name();
+    let at = node.words[0].span;
+    if directive::find(name).is_some() {
+        return cx.report(
+            Mistake::new(Code::E0027, at, format!("`{name}` stands inside a site"))
+                .help(format!("put it into one: example.com {{ {name} … }}")),
+        );
+    }
+    let mistake = Mistake::new(Code::E0025, node.span, format!("`{name}` is no statement of the top level, and a site has a block"));
+    let known = ["global", "upstream", "snippet", "import", "use"];
+    cx.report(match near::nearest(name, known) {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write {near}")),
+        None => mistake.help(format!("write: {name} {{ reverse_proxy 127.0.0.1:3000 }}")),
+    })
+}
