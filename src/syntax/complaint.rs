@@ -220,6 +220,22 @@ pub(super) fn first_sign(word: &Word) -> Mistake {
     }
 }
 
+/// A bare word that ends with a sign which is punctuation elsewhere.
+pub(super) fn last_sign(at: Span, text: &str) -> Mistake {
+    let (word, sign) = text.split_at(text.len() - 1);
+    let sign_at = Span { start: at.end - 1, ..at };
+    let mistake = Mistake::new(Code::E0018, sign_at, format!("{} ends with `{sign}`", quote(text)));
+    match sign {
+        "\\" => mistake
+            .label("at the end of a line, `\\` goes on with the next")
+            .help("write a space before it, or the word between backticks if the `\\` belongs to it"),
+        _ if fits(word) && !word.is_empty() => mistake
+            .label("neither a separator nor clearly a part of the word")
+            .help(format!("remove it, or write `\"{text}\"` if it belongs to the word")),
+        _ => mistake.label("neither a separator nor clearly a part of the word").help("remove it"),
+    }
+}
+
 pub(super) fn last_comma(word: &Word) -> Mistake {
     Mistake::new(Code::E0022, word.span, "nothing follows this `,`")
         .label("a comma says that the list goes on")

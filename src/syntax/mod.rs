@@ -1,7 +1,9 @@
 //! Text to tree, and back to text.
 
+mod columns;
 mod complaint;
 pub mod format;
+mod glob;
 pub mod include;
 pub mod parse;
 pub mod tree;

@@ -129,24 +129,29 @@ impl<'a> Words<'a> {
                 Some(sign) => parts.sign(sign),
                 None => self.wrong(word, complaint::escape(at, text, word)),
             },
-            Piece::Placeholder => match placeholder(&slice[1..slice.len() - 1], at) {
-                Some(part) => parts.all.push(part),
-                None => {
+            Piece::Placeholder => {
+                if let Some(part) = placeholder(&slice[1..slice.len() - 1], at) {
+                    parts.all.push(part);
+                } else {
                     self.wrong(word, complaint::placeholder(at, text, word, style));
                     parts.text(slice);
                 }
-            },
+            }
         }
     }
 
     fn check_bare(&mut self, at: Span) {
         let text = self.slice(at);
-        if text.bytes().any(|byte| byte < b' ' || byte > b'~') {
+        if text.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
             let odd = text.char_indices().find(|(_, sign)| is_invisible(*sign));
             if let Some((offset, sign)) = odd {
                 let start = at.start as usize + offset;
                 self.wrong(at, complaint::invisible(Span::new(self.file, start, start + sign.len_utf8()), sign));
             }
+        }
+        // Where its line ends, or another word follows, the sign would be taken for punctuation.
+        if text.ends_with([',', ';', '\\']) {
+            self.wrong(at, complaint::last_sign(at, text));
         }
         if text.strip_prefix("<<").is_some_and(|tag| tag.starts_with(|sign: char| sign.is_ascii_alphabetic())) {
             self.wrong(at, complaint::heredoc_opening(at, text));
@@ -219,7 +224,7 @@ fn text_parts(text: String) -> Vec<Part> {
 }
 
 /// `\r\n` as `\n`: what a file means does not depend on the editor that wrote it.
-fn unix_lines(text: &str) -> String {
+pub(super) fn unix_lines(text: &str) -> String {
     if !text.contains('\r') {
         return text.to_owned();
     }
@@ -236,7 +241,7 @@ fn unix_lines(text: &str) -> String {
     unix
 }
 
-fn is_blank(line: &str) -> bool {
+pub(super) fn is_blank(line: &str) -> bool {
     line.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
 }
 
