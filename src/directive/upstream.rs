@@ -9,7 +9,11 @@ use crate::syntax::tree::Node;
 pub const SYNTAX: &str = "upstream NAME { server ADDRESS … }";
 
 pub const OPTIONS: &[Opt] = &[
-    Opt::many("server", "server ADDRESS [weight COUNT] [backup]", "a server; a weight (1) is its share among the others, a backup is asked when all others are out"),
+    Opt::many(
+        "server",
+        "server ADDRESS [weight COUNT] [backup]",
+        "a server; a weight (1) is its share among the others, a backup is asked when all others are out",
+    ),
     pool::TIMEOUT,
     pool::KEEPALIVE,
     pool::BALANCE,
@@ -33,12 +37,19 @@ pub fn check(node: &Node, cx: &mut Check) -> Result<PoolModel, Reported> {
     });
     if outcome.is_ok() && pool.servers.is_empty() {
         cx.report(
-            Mistake::new(Code::W0010, at, format!("upstream `{name}` has no server, so every request to it is answered 503"))
-                .help("add one: server 10.0.0.1:3000"),
+            Mistake::new(
+                Code::W0010,
+                at,
+                format!("upstream `{name}` has no server, so every request to it is answered 503"),
+            )
+            .help("add one: server 10.0.0.1:3000"),
         );
     }
     if !pool.servers.is_empty() && pool.servers.iter().all(|server| server.backup) {
-        cx.report(Mistake::new(Code::W0009, at, format!("all servers of `{name}` are backups, of nothing")).help("take `backup` from those that should be asked first"));
+        cx.report(
+            Mistake::new(Code::W0009, at, format!("all servers of `{name}` are backups, of nothing"))
+                .help("take `backup` from those that should be asked first"),
+        );
     }
     outcome?;
     pool.settle(cx)?;
@@ -57,7 +68,10 @@ fn server(node: &Node, syntax: &'static str, cx: &mut Check) -> Result<ServerMod
                 let at = args.peek().map_or(word.span, |word| word.span);
                 let weight = args.expect::<crate::check::value::Count>("a weight", cx)?.0;
                 server.weight = u16::try_from(weight).ok().filter(|weight| *weight <= 1000).ok_or_else(|| {
-                    cx.report(Mistake::new(Code::E0021, at, format!("`{weight}` is more than any weight needs")).help("write a weight from 1 to 1000"))
+                    cx.report(
+                        Mistake::new(Code::E0021, at, format!("`{weight}` is more than any weight needs"))
+                            .help("write a weight from 1 to 1000"),
+                    )
                 })?;
             }
             _ => {

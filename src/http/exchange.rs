@@ -50,6 +50,12 @@ impl Host {
         Self::parse(authority).ok_or_else(|| bad("the host is not a name, an address, or either with a port"))
     }
 
+    /// For a request whose host can't be made out.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { authority: HeaderValue::from_static(""), folded: None, length: 0 }
+    }
+
     fn parse(authority: HeaderValue) -> Option<Self> {
         let text = authority.to_str().ok()?;
         let length = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };

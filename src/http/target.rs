@@ -34,6 +34,13 @@ impl Target {
         Ok(Self { original, path: path.map(Into::into), query: Query::Original })
     }
 
+    /// For a request whose path can't be made out: it is only answered with what is wrong, and logged as it came.
+    #[must_use]
+    pub fn refused(uri: &Uri) -> Self {
+        let original = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Self { original, path: Some("/".into()), query: Query::Removed }
+    }
+
     #[must_use]
     pub fn path(&self) -> &str {
         self.path.as_deref().unwrap_or_else(|| self.original.path())

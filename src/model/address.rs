@@ -56,7 +56,9 @@ impl SiteAddress {
     pub fn is_loopback(&self) -> bool {
         match &self.host {
             Some(HostPattern::Exact(name)) => {
-                **name == *"localhost" || name.ends_with(".localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+                **name == *"localhost"
+                    || name.ends_with(".localhost")
+                    || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
             }
             Some(HostPattern::Below(parent)) => **parent == *"localhost",
             None => false,
@@ -71,18 +73,24 @@ impl Value for Parsed {
     fn parse(text: &str) -> Result<Self, Wrong> {
         if let Some(path) = text.strip_prefix("unix/") {
             if !path.starts_with('/') {
-                return Err(Wrong::say(format!("`{text}` has no absolute path")).help("write two slashes: unix//run/rp.sock"));
+                return Err(
+                    Wrong::say(format!("`{text}` has no absolute path")).help("write two slashes: unix//run/rp.sock")
+                );
             }
             return Ok(Self { transport: Transport::Plain, host: None, port: None, unix: Some(path.into()) });
         }
         let (scheme, rest) = match text.split_once("://") {
             Some(("http", rest)) => (Some(Transport::Plain), rest),
             Some(("https", rest)) => (Some(Transport::Tls), rest),
-            Some((other, rest)) => return Err(Wrong::say(format!("a site is reached by http or https, not by `{other}`")).help(format!("write https://{rest}"))),
+            Some((other, rest)) => {
+                return Err(Wrong::say(format!("a site is reached by http or https, not by `{other}`"))
+                    .help(format!("write https://{rest}")));
+            }
             None => (None, text),
         };
         if let Some((host, path)) = rest.split_once('/') {
-            return Err(Wrong::say(format!("`{text}` has a path, and a site is a whole host")).help(format!("write: {host} {{ route /{path} {{ … }} }}")));
+            return Err(Wrong::say(format!("`{text}` has a path, and a site is a whole host"))
+                .help(format!("write: {host} {{ route /{path} {{ … }} }}")));
         }
         let (host, port) = split_port(rest)?;
         let host = if host.is_empty() { None } else { Some(HostPattern::parse(host)?) };
@@ -90,10 +98,15 @@ impl Value for Parsed {
             return Err(Wrong::kind());
         }
         // `:8080` is plain, and so is port 80 of anything: whoever wants TLS there says https.
-        let transport = scheme.unwrap_or(if host.is_none() || port == Some(80) { Transport::Plain } else { Transport::Tls });
+        let transport =
+            scheme.unwrap_or(if host.is_none() || port == Some(80) { Transport::Plain } else { Transport::Tls });
         match (transport, port) {
-            (Transport::Tls, Some(80)) => Err(Wrong::say(format!("`{text}` speaks https on the port of http")).help("write another port, or http://")),
-            (Transport::Plain, Some(443)) => Err(Wrong::say(format!("`{text}` speaks http on the port of https")).help("write another port, or https://")),
+            (Transport::Tls, Some(80)) => {
+                Err(Wrong::say(format!("`{text}` speaks https on the port of http"))
+                    .help("write another port, or http://"))
+            }
+            (Transport::Plain, Some(443)) => Err(Wrong::say(format!("`{text}` speaks http on the port of https"))
+                .help("write another port, or https://")),
             _ => Ok(Self { transport, host, port, unix: None }),
         }
     }
@@ -120,7 +133,8 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), Wrong> {
 
 /// Two sites with one address, and ports that would have to speak two protocols.
 pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
-    let mut hosts: std::collections::HashMap<(u16, Option<HostPattern>, Option<PathBuf>, String), Span> = std::collections::HashMap::new();
+    let mut hosts: std::collections::HashMap<(u16, Option<HostPattern>, Option<PathBuf>, String), Span> =
+        std::collections::HashMap::new();
     let mut ports: std::collections::HashMap<(u16, String), (Transport, Span)> = std::collections::HashMap::new();
     for site in sites {
         let bind = bound(site);
@@ -130,15 +144,29 @@ pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
             if port == 0 && address.unix.is_none() {
                 continue;
             }
-            if let Some(first) = hosts.insert((port, address.host.clone(), address.unix.clone(), bind.clone()), address.at) {
-                cx.report(Mistake::new(Code::E0040, address.at, format!("`{}` is the address of another site already", address.text)).other(first, "first used here").help("put both into one block, or change one address"));
+            if let Some(first) =
+                hosts.insert((port, address.host.clone(), address.unix.clone(), bind.clone()), address.at)
+            {
+                cx.report(
+                    Mistake::new(
+                        Code::E0040,
+                        address.at,
+                        format!("`{}` is the address of another site already", address.text),
+                    )
+                    .other(first, "first used here")
+                    .help("put both into one block, or change one address"),
+                );
             }
             if address.unix.is_some() {
                 continue;
             }
             match ports.get(&(port, bind.clone())) {
                 Some((transport, first)) if *transport != address.transport => {
-                    cx.report(Mistake::new(Code::E0041, address.at, format!("port {port} can't speak both http and https")).other(*first, "the other is here").help("give one of the sites another port"));
+                    cx.report(
+                        Mistake::new(Code::E0041, address.at, format!("port {port} can't speak both http and https"))
+                            .other(*first, "the other is here")
+                            .help("give one of the sites another port"),
+                    );
                 }
                 Some(_) => {}
                 None => {
@@ -151,7 +179,11 @@ pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
 
 /// The site's `bind`, as text: sites on other interfaces are no conflict.
 fn bound(site: &SiteModel) -> String {
-    site.body.statements.iter().find_map(|s| if let Some(Front::Bind(to)) = s.directive.front() { Some(format!("{to:?}")) } else { None }).unwrap_or_default()
+    site.body
+        .statements
+        .iter()
+        .find_map(|s| if let Some(Front::Bind(to)) = s.directive.front() { Some(format!("{to:?}")) } else { None })
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

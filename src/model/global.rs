@@ -120,15 +120,31 @@ pub const SYNTAX: &str = "global { … }";
 
 pub const OPTIONS: &[Opt] = &[
     Opt::once("workers", "workers COUNT", "threads that serve (one for each core)"),
-    Opt::once("admin", "admin off|unix//PATH", "the socket on which `rp reload` reaches the process (in the runtime folder of its user)"),
+    Opt::once(
+        "admin",
+        "admin off|unix//PATH",
+        "the socket on which `rp reload` reaches the process (in the runtime folder of its user)",
+    ),
     Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] { … }", "the access log of all sites (stdout)"),
-    Opt::once("storage", "storage file PATH", "the folder of certificates and of rp's own authority (/var/lib/rp for root, else ~/.local/share/rp)"),
+    Opt::once(
+        "storage",
+        "storage file PATH",
+        "the folder of certificates and of rp's own authority (/var/lib/rp for root, else ~/.local/share/rp)",
+    ),
     Opt::once("trusted_proxies", "trusted_proxies NETWORK … [unix]", "peers whose X-Forwarded-For is believed (none)"),
     Opt::once("http_port", "http_port PORT", "the port of http:// addresses that name none (80)"),
     Opt::once("https_port", "https_port PORT", "the port of https:// addresses that name none (443)"),
     Opt::once("https_redirect", "https_redirect on|off", "sends http requests for https sites there, with 308 (on)"),
-    Opt::many("timeout", "timeout handshake|header|body|idle|write DURATION", "how long a client may take: for the TLS handshake (10s), for a request's head (10s), between pieces of its body (30s), between requests (75s; HTTP/2 180s), to take an answer (30s)"),
-    Opt::many("limit", "limit header|uri SIZE, limit fields|requests|streams|connections COUNT", "how much a client may send: head (32KiB), URI (8KiB), fields (100), requests on a connection (10000), streams of HTTP/2 at once (100), connections in all (80 % of the file descriptors)"),
+    Opt::many(
+        "timeout",
+        "timeout handshake|header|body|idle|write DURATION",
+        "how long a client may take: for the TLS handshake (10s), for a request's head (10s), between pieces of its body (30s), between requests (75s; HTTP/2 180s), to take an answer (30s)",
+    ),
+    Opt::many(
+        "limit",
+        "limit header|uri SIZE, limit fields|requests|streams|connections COUNT",
+        "how much a client may send: head (32KiB), URI (8KiB), fields (100), requests on a connection (10000), streams of HTTP/2 at once (100), connections in all (80 % of the file descriptors)",
+    ),
     Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)"),
     Opt::once("email", "email ADDRESS", "whom certificate authorities may write to"),
 ];
@@ -136,7 +152,11 @@ pub const OPTIONS: &[Opt] = &[
 pub(super) fn check(node: &Node, global: &mut Global, cx: &mut Check) {
     let at = node.words[0].span;
     if let Some(first) = global.at {
-        cx.report(Mistake::new(Code::E0024, at, "`global` stands twice").other(first, "first here").help("put both into one block"));
+        cx.report(
+            Mistake::new(Code::E0024, at, "`global` stands twice")
+                .other(first, "first here")
+                .help("put both into one block"),
+        );
         return;
     }
     global.at = Some(at);
@@ -162,7 +182,10 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
         "storage" => {
             if !args.keyword("file") {
                 let word = args.peek().map_or(node.words[0].span, |word| word.span);
-                return Err(cx.report(Mistake::new(Code::E0020, word, "`storage` says first of what kind it is").help("write: storage file /var/lib/rp")));
+                return Err(cx.report(
+                    Mistake::new(Code::E0020, word, "`storage` says first of what kind it is")
+                        .help("write: storage file /var/lib/rp"),
+                ));
             }
             global.storage = Some(args.expect::<Text>("a folder", cx)?.0.into());
         }
@@ -183,7 +206,14 @@ fn admin(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Admin, Reported> {
     match (cx.plain(word)?, cx.plain(word)?.strip_prefix("unix/")) {
         ("off", _) => Ok(Admin::Off),
         (_, Some(path)) if path.starts_with('/') => Ok(Admin::At(path.into())),
-        (text, _) => Err(cx.report(Mistake::new(Code::E0020, word.span, format!("`{text}` is no unix socket, and administration has no other door")).help("write off, or unix//run/rp/admin.sock"))),
+        (text, _) => Err(cx.report(
+            Mistake::new(
+                Code::E0020,
+                word.span,
+                format!("`{text}` is no unix socket, and administration has no other door"),
+            )
+            .help("write off, or unix//run/rp/admin.sock"),
+        )),
     }
 }
 
@@ -214,7 +244,10 @@ fn timeout(timeouts: &mut Timeouts, args: &mut Arguments<'_>, cx: &mut Check) ->
     let word = args.expect_word("a duration", cx)?;
     let time: Duration = cx.value(word)?;
     if time.is_zero() {
-        return Err(cx.report(Mistake::new(Code::E0021, word.span, "a timeout of no time lets nothing through").help("write a longer time: 30s")));
+        return Err(cx.report(
+            Mistake::new(Code::E0021, word.span, "a timeout of no time lets nothing through")
+                .help("write a longer time: 30s"),
+        ));
     }
     *slot = time;
     if kind.plain() == Some("idle") {
@@ -226,7 +259,9 @@ fn timeout(timeouts: &mut Timeouts, args: &mut Arguments<'_>, cx: &mut Check) ->
 fn limit(limits: &mut Limits, args: &mut Arguments<'_>, cx: &mut Check) -> Result<(), Reported> {
     const KINDS: [&str; 6] = ["header", "uri", "fields", "requests", "streams", "connections"];
     let kind = args.expect_word("which limit", cx)?;
-    let bytes = |args: &mut Arguments<'_>, cx: &mut Check| args.expect::<Size>("a size", cx).map(|size| usize::try_from(size.0).unwrap_or(usize::MAX));
+    let bytes = |args: &mut Arguments<'_>, cx: &mut Check| {
+        args.expect::<Size>("a size", cx).map(|size| usize::try_from(size.0).unwrap_or(usize::MAX))
+    };
     match cx.plain(kind)? {
         "header" => limits.header = bytes(args, cx)?,
         "uri" => limits.uri = bytes(args, cx)?,

@@ -7,9 +7,10 @@ mod listen;
 
 use std::path::Path;
 
+pub use crate::site::Legacy;
 pub use address::{SiteAddress, Transport};
-pub use compile::{Inherited, compile};
-pub use global::{Global, Limits, Timeouts};
+pub use compile::{Door, DoorTls, Inherited, Log, World, compile};
+pub use global::{Admin, Global, Limits, Timeouts};
 
 use crate::check::expand::{Surroundings, expand};
 use crate::check::{Check, near};
@@ -120,10 +121,20 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, crate::check::Reported
     }
     let addresses: Result<Vec<SiteAddress>, _> =
         node.words.iter().filter(|word| !word.is_punctuation(",")).map(|word| address::read(word, cx)).collect();
-    if let Some(missing) = node.words.windows(2).find(|pair| !pair[0].is_punctuation(",") && !pair[1].is_punctuation(",")) {
+    if let Some(missing) =
+        node.words.windows(2).find(|pair| !pair[0].is_punctuation(",") && !pair[1].is_punctuation(","))
+    {
         cx.report(
-            Mistake::new(Code::E0018, Span { start: missing[0].span.end, ..missing[0].span }.to(missing[1].span), "a site's addresses are separated by commas")
-                .help(format!("write: {}, {} {{ … }}", missing[0].plain().unwrap_or_default(), missing[1].plain().unwrap_or_default())),
+            Mistake::new(
+                Code::E0018,
+                Span { start: missing[0].span.end, ..missing[0].span }.to(missing[1].span),
+                "a site's addresses are separated by commas",
+            )
+            .help(format!(
+                "write: {}, {} {{ … }}",
+                missing[0].plain().unwrap_or_default(),
+                missing[1].plain().unwrap_or_default()
+            )),
         );
     }
     let body = check_nodes(&block.nodes, cx);
@@ -145,7 +156,11 @@ fn no_site(node: &Node, cx: &mut Check) -> crate::check::Reported {
                 .help(format!("put it into one: example.com {{ {name} … }}")),
         );
     }
-    let mistake = Mistake::new(Code::E0025, node.span, format!("`{name}` is no statement of the top level, and a site has a block"));
+    let mistake = Mistake::new(
+        Code::E0025,
+        node.span,
+        format!("`{name}` is no statement of the top level, and a site has a block"),
+    );
     let known = ["global", "upstream", "snippet", "import", "use"];
     cx.report(match near::nearest(name, known) {
         Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write {near}")),

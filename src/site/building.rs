@@ -52,6 +52,19 @@ impl Supplies {
         value
     }
 
+    /// What was kept under this key, by this configuration or the one before; kept from now on.
+    pub fn find<T: Send + Sync + 'static>(&mut self, key: &str) -> Option<Arc<T>> {
+        let known = self.kept.get(key).or_else(|| self.before.get(key)).cloned()?;
+        let value = known.clone().downcast::<T>().ok()?;
+        self.kept.insert(key.to_owned(), known);
+        Some(value)
+    }
+
+    /// Keeps a value in place of whatever this key had.
+    pub fn keep<T: Send + Sync + 'static>(&mut self, key: &str, value: T) {
+        self.kept.insert(key.to_owned(), Arc::new(value));
+    }
+
     #[must_use]
     pub fn legacy(self) -> Legacy {
         self.kept

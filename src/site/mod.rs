@@ -4,7 +4,7 @@ mod building;
 mod program;
 mod router;
 
-pub use building::{Building, Supplies};
+pub use building::{Building, Legacy, Supplies};
 pub use program::Program;
 pub use router::Router;
 

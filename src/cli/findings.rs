@@ -1,0 +1,24 @@
+//! Findings, printed where they belong.
+
+use std::io::IsTerminal as _;
+
+use super::Format;
+use crate::diagnostic::terminal::Style;
+use crate::diagnostic::{Mistake, Sources, json, terminal};
+
+/// Findings as text for standard error or JSON for standard output.
+pub fn print(findings: &[Mistake], sources: &Sources, format: Format) {
+    match format {
+        Format::Json => print!("{}", json::render(findings, sources)),
+        Format::Text if findings.is_empty() => {}
+        Format::Text => eprint!("{}", render(findings, sources, std::io::stderr().is_terminal())),
+    }
+}
+
+/// For people, as wide as their terminal.
+#[must_use]
+pub fn render(findings: &[Mistake], sources: &Sources, terminal: bool) -> String {
+    let color = terminal && std::env::var_os("NO_COLOR").is_none();
+    let width = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(100);
+    terminal::render(findings, sources, Style { color, width })
+}

@@ -1,0 +1,80 @@
+//! The command line: one file for each subcommand.
+
+mod findings;
+mod fmt;
+mod run;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// A reverse proxy in one binary, configured by a Proxyfile.
+#[derive(Debug, Parser)]
+#[command(name = "rp", version, about, disable_help_subcommand = true, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve what a Proxyfile says
+    Run(run::Run),
+    /// Check a Proxyfile: exit code 0 if it is clean, 1 if it has errors
+    Validate(validate::Validate),
+    /// Put Proxyfiles into their one canonical form
+    Fmt(fmt::Fmt),
+}
+
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// What a command came to.
+enum Outcome {
+    Clean,
+    /// The file has errors.
+    Mistakes,
+    /// The command could not do its work.
+    Failed,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        ExitCode::from(match outcome {
+            Outcome::Clean => 0,
+            Outcome::Mistakes => 1,
+            Outcome::Failed => 2,
+        })
+    }
+}
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    crate::tls::install_provider();
+    let outcome = match Cli::parse().command {
+        Command::Run(run) => run.execute(),
+        Command::Validate(validate) => validate.execute(),
+        Command::Fmt(fmt) => fmt.execute(),
+    };
+    outcome.into()
+}
+
+/// The file that is meant where none is named.
+fn default_file() -> PathBuf {
+    PathBuf::from("Proxyfile")
+}
+
+/// Says on standard error why a command could not do its work.
+fn complain(what: impl std::fmt::Display) -> Outcome {
+    eprintln!("rp: {what}");
+    Outcome::Failed
+}

@@ -1,0 +1,310 @@
+//! Model → what runs. Files are read and certificates made here; if anything fails, nothing has changed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::future::{LocalBoxFuture, ready};
+use http::header::{self, HeaderValue};
+use http::{Response, StatusCode};
+use time::OffsetDateTime;
+
+use super::listen::{self, Planned};
+use super::{Global, Model, SiteAddress, SiteModel, Transport};
+use crate::check::value::{HostPattern, ListenAddress};
+use crate::diagnostic::{Code, Mistake, Span};
+use crate::directive::Front;
+use crate::directive::log::LogModel;
+use crate::directive::tls::TlsModel;
+use crate::http::body::Body;
+use crate::http::exchange::Exchange;
+use crate::http::fault::Fault;
+use crate::http::step::{Answer, Answers};
+use crate::site::{Building, Legacy, Router, Site, Supplies};
+use crate::telemetry::access::Style;
+use crate::telemetry::writer::{Sink, Writers};
+use crate::tls::internal::Authority;
+use crate::tls::{Certificate, Name, Names, Options, Resolver, Tickets, default_storage, server_config};
+
+/// Everything that serves: built whole, swapped in at once, shared by all workers.
+#[derive(Debug)]
+pub struct World {
+    pub doors: BTreeMap<ListenAddress, Arc<Door>>,
+    pub global: Global,
+    pub logs: Vec<Log>,
+    /// Files beyond the Proxyfile whose change asks for a reload.
+    pub watched: Vec<PathBuf>,
+    pub legacy: Legacy,
+}
+
+/// What is behind one listening address.
+#[derive(Debug)]
+pub struct Door {
+    pub port: u16,
+    pub at: Span,
+    pub tls: Option<DoorTls>,
+    pub router: Router,
+}
+
+/// How a door shakes hands.
+#[derive(Debug)]
+pub struct DoorTls {
+    config: Arc<rustls::ServerConfig>,
+    /// For clients that name no host: by the address that they came to.
+    by_address: HashMap<IpAddr, Arc<rustls::ServerConfig>>,
+}
+
+impl DoorTls {
+    #[must_use]
+    pub fn config(&self, local: Option<IpAddr>) -> &Arc<rustls::ServerConfig> {
+        local.and_then(|ip| self.by_address.get(&ip.to_canonical())).unwrap_or(&self.config)
+    }
+}
+
+/// An access log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    pub sink: Sink,
+    pub style: Style,
+}
+
+/// What one configuration takes over from the one before.
+#[derive(Debug)]
+pub struct Inherited<'a> {
+    pub legacy: Legacy,
+    pub writers: &'a mut Writers,
+}
+
+/// Builds all of it, or says everything that is in the way.
+pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mistake>> {
+    let mut compiler = Compiler {
+        model,
+        supplies: Supplies::after(inherited.legacy),
+        writers: inherited.writers,
+        logs: Vec::new(),
+        watched: Vec::new(),
+        mistakes: Vec::new(),
+    };
+    compiler.upstreams();
+    let sites = compiler.sites();
+    let doors = compiler.doors(&sites);
+    if !compiler.mistakes.is_empty() {
+        return Err(compiler.mistakes);
+    }
+    Ok(World {
+        doors,
+        global: model.global.clone(),
+        logs: compiler.logs,
+        watched: compiler.watched,
+        legacy: compiler.supplies.legacy(),
+    })
+}
+
+struct Compiler<'a> {
+    model: &'a Model,
+    supplies: Supplies,
+    writers: &'a mut Writers,
+    logs: Vec<Log>,
+    watched: Vec<PathBuf>,
+    mistakes: Vec<Mistake>,
+}
+
+impl Compiler<'_> {
+    fn upstreams(&mut self) {
+        for pool in &self.model.upstreams {
+            match pool.build(&mut self.supplies) {
+                Ok(upstream) => {
+                    self.supplies.upstreams.insert(pool.name.clone(), upstream);
+                }
+                Err(mistake) => self.mistakes.push(mistake),
+            }
+        }
+    }
+
+    fn sites(&mut self) -> Vec<Option<Arc<Site>>> {
+        let fallback = self.log(&self.model.global.log.clone(), self.model.global.at.unwrap_or_default());
+        self.model.sites.iter().map(|site| self.site(site, fallback)).collect()
+    }
+
+    fn site(&mut self, model: &SiteModel, fallback: Option<usize>) -> Option<Arc<Site>> {
+        let own = front(model, |front| if let Front::Log(log) = front { Some(log.clone()) } else { None });
+        let log = own.map_or(fallback, |log| self.log(&log, model.at));
+        // A pool that could not be built has been reported; sites that name it can't be built either.
+        if !self.mistakes.is_empty() {
+            return None;
+        }
+        let mut building = Building::new(&mut self.supplies);
+        match model.body.compile(&mut building) {
+            Ok(()) => {
+                let program = building.finish();
+                let name = model.addresses.first().map_or("", |address| address.text.as_str());
+                Some(Arc::new(Site { name: name.into(), program, log }))
+            }
+            Err(mistake) => {
+                self.mistakes.push(mistake);
+                None
+            }
+        }
+    }
+
+    fn log(&mut self, model: &LogModel, at: Span) -> Option<usize> {
+        let LogModel::On { style, target, rotation } = model else { return None };
+        match self.writers.sink(target.clone(), *rotation) {
+            Ok(sink) => {
+                self.logs.push(Log { sink, style: style.settle(target) });
+                Some(self.logs.len() - 1)
+            }
+            Err(error) => {
+                self.mistakes.push(
+                    Mistake::new(Code::E0053, at, format!("cannot write the log `{target}`: {error}"))
+                        .help("name a file in a folder that this user may write to"),
+                );
+                None
+            }
+        }
+    }
+
+    fn doors(&mut self, sites: &[Option<Arc<Site>>]) -> BTreeMap<ListenAddress, Arc<Door>> {
+        let model = self.model;
+        let plan = listen::plan(&model.sites, &model.global);
+        let mut doors = BTreeMap::new();
+        for (listen, planned) in plan {
+            let tls = match planned.transport {
+                Transport::Plain => None,
+                Transport::Tls => match self.tls(&planned) {
+                    Ok(tls) => Some(tls),
+                    Err(mistake) => {
+                        self.mistakes.push(mistake);
+                        continue;
+                    }
+                },
+            };
+            let router = route(&planned, sites, model.global.https_port);
+            doors.insert(listen, Arc::new(Door { port: planned.port, at: planned.at, tls, router }));
+        }
+        doors
+    }
+
+    fn tls(&mut self, planned: &Planned<'_>) -> Result<DoorTls, Mistake> {
+        let mut names = Names::new();
+        for (index, address) in &planned.sites {
+            let model =
+                front(
+                    &self.model.sites[*index],
+                    |front| if let Front::Tls(tls) = front { Some(tls.clone()) } else { None },
+                );
+            let certificate = match model {
+                Some(TlsModel::Files { certificate, certificate_at, key, key_at }) => {
+                    self.files(&certificate, certificate_at, &key, key_at)?
+                }
+                Some(TlsModel::Internal) | None => self.internal(address)?,
+            };
+            match address.host.as_ref().and_then(|host| Name::parse(&host.to_string())) {
+                Some(name) => names.add(&name, certificate.key().clone()),
+                None => names.set_default(certificate.key().clone()),
+            }
+        }
+        let addresses: Vec<IpAddr> = names.addresses().collect();
+        let resolver = Resolver::new(names);
+        let options = Options { tickets: self.tickets(), ..Options::default() };
+        let build = |resolver| server_config(resolver, &options).map_err(|trouble| trouble.at(planned.at));
+        let by_address =
+            addresses.into_iter().map(|ip| Ok((ip, build(resolver.at(ip))?))).collect::<Result<_, Mistake>>()?;
+        Ok(DoorTls { config: build(resolver)?, by_address })
+    }
+
+    /// One set of ticket keys, kept across reloads, so that clients go on resuming.
+    fn tickets(&mut self) -> Arc<Tickets> {
+        let held = self.supplies.adopt("tls tickets", Tickets::new);
+        (*held).clone()
+    }
+
+    fn files(
+        &mut self,
+        certificate: &Path,
+        certificate_at: Span,
+        key: &Path,
+        key_at: Span,
+    ) -> Result<Arc<Certificate>, Mistake> {
+        self.watched.extend([certificate.to_owned(), key.to_owned()]);
+        Certificate::load(certificate, key).map(Arc::new).map_err(|trouble| {
+            let at = match trouble.part() {
+                crate::tls::Part::Certificate => certificate_at,
+                crate::tls::Part::Key => key_at,
+            };
+            trouble.at(at)
+        })
+    }
+
+    /// A certificate of our own authority, made once for each name and again when it has lived two thirds of its life.
+    fn internal(&mut self, address: &SiteAddress) -> Result<Arc<Certificate>, Mistake> {
+        let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
+        let storage = self.model.global.storage.clone().unwrap_or_else(default_storage);
+        let key = format!("internal certificate {host} {}", storage.display());
+        if let Some(known) = self.supplies.find::<Arc<Certificate>>(&key)
+            && !known.needs_renewal(OffsetDateTime::now_utc())
+        {
+            return Ok((*known).clone());
+        }
+        let authority = self.authority(&storage).map_err(|trouble| trouble.at(address.at))?;
+        let name = Name::parse(&host).ok_or_else(|| {
+            Mistake::new(Code::E0050, address.at, format!("no certificate can bear the name `{host}`"))
+        })?;
+        let certificate = Arc::new(authority.issue(&[name]).map_err(|trouble| trouble.at(address.at))?);
+        self.supplies.keep(&key, certificate.clone());
+        Ok(certificate)
+    }
+
+    fn authority(&mut self, storage: &Path) -> Result<Arc<Authority>, crate::tls::Trouble> {
+        let key = format!("internal authority {}", storage.display());
+        if let Some(known) = self.supplies.find::<Authority>(&key) {
+            return Ok(known);
+        }
+        let opened = Authority::open(storage)?;
+        Ok(self.supplies.adopt(&key, || opened))
+    }
+}
+
+fn front<T>(site: &SiteModel, pick: impl Fn(Front<'_>) -> Option<T>) -> Option<T> {
+    site.body.statements.iter().find_map(|statement| statement.directive.front().and_then(&pick))
+}
+
+fn route(planned: &Planned<'_>, sites: &[Option<Arc<Site>>], https_port: u16) -> Router {
+    let mut router = Router::default();
+    for address in &planned.redirects {
+        let mut supplies = Supplies::default();
+        let mut building = Building::new(&mut supplies);
+        building.answer(ToHttps { port: address.port.unwrap_or(https_port) });
+        let site = Site { name: address.text.as_str().into(), program: building.finish(), log: None };
+        router.add(address.host.as_ref(), Arc::new(site));
+    }
+    for (index, address) in &planned.sites {
+        if let Some(site) = &sites[*index] {
+            router.add(address.host.as_ref(), site.clone());
+        }
+    }
+    router
+}
+
+/// 308, which keeps method and body; the path is canonical, so it can't name another host (threat XP07).
+struct ToHttps {
+    port: u16,
+}
+
+impl Answers for ToHttps {
+    fn answer<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
+        let mut location = b"https://".to_vec();
+        location.extend_from_slice(exchange.host.without_port().as_bytes());
+        if self.port != 443 {
+            location.extend_from_slice(format!(":{}", self.port).as_bytes());
+        }
+        exchange.target.write(&mut location);
+        let mut answer = Response::new(Body::Empty);
+        *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+        if let Ok(location) = HeaderValue::from_bytes(&location) {
+            answer.headers_mut().insert(header::LOCATION, location);
+        }
+        Box::pin(ready(Ok(answer)))
+    }
+}

@@ -1,0 +1,196 @@
+//! One client connection: its handshake, the protocol that it speaks, and its end.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::executor::Local;
+use super::handle::{Context, handle};
+use super::watched::{LINGER, Watch, Watched};
+use super::world::{Shared, View};
+use crate::check::value::ListenAddress;
+use crate::http::connection::{Connection, TlsFacts};
+use crate::http::deadline::Deadline;
+use crate::http::exchange::TunnelSlot;
+use crate::model::World;
+use crate::telemetry::every::Every;
+use crate::tls::{self, Alpn};
+
+/// The client preface of HTTP/2 begins with a method that HTTP/1 has reserved (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Where a connection came from and whom it belongs to.
+pub struct Arrival {
+    pub shared: Arc<Shared>,
+    pub listen: ListenAddress,
+    pub watch: Rc<Watch>,
+}
+
+/// Serves a TCP connection until it ends.
+pub async fn serve_tcp(stream: TcpStream, arrival: Arrival) {
+    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+    // Answers are written in whole pieces; waiting for more only adds latency.
+    let _ = stream.set_nodelay(true);
+    let view = View::new(arrival.shared.clone(), arrival.listen.clone());
+    let (world, Some(door)) = view.now() else { return };
+    let Some(door_tls) = &door.tls else {
+        let connection = Connection::new(Some(peer), local.port(), None);
+        return plain(stream, connection, view, arrival.watch, &world).await;
+    };
+    let config = door_tls.config(Some(local.ip())).clone();
+    let accepted = within(world.global.timeouts.handshake, tls::accept(stream, &config)).await;
+    match accepted {
+        Some(Ok(stream)) => {
+            let facts = tls::TlsFacts::of(stream.get_ref().1);
+            let http2 = facts.as_ref().and_then(|facts| facts.alpn) == Some(Alpn::H2);
+            let facts =
+                facts.map(|facts| TlsFacts { version: facts.version.as_str(), suite: facts.suite, sni: facts.sni });
+            let connection = Connection::new(Some(peer), local.port(), facts);
+            if http2 {
+                serve_http2(stream, connection, view, arrival.watch, &world).await;
+            } else {
+                serve_http1(stream, connection, view, arrival.watch, &world).await;
+            }
+        }
+        Some(Err(error)) => refused(&error, peer.ip()),
+        None => {}
+    }
+}
+
+/// Serves a connection of a unix socket; there is no TLS on those.
+pub async fn serve_unix(stream: tokio::net::UnixStream, arrival: Arrival) {
+    let view = View::new(arrival.shared.clone(), arrival.listen.clone());
+    let (world, Some(door)) = view.now() else { return };
+    let connection = Connection::new(None, door.port, None);
+    serve_http1(stream, connection, view, arrival.watch, &world).await;
+}
+
+async fn plain(stream: TcpStream, connection: Connection, view: View, watch: Rc<Watch>, world: &World) {
+    let mut start = [0_u8; PREFACE.len()];
+    // One look more for each connection; requests pay nothing. A client that says nothing is not waited for longer
+    // than one that says half a head.
+    match within(world.global.timeouts.header, stream.peek(&mut start)).await {
+        Some(Ok(read)) if read >= 4 && PREFACE.starts_with(&start[..read]) => {
+            serve_http2(stream, connection, view, watch, world).await;
+        }
+        Some(Ok(read)) if read > 0 => serve_http1(stream, connection, view, watch, world).await,
+        _ => {}
+    }
+}
+
+async fn serve_http1<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, world: &World)
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let tunnel = Rc::new(TunnelSlot::default());
+    let context =
+        Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel: tunnel.clone() });
+    let service = service_fn(move |request| handle(context.clone(), request));
+    let io = TokioIo::new(Watched::new(stream, watch.clone()));
+    let mut driver = http1::Builder::new()
+        .max_header_size(world.global.limits.header)
+        // The deadline is ours (`Watch`).
+        .header_read_timeout(None)
+        .serve_connection(io, service);
+    let outcome = poll_fn(|cx| {
+        watch.remember(cx);
+        if watch.is_draining() {
+            Pin::new(&mut driver).graceful_shutdown();
+        }
+        Pin::new(&mut driver).poll(cx)
+    })
+    .await;
+    if outcome.is_err() {
+        return;
+    }
+    let parts = driver.into_parts();
+    let mut stream = parts.io.into_inner().into_inner();
+    match tunnel.take() {
+        Some(tunnel) => tunnel(Box::new(stream), parts.read_buf).await,
+        None => linger(&mut stream).await,
+    }
+}
+
+/// Says goodbye, and reads what is still on its way: closing a socket with unread bytes resets the connection, and the
+/// client may lose the answer that it was sent (a 413, above all).
+async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let drain = async {
+        let mut left = 1024 * 1024_usize;
+        let mut buffer = [0_u8; 4096];
+        while let Ok(read) = stream.read(&mut buffer).await {
+            if read == 0 || read > left {
+                break;
+            }
+            left -= read;
+        }
+    };
+    within(LINGER, drain).await;
+}
+
+async fn serve_http2<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, world: &World)
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    watch.speaks_http2();
+    let tunnel = Rc::new(TunnelSlot::default());
+    let limits = &world.global.limits;
+    let context = Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel });
+    let service = service_fn(move |request| handle(context.clone(), request));
+    let io = TokioIo::new(Watched::new(stream, watch.clone()));
+    let driver = http2::Builder::new(Local)
+        .max_concurrent_streams(limits.streams)
+        .max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX))
+        .initial_stream_window_size(256 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_frame_size(16 * 1024)
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(100)
+        .enable_connect_protocol()
+        .serve_connection(io, service);
+    let mut driver = pin!(driver);
+    let mut told = false;
+    let most = limits.requests;
+    let _ = poll_fn(|cx| {
+        watch.remember(cx);
+        if !told && (watch.is_draining() || watch.served() >= most) {
+            told = true;
+            driver.as_mut().graceful_shutdown();
+        }
+        driver.as_mut().poll(cx)
+    })
+    .await;
+}
+
+/// The outcome, unless it takes longer.
+async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let deadline = Deadline::new();
+    deadline.set(time);
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => deadline.poll_passed(cx).map(|()| None),
+    })
+    .await
+}
+
+/// Requirement T13: once, with the name that was asked for, and not more often than the log can bear.
+fn refused(error: &io::Error, peer: std::net::IpAddr) {
+    static EVERY: Every = Every::second();
+    if let Some(suppressed) = EVERY.pass() {
+        let sni = tls::accept::Failed::of(error).and_then(|failed| failed.sni.as_deref()).unwrap_or("-");
+        tracing::info!(%peer, sni, reason = tls::reason(error), suppressed, "TLS handshake failed");
+    }
+}

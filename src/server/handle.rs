@@ -1,0 +1,181 @@
+//! One request: from hyper's terms into ours, through its site, and back.
+
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, Version};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
+use super::journey::{Journey, Outbound};
+use super::watched::Watch;
+use super::world::View;
+use crate::http::body::{Body, ClientBody};
+use crate::http::connection::Connection;
+use crate::http::exchange::{Exchange, Host, Notes, TunnelSlot, Upgrade};
+use crate::http::fault::{Cause, Fault};
+use crate::http::forwarded::X_REQUEST_ID;
+use crate::http::page;
+use crate::http::step::Answer;
+use crate::http::target::Target;
+use crate::model::{Limits, World};
+use crate::telemetry::id;
+
+/// What the requests of one connection have in common.
+pub struct Context {
+    pub connection: Rc<Connection>,
+    pub view: View,
+    pub watch: Rc<Watch>,
+    /// Where an HTTP/1 tunnel is left for the driver.
+    pub tunnel: Rc<TunnelSlot>,
+}
+
+/// Answers a request. A fault never becomes an error of hyper's: it is answered.
+pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<Response<Outbound>, Infallible> {
+    let served = context.watch.begin();
+    let (world, door) = context.view.now();
+    let (exchange, fault) = exchange(&context, &world, request);
+    let limits = &world.global.limits;
+    let last = served >= limits.requests || context.watch.is_draining();
+    let http1 = exchange.version < Version::HTTP_2;
+    let site = match fault {
+        Some(fault) => Err(fault),
+        None => match door.as_ref().and_then(|door| door.router.find(exchange.host.name())) {
+            Some(site) => Ok(site.clone()),
+            None => Err(Fault::detailed(Cause::NoSite, "no site has this host")),
+        },
+    };
+    let mut journey = Journey::new(exchange, world, site.as_ref().ok().cloned(), context.watch.clone());
+    let mut answer = match site {
+        Err(fault) => refuse(&mut journey.exchange, fault),
+        Ok(site) => match AssertUnwindSafe(site.program.run(&mut journey.exchange)).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(_) => refuse(&mut journey.exchange, Cause::Panic.into()),
+        },
+    };
+    journey.status = answer.status().as_u16();
+    finish(&mut answer, &journey.exchange);
+    if last && http1 {
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    let (parts, body) = answer.into_parts();
+    Ok(Response::from_parts(parts, Outbound::new(body, journey)))
+}
+
+fn refuse(exchange: &mut Exchange, fault: Fault) -> Answer {
+    let answer = page::fault(exchange, &fault);
+    exchange.notes.error = Some(fault);
+    answer
+}
+
+/// What every answer bears.
+fn finish(answer: &mut Answer, exchange: &Exchange) {
+    answer.headers_mut().insert(X_REQUEST_ID.clone(), exchange.id.clone());
+}
+
+/// The request in our terms, and what is wrong with it already.
+fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -> (Exchange, Option<Fault>) {
+    let (mut parts, incoming) = request.into_parts();
+    let mut fault = None;
+    let mut keep = |found: Fault| {
+        fault.get_or_insert(found);
+    };
+    let trusted = world.global.trusted.peer(&context.connection);
+    let client_ip = if trusted {
+        world.global.trusted.client(&context.connection, &parts.headers)
+    } else {
+        context.connection.peer.ip()
+    };
+    let host = Host::of(&parts.uri, &parts.headers, parts.version).unwrap_or_else(|found| {
+        keep(found);
+        Host::none()
+    });
+    let target = Target::of(&parts.uri).unwrap_or_else(|found| {
+        keep(found);
+        Target::refused(&parts.uri)
+    });
+    if let Err(found) = fits(&parts.uri, &parts.headers, &world.global.limits) {
+        keep(found);
+    }
+    let upgrade = upgrade(context, &mut parts, &incoming);
+    if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
+        keep(Cause::MethodNotAllowed.into());
+    }
+    if let Some(expect) = parts.headers.get(header::EXPECT)
+        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
+    {
+        keep(Cause::ExpectationFailed.into());
+    }
+    let notes = Notes::default();
+    let body = if incoming.is_end_stream() {
+        Body::Empty
+    } else {
+        Body::Client(Box::new(ClientBody::new(incoming, world.global.timeouts.body, notes.bytes_in.clone())))
+    };
+    let exchange = Exchange {
+        connection: context.connection.clone(),
+        id: request_id(&parts.headers, trusted),
+        method: parts.method,
+        version: parts.version,
+        headers: parts.headers,
+        host,
+        target,
+        body,
+        client_ip,
+        trusted,
+        captures: smallvec::SmallVec::new(),
+        notes,
+        fault: None,
+        started: Instant::now(),
+        upgrade,
+    };
+    (exchange, fault)
+}
+
+/// Requirement H06: an id that came in is kept if it could be one of ours, so that it can be followed through several
+/// proxies; from strangers it is only believed in shape, and worth nothing else.
+fn request_id(headers: &HeaderMap, _trusted: bool) -> HeaderValue {
+    match headers.get(&X_REQUEST_ID) {
+        Some(known) if id::acceptable(known.as_bytes()) => known.clone(),
+        _ => HeaderValue::from_bytes(&id::next()).unwrap_or_else(|_| HeaderValue::from_static("-")),
+    }
+}
+
+fn fits(uri: &http::Uri, headers: &HeaderMap, limits: &Limits) -> Result<(), Fault> {
+    if uri.path_and_query().is_some_and(|target| target.as_str().len() > limits.uri) {
+        return Err(Cause::UriTooLong.into());
+    }
+    if headers.len() > limits.fields {
+        return Err(Cause::FieldsTooLarge.into());
+    }
+    Ok(())
+}
+
+/// WebSocket is the one protocol that is switched to: anything else (`h2c` above all) could carry requests past us.
+fn upgrade(context: &Context, parts: &mut http::request::Parts, _: &Incoming) -> Upgrade {
+    if parts.version >= Version::HTTP_2 {
+        let websocket =
+            parts.extensions.get::<hyper::ext::Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+        return match parts.extensions.remove::<hyper::upgrade::OnUpgrade>() {
+            Some(on) if websocket && parts.method == Method::CONNECT => Upgrade::Http2(on),
+            _ => Upgrade::No,
+        };
+    }
+    let asks = |name, word: &str| {
+        parts.headers.get_all(name).iter().any(|value| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(word)))
+        })
+    };
+    let websocket = parts.headers.contains_key(header::UPGRADE)
+        && parts.method == Method::GET
+        && parts.version == Version::HTTP_11
+        && parts.headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        && asks(header::UPGRADE, "websocket")
+        && asks(header::CONNECTION, "upgrade");
+    if websocket { Upgrade::Http1(context.tunnel.clone()) } else { Upgrade::No }
+}

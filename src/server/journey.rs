@@ -1,0 +1,166 @@
+//! A request from its head to the last byte of its answer; then it is logged.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::watched::{Expired, Watch};
+use crate::http::body::Body;
+use crate::http::exchange::Exchange;
+use crate::http::fault::{Cause, Fault};
+use crate::model::World;
+use crate::site::Site;
+use crate::telemetry::access::{Phases, Record};
+use crate::telemetry::metrics;
+
+/// What must be known at the end. Dropped early, it tells of a client that left.
+pub struct Journey {
+    pub exchange: Exchange,
+    world: Rc<std::sync::Arc<World>>,
+    site: Option<std::sync::Arc<Site>>,
+    watch: Rc<Watch>,
+    arrived: SystemTime,
+    pub status: u16,
+    sent: u64,
+    done: bool,
+}
+
+impl Journey {
+    pub fn new(
+        exchange: Exchange,
+        world: Rc<std::sync::Arc<World>>,
+        site: Option<std::sync::Arc<Site>>,
+        watch: Rc<Watch>,
+    ) -> Box<Self> {
+        Box::new(Self { exchange, world, site, watch, arrived: SystemTime::now(), status: 0, sent: 0, done: false })
+    }
+
+    fn log(&self) {
+        let exchange = &self.exchange;
+        let (Some(site), false) = (&self.site, exchange.notes.quiet) else { return };
+        let Some(log) = site.log.and_then(|log| self.world.logs.get(log)) else { return };
+        let notes = &exchange.notes;
+        let header = |name| exchange.headers.get(name).map(http::HeaderValue::as_bytes);
+        let record = Record {
+            time: self.arrived,
+            request_id: exchange.id.to_str().unwrap_or_default(),
+            client_ip: exchange.client_ip,
+            peer: Some(exchange.connection.peer.ip()).filter(|ip| *ip != exchange.client_ip),
+            method: exchange.method.as_str(),
+            scheme: exchange.connection.scheme.as_str(),
+            host: exchange.host.authority().as_bytes(),
+            uri: exchange.target.original().as_bytes(),
+            protocol: protocol(exchange.version),
+            status: if self.status == 0 { 499 } else { self.status },
+            bytes_in: notes.bytes_in.get(),
+            bytes_out: self.sent,
+            user_agent: header(http::header::USER_AGENT),
+            referer: header(http::header::REFERER),
+            phases: Phases {
+                connect: notes.connect,
+                tls: notes.tls,
+                first_byte: notes.first_byte,
+                total: u64::try_from(exchange.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            },
+            upstream: notes.upstream.as_deref(),
+            attempts: notes.attempts,
+            upstream_status: notes.upstream_status,
+            error_code: notes.error.as_ref().map(|fault| fault.cause.code()),
+            site: &site.name,
+            route: None,
+            tls_version: exchange.connection.tls.as_ref().map(|tls| tls.version),
+            tls_suite: exchange.connection.tls.as_ref().map(|tls| tls.suite),
+            fields: &[],
+        };
+        log.sink.push(|line| record.append(line, &log.style));
+    }
+}
+
+fn protocol(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_10 => "HTTP/1.0",
+        http::Version::HTTP_2 => "HTTP/2.0",
+        http::Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+impl Drop for Journey {
+    fn drop(&mut self) {
+        if !self.done && self.exchange.notes.error.is_none() {
+            let cause =
+                if self.watch.expired() == Some(Expired::Write) { Cause::WriteTimeout } else { Cause::ClientAbort };
+            self.exchange.notes.error = Some(cause.into());
+        }
+        metrics::global().answered(if self.status == 0 { 499 } else { self.status });
+        self.log();
+        self.watch.end();
+    }
+}
+
+/// The body of an answer on its way to the client.
+pub struct Outbound {
+    body: Body,
+    /// Given up as soon as the body has ended.
+    journey: Option<Box<Journey>>,
+}
+
+impl Outbound {
+    pub fn new(body: Body, journey: Box<Journey>) -> Self {
+        Self { body, journey: Some(journey) }
+    }
+
+    fn finish(&mut self) {
+        if let Some(mut journey) = self.journey.take() {
+            journey.done = true;
+        }
+    }
+}
+
+impl HttpBody for Outbound {
+    type Data = Bytes;
+    type Error = Fault;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        let this = &mut *self;
+        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else { return Poll::Pending };
+        match &frame {
+            Some(Ok(frame)) => {
+                if let (Some(journey), Some(data)) = (&mut this.journey, frame.data_ref()) {
+                    journey.sent += data.len() as u64;
+                }
+                if this.body.is_end_stream() {
+                    this.finish();
+                }
+            }
+            Some(Err(fault)) => {
+                // The client sees the answer break off: never a short one that looks whole.
+                if let Some(journey) = &mut this.journey {
+                    journey.exchange.notes.error = Some(fault.clone());
+                }
+            }
+            None => this.finish(),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        if self.body.is_end_stream() {
+            self.finish();
+        }
+    }
+}

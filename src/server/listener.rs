@@ -1,0 +1,110 @@
+//! Listening sockets. They belong to the process, keyed by address, and outlive every configuration: closing one of a
+//! `SO_REUSEPORT` group resets the connections that wait in its queue.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::check::value::ListenAddress;
+
+/// As long as the system lets it be (`net.core.somaxconn`).
+const BACKLOG: i32 = 4096;
+
+/// One socket, not yet in any runtime.
+#[derive(Debug)]
+pub enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(UnixListener),
+}
+
+impl Bound {
+    /// Where it is, with the port that the system chose where 0 was asked for.
+    #[must_use]
+    pub fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    fn again(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+}
+
+/// A socket for each worker. `given` is one that the service manager has opened for us: it is shared.
+pub fn bind(address: &ListenAddress, workers: usize, given: Option<Bound>) -> io::Result<Vec<Bound>> {
+    if let Some(given) = given {
+        let mut all = (1..workers).map(|_| given.again()).collect::<io::Result<Vec<_>>>()?;
+        all.push(given);
+        return Ok(all);
+    }
+    match address {
+        ListenAddress::Unix(path) => {
+            let first = Bound::Unix(unix(path)?);
+            bind(address, workers, Some(first))
+        }
+        ListenAddress::Any(port) => match group(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), *port), workers) {
+            // A kernel without IPv6.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL)) => {
+                group(SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), *port), workers)
+            }
+            outcome => outcome,
+        },
+        ListenAddress::Ip(address) => group(*address, workers),
+    }
+}
+
+/// Sockets that share a port, so that the kernel spreads connections over the workers.
+fn group(address: SocketAddr, workers: usize) -> io::Result<Vec<Bound>> {
+    // Without this a second process could join the group and take half of the traffic unnoticed: so the first socket is
+    // bound alone, which fails while anybody else listens, and only then opened to its fellows.
+    let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    prepare(&probe, address)?;
+    probe.bind(&address.into())?;
+    let address = probe.local_addr()?.as_socket().unwrap_or(address);
+    drop(probe);
+    (0..workers)
+        .map(|_| {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+            prepare(&socket, address)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(Bound::Tcp(socket.into()))
+        })
+        .collect()
+}
+
+fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
+    socket.set_reuse_address(true)?;
+    if let SocketAddr::V6(v6) = address {
+        // One socket for both families where the address is `::`.
+        socket.set_only_v6(!v6.ip().is_unspecified())?;
+    }
+    Ok(())
+}
+
+/// A socket file that nobody answers on is a leftover and is replaced; one that somebody answers on is an error.
+pub fn unix(path: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(io::ErrorKind::AddrInUse.into());
+    }
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => std::fs::remove_file(path)?,
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AlreadyExists, "a file that is no socket stands there")),
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}

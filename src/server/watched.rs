@@ -1,0 +1,245 @@
+//! A client connection's bytes, with the time that they take.
+//!
+//! One deadline stands for whatever the connection is waiting for: the next request, the rest of a head, or a client
+//! that takes its answer too slowly. Hyper has no deadline between requests and one timer per head; this is a cell.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::http::deadline::Deadline;
+use crate::model::Timeouts;
+
+/// What a connection waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The first byte of a request.
+    Idle,
+    /// The rest of its head.
+    Head,
+    /// Us: requests are under way.
+    Busy,
+}
+
+/// The state that the connection's driver, its bytes and its requests share.
+#[derive(Debug)]
+pub struct Watch {
+    phase: Cell<Phase>,
+    deadline: Deadline,
+    /// The client takes nothing: set while a write waits.
+    writing: Deadline,
+    timeouts: Timeouts,
+    http2: Cell<bool>,
+    /// Requests under way, and all there ever were.
+    active: Cell<u32>,
+    served: Cell<u32>,
+    /// The connection is to end when what is under way has.
+    draining: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+    expired: Cell<Option<Expired>>,
+}
+
+/// Why a connection was ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expired {
+    Idle,
+    Head,
+    Write,
+}
+
+const TIMEOUT_ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+impl Watch {
+    #[must_use]
+    pub fn new(timeouts: Timeouts) -> Rc<Self> {
+        let watch = Self {
+            phase: Cell::new(Phase::Idle),
+            deadline: Deadline::new(),
+            writing: Deadline::new(),
+            timeouts,
+            http2: Cell::new(false),
+            active: Cell::new(0),
+            served: Cell::new(0),
+            draining: Cell::new(false),
+            waker: RefCell::new(None),
+            expired: Cell::new(None),
+        };
+        // The first request is awaited no longer than a head may take: whoever connects has something to say.
+        watch.deadline.set(timeouts.header);
+        Rc::new(watch)
+    }
+
+    pub fn speaks_http2(&self) {
+        self.http2.set(true);
+    }
+
+    /// A request's head is complete; says how many there were with it.
+    pub fn begin(&self) -> u32 {
+        self.active.set(self.active.get() + 1);
+        self.served.set(self.served.get().saturating_add(1));
+        self.phase.set(Phase::Busy);
+        self.deadline.clear();
+        self.served.get()
+    }
+
+    /// A request's answer has been given up to the connection's buffers, or will never be.
+    pub fn end(&self) {
+        self.active.set(self.active.get().saturating_sub(1));
+        if self.active.get() == 0 {
+            self.phase.set(Phase::Idle);
+            self.deadline.set(if self.http2.get() { self.timeouts.idle_http2 } else { self.timeouts.idle });
+        }
+    }
+
+    /// Requests so far.
+    #[must_use]
+    pub fn served(&self) -> u32 {
+        self.served.get()
+    }
+
+    pub fn drain(&self) {
+        self.draining.set(true);
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Remembers whom [`Self::drain`] wakes.
+    pub fn remember(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        match &mut *waker {
+            Some(known) => known.clone_from(cx.waker()),
+            None => *waker = Some(cx.waker().clone()),
+        }
+    }
+
+    #[must_use]
+    pub fn expired(&self) -> Option<Expired> {
+        self.expired.get()
+    }
+
+    fn read(&self) {
+        if self.phase.get() == Phase::Idle {
+            self.phase.set(Phase::Head);
+            // HTTP/2 has no head whose end could be seen from here: its connection preface and frames are awaited as
+            // long as a quiet connection is.
+            self.deadline.set(if self.http2.get() { self.timeouts.idle_http2 } else { self.timeouts.header });
+        }
+    }
+
+    fn expire(&self, why: Expired) -> io::Error {
+        self.expired.set(Some(why));
+        io::ErrorKind::TimedOut.into()
+    }
+
+    fn poll_deadline(&self, cx: &mut Context<'_>) -> Option<Expired> {
+        if self.phase.get() == Phase::Busy || self.deadline.poll_passed(cx).is_pending() {
+            return None;
+        }
+        Some(if self.phase.get() == Phase::Head { Expired::Head } else { Expired::Idle })
+    }
+
+    fn poll_written<T>(&self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            if self.writing.is_set() {
+                self.writing.clear();
+            }
+            return outcome;
+        }
+        if !self.writing.is_set() {
+            self.writing.set(self.timeouts.write);
+        }
+        match self.writing.poll_passed(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(self.expire(Expired::Write))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+/// A stream under watch.
+#[derive(Debug)]
+pub struct Watched<T> {
+    inner: T,
+    watch: Rc<Watch>,
+}
+
+impl<T> Watched<T> {
+    pub fn new(inner: T, watch: Rc<Watch>) -> Self {
+        Self { inner, watch }
+    }
+
+    /// From here on nobody watches: a tunnel has a deadline of its own.
+    pub fn into_inner(self) -> T {
+        self.inner
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let this = &mut *self;
+        match Pin::new(&mut this.inner).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {
+                if buf.filled().len() > before {
+                    this.watch.read();
+                }
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => match this.watch.poll_deadline(cx) {
+                None => Poll::Pending,
+                Some(why) => {
+                    // RFC 9110, section 15.5.9: who began a request is told; who said nothing is not answered.
+                    if why == Expired::Head && !this.watch.http2.get() {
+                        let _ = Pin::new(&mut this.inner).poll_write(cx, TIMEOUT_ANSWER);
+                        let _ = Pin::new(&mut this.inner).poll_flush(cx);
+                    }
+                    Poll::Ready(Err(this.watch.expire(why)))
+                }
+            },
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.watch.poll_written(cx, outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.watch.poll_written(cx, outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
+        self.watch.poll_written(cx, outcome)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// A limit that no request reaches: how long a closing connection is listened to, so that the last answer is not lost
+/// to a reset (RFC 9112, section 9.6).
+pub const LINGER: Duration = Duration::from_secs(5);

@@ -1,0 +1,251 @@
+//! A worker: one thread, one runtime, its own sockets, and every connection that it accepts for as long as it lives.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::connection::{Arrival, serve_tcp, serve_unix};
+use super::listener::Bound;
+use super::watched::Watch;
+use super::world::{Shared, refresh};
+use crate::check::value::ListenAddress;
+use crate::http::deadline;
+use crate::telemetry::{metrics, writer};
+use crate::upstream;
+
+/// What the control plane tells a worker.
+#[derive(Debug)]
+pub enum Order {
+    Listen(ListenAddress, Bound),
+    /// No new connections from there; those that are open go on.
+    Close(ListenAddress),
+    /// A new configuration is in force.
+    Refresh,
+    /// Take nothing new, finish what is under way, and tell when it has been.
+    Drain(oneshot::Sender<()>),
+}
+
+/// The other end of a worker's ear.
+#[derive(Debug)]
+pub struct Handle {
+    pub orders: mpsc::UnboundedSender<Order>,
+    pub thread: std::thread::JoinHandle<()>,
+}
+
+/// Connections of all workers: beyond the limit no more are accepted until some have ended.
+#[derive(Debug)]
+pub struct Census {
+    open: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Census {
+    #[must_use]
+    pub fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self { open: AtomicUsize::new(0), most: AtomicUsize::new(most) })
+    }
+
+    pub fn allow(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
+    }
+
+    fn is_full(&self) -> bool {
+        self.open.load(Ordering::Relaxed) >= self.most.load(Ordering::Relaxed)
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    census: Arc<Census>,
+    connections: RefCell<Vec<Weak<Watch>>>,
+    /// How many entries the list had when the dead were last taken out.
+    swept: Cell<usize>,
+    open: Cell<usize>,
+    draining: Cell<bool>,
+    emptied: Notify,
+}
+
+/// Starts a worker's thread.
+pub fn start(index: usize, shared: Arc<Shared>, census: Arc<Census>) -> io::Result<Handle> {
+    let (orders, ear) = mpsc::unbounded_channel();
+    let thread = std::thread::Builder::new().name(format!("rp-worker-{index}")).spawn(move || {
+        // A runtime that can't be had (no file descriptors) leaves the process without this worker; it says so.
+        match tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build_local(tokio::runtime::LocalOptions::default())
+        {
+            Ok(runtime) => runtime.block_on(work(shared, census, ear)),
+            Err(error) => tracing::error!(%error, "a worker cannot start"),
+        }
+    })?;
+    Ok(Handle { orders, thread })
+}
+
+async fn work(shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::UnboundedReceiver<Order>) {
+    let worker = Rc::new(Worker {
+        shared,
+        census,
+        connections: RefCell::default(),
+        swept: Cell::new(64),
+        open: Cell::new(0),
+        draining: Cell::new(false),
+        emptied: Notify::new(),
+    });
+    let mut listeners: HashMap<ListenAddress, tokio::task::AbortHandle> = HashMap::new();
+    let mut tick = interval(deadline::TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks = 0_u32;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                deadline::tick();
+                ticks = ticks.wrapping_add(1);
+                if ticks.is_multiple_of(2) {
+                    writer::flush();
+                }
+                if ticks.is_multiple_of(10) {
+                    upstream::sweep();
+                }
+            }
+            order = ear.recv() => match order {
+                Some(Order::Listen(address, bound)) => {
+                    let task = tokio::task::spawn_local(accept(worker.clone(), address.clone(), bound));
+                    if let Some(old) = listeners.insert(address, task.abort_handle()) {
+                        old.abort();
+                    }
+                }
+                Some(Order::Close(address)) => {
+                    if let Some(task) = listeners.remove(&address) {
+                        task.abort();
+                    }
+                }
+                Some(Order::Refresh) => refresh(&worker.shared),
+                Some(Order::Drain(done)) => {
+                    listeners.drain().for_each(|(_, task)| task.abort());
+                    tokio::task::spawn_local(drain(worker.clone(), done));
+                }
+                None => break,
+            },
+        }
+    }
+    writer::flush();
+}
+
+async fn drain(worker: Rc<Worker>, done: oneshot::Sender<()>) {
+    worker.draining.set(true);
+    let open: Vec<Rc<Watch>> = worker.connections.borrow().iter().filter_map(Weak::upgrade).collect();
+    for watch in open {
+        watch.drain();
+    }
+    while worker.open.get() > 0 {
+        worker.emptied.notified().await;
+    }
+    writer::flush();
+    let _ = done.send(());
+}
+
+async fn accept(worker: Rc<Worker>, address: ListenAddress, bound: Bound) {
+    let outcome = match bound {
+        Bound::Tcp(listener) => match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => loop {
+                room(&worker).await;
+                match listener.accept().await {
+                    Ok((stream, _)) => worker.admit(&address, |arrival| serve_tcp(stream, arrival)),
+                    Err(error) => back_off(&error).await,
+                }
+            },
+            Err(error) => error,
+        },
+        Bound::Unix(listener) => match tokio::net::UnixListener::from_std(listener) {
+            Ok(listener) => loop {
+                room(&worker).await;
+                match listener.accept().await {
+                    Ok((stream, _)) => worker.admit(&address, |arrival| serve_unix(stream, arrival)),
+                    Err(error) => back_off(&error).await,
+                }
+            },
+            Err(error) => error,
+        },
+    };
+    tracing::error!(%address, error = %outcome, "cannot listen");
+}
+
+/// Waits while the process has as many connections as it may.
+async fn room(worker: &Worker) {
+    while worker.census.is_full() {
+        tracing::debug!("as many connections as allowed: waiting for some to end");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Without file descriptors `accept` fails at once, and would do so a million times a second (threat XL06).
+async fn back_off(error: &io::Error) {
+    if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)) {
+        static EVERY: crate::telemetry::every::Every = crate::telemetry::every::Every::second();
+        if EVERY.pass().is_some() {
+            tracing::warn!(%error, "cannot accept connections for the moment");
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+impl Worker {
+    fn admit<F>(self: &Rc<Self>, address: &ListenAddress, serve: impl FnOnce(Arrival) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let watch = Watch::new(self.shared.timeouts());
+        if self.draining.get() {
+            return;
+        }
+        self.remember(&watch);
+        let arrival = Arrival { shared: self.shared.clone(), listen: address.clone(), watch };
+        let task = serve(arrival);
+        let presence = Presence::new(self.clone());
+        tokio::task::spawn_local(async move {
+            task.await;
+            drop(presence);
+        });
+    }
+
+    fn remember(&self, watch: &Rc<Watch>) {
+        let mut connections = self.connections.borrow_mut();
+        if connections.len() >= self.swept.get() {
+            connections.retain(|known| known.strong_count() > 0);
+            self.swept.set((connections.len() * 2).max(64));
+        }
+        connections.push(Rc::downgrade(watch));
+    }
+}
+
+/// Counts a connection while it lasts, however it ends.
+struct Presence {
+    worker: Rc<Worker>,
+    _held: metrics::Held,
+}
+
+impl Presence {
+    fn new(worker: Rc<Worker>) -> Self {
+        worker.open.set(worker.open.get() + 1);
+        worker.census.open.fetch_add(1, Ordering::Relaxed);
+        metrics::global().connections_accepted.add(1);
+        Self { worker, _held: metrics::global().connections_open.hold() }
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        self.worker.open.set(self.worker.open.get() - 1);
+        self.worker.census.open.fetch_sub(1, Ordering::Relaxed);
+        if self.worker.open.get() == 0 {
+            self.worker.emptied.notify_one();
+        }
+    }
+}
