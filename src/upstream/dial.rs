@@ -99,8 +99,7 @@ async fn race(addresses: &[SocketAddr], each: Duration) -> Result<TcpStream, Fau
     let mut left = addresses.iter();
     let mut attempts = FuturesUnordered::new();
     let mut worst: Option<Fault> = None;
-    loop {
-        let Some(address) = left.next() else { break };
+    while let Some(address) = left.next() {
         attempts.push(connect(*address, each));
         tokio::select! {
             biased;
@@ -148,7 +147,7 @@ fn tls_reason(error: &io::Error) -> String {
         Some(Error::InvalidMessage(_)) => {
             "the server does not speak tls; write `http://` before its address".to_owned()
         }
-        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) | Some(Error::PeerIncompatible(_)) => {
+        Some(Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_)) => {
             format!("no tls version or cipher in common: {error}")
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => "closed during the tls handshake".to_owned(),

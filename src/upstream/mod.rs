@@ -96,10 +96,10 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(60),
-            read: Duration::from_secs(60),
+            first_byte: Duration::from_mins(1),
+            read: Duration::from_mins(1),
             send: Duration::from_secs(30),
-            stream: Duration::from_secs(3600),
+            stream: Duration::from_hours(1),
         }
     }
 }

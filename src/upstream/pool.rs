@@ -26,7 +26,7 @@ impl Default for Limits {
             // Below the 60 s after which many servers close: a connection that is about to close is worth nothing.
             idle_timeout: Duration::from_secs(50),
             requests: 10_000,
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::http::fault::{Cause, Fault};
 /// The system's resolver does not tell how long an answer holds.
 const FRESH: Duration = Duration::from_secs(30);
 /// An old answer is better than none: a name server that is away should not take the site with it.
-const STALE: Duration = Duration::from_secs(300);
+const STALE: Duration = Duration::from_mins(5);
 /// Between two tries while an old answer serves.
 const RETRY: Duration = Duration::from_secs(2);
 const MAX_NAMES: usize = 4096;

@@ -93,9 +93,9 @@ fn lines(head: &[u8], response: &httparse::Response<'_, '_>) -> Result<Lines, Fa
     if !head.ends_with(b"\r\n\r\n") {
         return Err(bare());
     }
-    let base = head.as_ptr() as usize;
+    let origin = head.as_ptr() as usize;
     let place = |part: &[u8]| {
-        let start = part.as_ptr() as usize - base;
+        let start = part.as_ptr() as usize - origin;
         // Heads are at most as long as what one read brings beyond 64 KiB.
         (u32::try_from(start).unwrap_or(u32::MAX), u32::try_from(start + part.len()).unwrap_or(u32::MAX))
     };
@@ -116,6 +116,7 @@ fn lines(head: &[u8], response: &httparse::Response<'_, '_>) -> Result<Lines, Fa
 
 /// What the fields say about the message itself.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one claim, and they do not exclude each other")]
 struct Claims {
     length: Option<u64>,
     chunked: bool,
