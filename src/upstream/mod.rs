@@ -25,7 +25,7 @@ pub use body::Body;
 pub use dial::Tls;
 pub use health::Health;
 pub use http1::{Reply as Answer, Tunnel};
-pub use pool::{Limits, sweep};
+pub use pool::{Limits, clear, sweep};
 pub use registry::{InFlight, Slot};
 pub use send::{Outgoing, Trace};
 pub use stream::Stream;

@@ -172,6 +172,11 @@ fn sweep_at(pool: &Pool, now: u32) {
     }
 }
 
+/// Closes all idle connections of this thread. For a worker that is about to end.
+pub fn clear() {
+    drop(POOL.with(|pool| pool.shelves.take()));
+}
+
 /// Idle connections of this thread to the server.
 pub fn idle(slot: &Slot) -> usize {
     POOL.with(|pool| {

@@ -320,8 +320,10 @@ impl Upstream {
                 trace.first_byte_us = micros(start.elapsed());
                 Ok(Reply::Response(response.map(Body::http2)))
             }
-            Err(http2::Failure { fault, unprocessed, body }) => {
-                pool::http2(&server.slot, |shelf| shelf.after(client, &fault));
+            Err(http2::Failure { fault, unprocessed, alone, body }) => {
+                if !alone {
+                    pool::http2(&server.slot, |shelf| shelf.retire(client));
+                }
                 let closed = fault.cause == Cause::ClosedEarly && trace.reused && ask.method.is_idempotent();
                 let again = match body {
                     Ok(body) if unprocessed || closed => {

@@ -11,6 +11,7 @@ use http_body_util::Empty;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::runtime::LocalOptions;
 
 use super::*;
 use crate::http::fault::{Cause, Fault};
@@ -31,7 +32,8 @@ struct Heard {
 
 /// What comes of a GET that is answered with these segments, after which the server closes.
 fn hear(segments: &[&[u8]]) -> Heard {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(Default::default()).unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap();
     let segments: Vec<Vec<u8>> = segments.iter().map(|segment| segment.to_vec()).collect();
     runtime.block_on(async {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -83,9 +85,9 @@ async fn exchange(stream: Stream) -> Heard {
 }
 
 async fn collect(response: Response<Body>) -> Heard {
-    let (head, mut body) = response.into_parts();
+    let (parts, mut body) = response.into_parts();
     let mut heard =
-        Heard { response: format!("{} {:?}", head.status, head.headers), body: vec![], trailers: None, fault: None };
+        Heard { response: format!("{} {:?}", parts.status, parts.headers), body: vec![], trailers: None, fault: None };
     let hint = body.size_hint().exact();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         match frame.map(http_body::Frame::into_data) {

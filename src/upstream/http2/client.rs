@@ -71,6 +71,8 @@ pub struct Failure<B> {
     pub fault: Fault,
     /// The server did not begin to process the request.
     pub unprocessed: bool,
+    /// The connection is as good as before: the failure was of this stream alone.
+    pub alone: bool,
     /// The body, where nothing of it was taken.
     pub body: Result<Option<B>, Taken>,
 }
@@ -145,7 +147,7 @@ impl Client {
         let (upload, origin) = upload::upload(body.filter(|body| !body.is_end_stream()));
         let request = match request(ask, scheme, upload) {
             Ok(request) => request,
-            Err(fault) => return Err(Failure { fault, unprocessed: false, body: Err(Taken) }),
+            Err(fault) => return Err(Failure { fault, unprocessed: false, alone: true, body: Err(Taken) }),
         };
         self.active.set(self.active.get() + 1);
         let active = Active { count: self.active.clone(), lease: self.lease.clone() };
@@ -163,24 +165,27 @@ impl Client {
             Ok(Ok(response)) => accept(response, Parts { active, in_flight, deadline }, ask).map_err(|fault| Failure {
                 fault,
                 unprocessed: false,
+                alone: true,
                 body: Err(Taken),
             }),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message().is_some();
                 Err(failure(failed.error(), unsent, &origin))
             }
-            Err(fault) => Err(Failure { fault, unprocessed: false, body: Err(Taken) }),
+            // Why it is silent is not known, and others should not have to find out.
+            Err(fault) => Err(Failure { fault, unprocessed: false, alone: false, body: Err(Taken) }),
         }
     }
 }
 
 fn failure<B>(error: &hyper::Error, unsent: bool, origin: &Origin<B>) -> Failure<B> {
     if let Some(fault) = origin.fault() {
-        return Failure { fault, unprocessed: false, body: Err(Taken) };
+        return Failure { fault, unprocessed: false, alone: true, body: Err(Taken) };
     }
     let (body, untouched) = origin.take_back();
     let body = if untouched { Ok(body) } else { Err(Taken) };
-    Failure { fault: fault(error), unprocessed: unsent || is_unprocessed(error), body }
+    let alone = h2_error(error).is_some_and(h2::Error::is_reset);
+    Failure { fault: fault(error), unprocessed: unsent || is_unprocessed(error), alone, body }
 }
 
 /// What lets a request wait for its response, and not forever.

@@ -14,7 +14,6 @@ pub use self::client::{Client, Failure};
 pub use self::incoming::Incoming;
 use super::pool::Limits;
 use super::registry::Slot;
-use crate::http::fault::{Blame, Fault};
 
 /// Streams beyond what the server allows at once wait on a further connection, up to so many.
 const MAX_CONNECTIONS: usize = 8;
@@ -78,10 +77,8 @@ impl Shelf {
     }
 
     /// No further request is to begin on a connection that failed, or may hang.
-    pub fn after(&mut self, client: &Client, fault: &Fault) {
-        if fault.cause.blame() == Blame::Upstream {
-            self.clients.retain(|known| !known.is_same(client));
-        }
+    pub fn retire(&mut self, client: &Client) {
+        self.clients.retain(|known| !known.is_same(client));
     }
 
     pub fn sweep(&mut self, now: u32) {
