@@ -154,3 +154,59 @@ fn tls_reason(error: &io::Error) -> String {
         _ => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address whose queue is full: it neither accepts nor refuses.
+    async fn silent() -> (socket2::Socket, SocketAddr, Vec<TcpStream>) {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = vec![];
+        while let Ok(stream) = connect(address, Duration::from_millis(100)).await {
+            queued.push(stream);
+        }
+        (listener, address, queued)
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_at_once_after_a_failure_and_soon_after_silence() {
+        let (gone, refusing) = listener();
+        drop(gone);
+        let (_open, good) = listener();
+        let (_full, silent, _queued) = silent().await;
+        let peer = |stream: Result<TcpStream, Fault>| stream.unwrap().peer_addr().unwrap();
+        let start = Instant::now();
+        assert_eq!(peer(race(&[refusing, good], PER_ADDRESS).await), good);
+        assert!(start.elapsed() < NEXT_ADDRESS);
+        assert_eq!(peer(race(&[silent, good], PER_ADDRESS).await), good);
+        assert!((NEXT_ADDRESS..PER_ADDRESS).contains(&start.elapsed()));
+    }
+
+    #[tokio::test]
+    async fn of_several_failures_the_most_telling_is_told() {
+        let (gone, refusing) = listener();
+        drop(gone);
+        let (_full, silent, _queued) = silent().await;
+        let unreachable = SocketAddr::from(([255, 255, 255, 255], 1));
+        for (addresses, cause) in [
+            (&[unreachable, refusing, unreachable][..], Cause::ConnectionRefused),
+            (&[silent, refusing], Cause::ConnectionRefused),
+            (&[unreachable, silent], Cause::ConnectTimeout),
+            (&[unreachable], Cause::HostUnreachable),
+        ] {
+            assert_eq!(race(addresses, Duration::from_millis(300)).await.unwrap_err().cause, cause, "{addresses:?}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Method;
 use proxyfile::http::fault::Cause;
 use proxyfile::upstream::{Limits, Upstream, sweep};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use crate::origin::{Request, answering, full, get, next, origin, read, run, settings, upstream};
@@ -185,5 +186,26 @@ fn idle_connections_are_bounded_and_old_ones_retire() {
             sweep();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    });
+}
+
+#[test]
+fn a_unix_socket_serves_like_any_other() {
+    run(async {
+        let path = std::env::temp_dir().join(format!("upstream-test-{}.sock", std::process::id()));
+        let listener = tokio::net::UnixListener::bind(&path).unwrap();
+        tokio::task::spawn_local(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            while matches!(stream.read(&mut request).await, Ok(1..)) {
+                stream.write_all(HELLO.as_bytes()).await.unwrap();
+            }
+        });
+        let upstream = Upstream::new(settings(&[&format!("unix/{}", path.display())]));
+        for _ in 0..3 {
+            assert_eq!(get(&upstream).await.1, "hello");
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(upstream.servers()[0].idle(), 1);
     });
 }
