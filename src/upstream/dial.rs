@@ -99,8 +99,7 @@ async fn race(addresses: &[SocketAddr], each: Duration) -> Result<TcpStream, Fau
     let mut left = addresses.iter();
     let mut attempts = FuturesUnordered::new();
     let mut worst: Option<Fault> = None;
-    loop {
-        let Some(address) = left.next() else { break };
+    while let Some(address) = left.next() {
         attempts.push(connect(*address, each));
         tokio::select! {
             biased;
@@ -148,10 +147,66 @@ fn tls_reason(error: &io::Error) -> String {
         Some(Error::InvalidMessage(_)) => {
             "the server does not speak tls; write `http://` before its address".to_owned()
         }
-        Some(Error::AlertReceived(AlertDescription::ProtocolVersion)) | Some(Error::PeerIncompatible(_)) => {
+        Some(Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_)) => {
             format!("no tls version or cipher in common: {error}")
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => "closed during the tls handshake".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    /// An address whose queue is full: it neither accepts nor refuses.
+    async fn silent() -> (socket2::Socket, SocketAddr, Vec<TcpStream>) {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut queued = vec![];
+        while let Ok(stream) = connect(address, Duration::from_millis(100)).await {
+            queued.push(stream);
+        }
+        (listener, address, queued)
+    }
+
+    #[tokio::test]
+    async fn the_next_address_is_tried_at_once_after_a_failure_and_soon_after_silence() {
+        let (gone, refusing) = listener();
+        drop(gone);
+        let (_open, good) = listener();
+        let (_full, silent, _queued) = silent().await;
+        let peer = |stream: Result<TcpStream, Fault>| stream.unwrap().peer_addr().unwrap();
+        let start = Instant::now();
+        assert_eq!(peer(race(&[refusing, good], PER_ADDRESS).await), good);
+        assert!(start.elapsed() < NEXT_ADDRESS);
+        assert_eq!(peer(race(&[silent, good], PER_ADDRESS).await), good);
+        assert!((NEXT_ADDRESS..PER_ADDRESS).contains(&start.elapsed()));
+    }
+
+    #[tokio::test]
+    async fn of_several_failures_the_most_telling_is_told() {
+        let (gone, refusing) = listener();
+        drop(gone);
+        let (_full, silent, _queued) = silent().await;
+        let unreachable = SocketAddr::from(([255, 255, 255, 255], 1));
+        for (addresses, cause) in [
+            (&[unreachable, refusing, unreachable][..], Cause::ConnectionRefused),
+            (&[silent, refusing], Cause::ConnectionRefused),
+            (&[unreachable, silent], Cause::ConnectTimeout),
+            (&[unreachable], Cause::HostUnreachable),
+        ] {
+            assert_eq!(race(addresses, Duration::from_millis(300)).await.unwrap_err().cause, cause, "{addresses:?}");
+        }
     }
 }

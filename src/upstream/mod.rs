@@ -25,7 +25,7 @@ pub use body::Body;
 pub use dial::Tls;
 pub use health::Health;
 pub use http1::{Reply as Answer, Tunnel};
-pub use pool::{Limits, sweep};
+pub use pool::{Limits, clear, sweep};
 pub use registry::{InFlight, Slot};
 pub use send::{Outgoing, Trace};
 pub use stream::Stream;
@@ -96,10 +96,10 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            first_byte: Duration::from_secs(60),
-            read: Duration::from_secs(60),
+            first_byte: Duration::from_mins(1),
+            read: Duration::from_mins(1),
             send: Duration::from_secs(30),
-            stream: Duration::from_secs(3600),
+            stream: Duration::from_hours(1),
         }
     }
 }

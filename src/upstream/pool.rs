@@ -26,7 +26,7 @@ impl Default for Limits {
             // Below the 60 s after which many servers close: a connection that is about to close is worth nothing.
             idle_timeout: Duration::from_secs(50),
             requests: 10_000,
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
         }
     }
 }
@@ -170,6 +170,11 @@ fn sweep_at(pool: &Pool, now: u32) {
             !lease.is_idle_for_long(now) && !lease.is_spent(now) && connection.is_silent()
         });
     }
+}
+
+/// Closes all idle connections of this thread. For a worker that is about to end.
+pub fn clear() {
+    drop(POOL.with(|pool| pool.shelves.take()));
 }
 
 /// Idle connections of this thread to the server.

@@ -10,61 +10,105 @@ use crate::http::fault::{Cause, Fault};
 /// The system's resolver does not tell how long an answer holds.
 const FRESH: Duration = Duration::from_secs(30);
 /// An old answer is better than none: a name server that is away should not take the site with it.
-const STALE: Duration = Duration::from_secs(300);
-/// Between two tries while an old answer serves.
-const RETRY: Duration = Duration::from_secs(2);
+const STALE: Duration = Duration::from_mins(5);
+/// Before a name that was not found is looked up again.
+const RETRY: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(4);
 const MAX_NAMES: usize = 4096;
 
 struct Entry {
-    addresses: Arc<[IpAddr]>,
+    addresses: Option<Arc<[IpAddr]>>,
+    /// Why the last lookup failed.
+    reason: Box<str>,
     learned: Instant,
     /// When the next lookup is due.
     due: Instant,
+    /// Held by the one that looks the name up for all who have nothing to go by.
+    gate: Arc<Gate>,
 }
 
-type Names = HashMap<Box<str>, Entry>;
+type Gate = tokio::sync::Mutex<()>;
+type Addresses = Result<Arc<[IpAddr]>, Fault>;
 
 /// Touched when a connection is made, not when one is used.
-fn names() -> MutexGuard<'static, Names> {
-    static NAMES: LazyLock<Mutex<Names>> = LazyLock::new(Mutex::default);
+fn names() -> MutexGuard<'static, HashMap<Box<str>, Entry>> {
+    static NAMES: LazyLock<Mutex<HashMap<Box<str>, Entry>>> = LazyLock::new(Mutex::default);
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// At least one address, the families in turn (RFC 8305 §4).
-pub async fn resolve(name: &str) -> Result<Arc<[IpAddr]>, Fault> {
-    if let Some(addresses) = known(name) {
-        return Ok(addresses);
-    }
-    match lookup(name).await {
-        Ok(addresses) => {
-            let now = Instant::now();
-            let mut names = names();
-            if names.len() >= MAX_NAMES {
-                names.retain(|_, entry| now < entry.learned + STALE);
+pub async fn resolve(name: &str) -> Addresses {
+    match known(name, Instant::now()) {
+        Known::Answer(answer) => answer,
+        Known::Due => ask(name).await,
+        Known::Nothing(gate) => {
+            let _held = gate.lock().await;
+            match known(name, Instant::now()) {
+                Known::Answer(answer) => answer,
+                Known::Due | Known::Nothing(_) => ask(name).await,
             }
-            names.insert(name.into(), Entry { addresses: addresses.clone(), learned: now, due: now + FRESH });
-            Ok(addresses)
         }
-        Err(reason) => stale(name).ok_or_else(|| Fault::detailed(Cause::Dns, format!("{name}: {reason}"))),
     }
 }
 
-/// What is fresh; whoever finds it due moves the date on and looks it up for all, while the others use what is known.
-fn known(name: &str) -> Option<Arc<[IpAddr]>> {
+enum Known {
+    Answer(Addresses),
+    /// Whoever is told so looks the name up, while all others go by what is known.
+    Due,
+    Nothing(Arc<Gate>),
+}
+
+fn known(name: &str, now: Instant) -> Known {
+    let mut names = names();
+    let entry = names.entry(name.into()).or_insert_with(|| Entry::new(now));
+    let usable = entry.usable(now);
+    if now < entry.due {
+        return Known::Answer(usable.ok_or_else(|| Fault::detailed(Cause::Dns, format!("{name}: {}", entry.reason))));
+    }
+    if usable.is_none() {
+        return Known::Nothing(entry.gate.clone());
+    }
+    entry.due = now + PATIENCE;
+    Known::Due
+}
+
+async fn ask(name: &str) -> Addresses {
+    let found = match tokio::time::timeout(PATIENCE, lookup(name)).await {
+        Ok(found) => found,
+        Err(_) => Err("no answer from the name server".to_owned()),
+    };
     let now = Instant::now();
     let mut names = names();
-    let entry = names.get_mut(name)?;
-    if now < entry.due {
-        return Some(entry.addresses.clone());
+    if names.len() > MAX_NAMES {
+        names.retain(|_, entry| entry.usable(now).is_some());
     }
-    entry.due = now + RETRY;
-    None
+    let entry = names.entry(name.into()).or_insert_with(|| Entry::new(now));
+    entry.learn(found, now);
+    entry.usable(now).ok_or_else(|| Fault::detailed(Cause::Dns, format!("{name}: {}", entry.reason)))
 }
 
-fn stale(name: &str) -> Option<Arc<[IpAddr]>> {
-    let names = names();
-    let entry = names.get(name)?;
-    (entry.learned.elapsed() < STALE).then(|| entry.addresses.clone())
+impl Entry {
+    fn new(now: Instant) -> Self {
+        Self { addresses: None, reason: "".into(), learned: now, due: now, gate: Arc::default() }
+    }
+
+    fn usable(&self, now: Instant) -> Option<Arc<[IpAddr]>> {
+        self.addresses.clone().filter(|_| now < self.learned + STALE)
+    }
+
+    fn learn(&mut self, found: Result<Arc<[IpAddr]>, String>, now: Instant) {
+        match found {
+            Ok(addresses) => {
+                self.addresses = Some(addresses);
+                self.learned = now;
+                self.due = now + FRESH;
+            }
+            Err(reason) => {
+                self.reason = reason.into();
+                self.due = now + RETRY;
+            }
+        }
+    }
 }
 
 async fn lookup(name: &str) -> Result<Arc<[IpAddr]>, String> {
@@ -107,11 +151,21 @@ mod tests {
     #[test]
     fn an_old_answer_serves_while_one_looks_it_up() {
         let addresses: Arc<[IpAddr]> = ["10.0.0.1".parse().unwrap()].into();
-        let now = Instant::now();
-        names().insert("old.test".into(), Entry { addresses: addresses.clone(), learned: now, due: now });
-        assert_eq!(known("old.test"), None, "the first one finds it due");
-        assert_eq!(known("old.test"), Some(addresses.clone()), "the others do not wait");
-        assert_eq!(stale("old.test"), Some(addresses));
-        assert_eq!(stale("unknown.test"), None);
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let answer = |seconds| match known("old.test", at(seconds)) {
+            Known::Answer(answer) => Some(answer.ok()),
+            Known::Due | Known::Nothing(_) => None,
+        };
+        assert!(matches!(known("old.test", start), Known::Nothing(_)));
+        names().get_mut("old.test").unwrap().learn(Ok(addresses.clone()), start);
+        assert_eq!(answer(29), Some(Some(addresses.clone())));
+        assert!(matches!(known("old.test", at(30)), Known::Due), "the first one finds it due");
+        assert_eq!(answer(31), Some(Some(addresses.clone())), "the others do not wait");
+        names().get_mut("old.test").unwrap().learn(Err("away".to_owned()), at(299));
+        assert_eq!(answer(299), Some(Some(addresses)));
+        names().get_mut("old.test").unwrap().learn(Err("away".to_owned()), at(300));
+        assert_eq!(answer(300), Some(None), "too old, and not to be asked for again so soon");
+        assert!(matches!(known("old.test", at(301)), Known::Nothing(_)));
     }
 }

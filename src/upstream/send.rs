@@ -167,15 +167,14 @@ impl Upstream {
             // Off the path of HTTP/1, and large.
             return Box::pin(self.attempt_either(server, ask, outbound, source, in_flight, trace)).await;
         }
-        let mut connection = match self.pooled(server, source) {
-            Some(connection) => connection,
-            None => {
-                let dialed = Box::pin(self.dial(server, ask.upgrade, trace)).await?;
-                if dialed.http2 {
-                    return Err(Fault::detailed(Cause::Protocol, "no upgrade is possible over http/2").into());
-                }
-                self.connection(server, dialed)
+        let mut connection = if let Some(connection) = self.pooled(server, source) {
+            connection
+        } else {
+            let dialed = Box::pin(self.dial(server, ask.upgrade, trace)).await?;
+            if dialed.http2 {
+                return Err(Fault::detailed(Cause::Protocol, "no upgrade is possible over http/2").into());
             }
+            self.connection(server, dialed)
         };
         trace.reused = connection.lease.is_reused();
         connection.count(in_flight);
@@ -249,35 +248,40 @@ impl Upstream {
         B: http_body::Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Fault>,
     {
-        let mut client = match self.http2_client(server, source).await {
-            Some(client) => {
-                trace.reused = true;
-                client
-            }
-            None => {
-                if let Some(mut connection) = self.pooled(server, source) {
-                    trace.reused = true;
-                    connection.count(in_flight);
-                    return self.exchange(connection, ask, outbound, trace).await;
+        if let Some(mut client) = self.http2_client(server, source).await {
+            trace.reused = true;
+            return self.exchange_http2(server, &mut client, ask, outbound, in_flight, trace).await;
+        }
+        let pooled = self.pooled(server, source);
+        trace.reused = pooled.is_some();
+        let mut connection = match pooled {
+            Some(connection) => connection,
+            None => match self.dial_either(server, trace).await? {
+                Either::Http1(connection) => connection,
+                Either::Http2(mut client) => {
+                    return self.exchange_http2(server, &mut client, ask, outbound, in_flight, trace).await;
                 }
-                trace.reused = false;
-                let dialing = pool::http2(&server.slot, |shelf| shelf.begin_dial(&server.slot));
-                let dialed = self.dial(server, false, trace).await?;
-                let speaks = if dialed.http2 { Speaks::Http2 } else { Speaks::Http1 };
-                pool::http2(&server.slot, |shelf| shelf.learned(speaks));
-                if speaks == Speaks::Http1 {
-                    drop(dialing);
-                    let mut connection = self.connection(server, dialed);
-                    connection.count(in_flight);
-                    return self.exchange(connection, ask, outbound, trace).await;
-                }
-                let client = Client::start(dialed.stream, Lease::new(&server.slot, self.limits)).await?;
-                pool::http2(&server.slot, |shelf| shelf.add(client.clone()));
-                drop(dialing);
-                client
-            }
+            },
         };
-        self.exchange_http2(server, &mut client, ask, outbound, in_flight, trace).await
+        connection.count(in_flight);
+        self.exchange(connection, ask, outbound, trace).await
+    }
+
+    /// While one dials, others wait: they may go by the same connection.
+    async fn dial_either(&self, server: &Server, trace: &mut Trace) -> Result<Either, Failure> {
+        let slot = &server.slot;
+        let _dialing = pool::http2(slot, |shelf| shelf.begin_dial(slot));
+        let dialed = self.dial(server, false, trace).await?;
+        if !dialed.http2 {
+            pool::http2(slot, |shelf| shelf.learned(Speaks::Http1));
+            return Ok(Either::Http1(self.connection(server, dialed)));
+        }
+        let client = Client::start(dialed.stream, Lease::new(slot, self.limits)).await?;
+        pool::http2(slot, |shelf| {
+            shelf.learned(Speaks::Http2);
+            shelf.add(client.clone());
+        });
+        Ok(Either::Http2(client))
     }
 
     /// A connection that is there, or that another request is making.
@@ -316,8 +320,10 @@ impl Upstream {
                 trace.first_byte_us = micros(start.elapsed());
                 Ok(Reply::Response(response.map(Body::http2)))
             }
-            Err(http2::Failure { fault, unprocessed, body }) => {
-                pool::http2(&server.slot, |shelf| shelf.after(client, &fault));
+            Err(http2::Failure { fault, unprocessed, alone, body }) => {
+                if !alone {
+                    pool::http2(&server.slot, |shelf| shelf.retire(client));
+                }
                 let closed = fault.cause == Cause::ClosedEarly && trace.reused && ask.method.is_idempotent();
                 let again = match body {
                     Ok(body) if unprocessed || closed => {
@@ -330,6 +336,12 @@ impl Upstream {
             }
         }
     }
+}
+
+/// What a handshake came to.
+enum Either {
+    Http1(Box<Connection>),
+    Http2(Client),
 }
 
 /// Where the connection comes from.

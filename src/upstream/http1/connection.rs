@@ -29,7 +29,7 @@ pub struct Connection {
     /// Heads and chunk sizes on their way out.
     pub(super) out: Vec<u8>,
     pub(super) decoder: Decoder,
-    /// The origin will take another request, and this one went out whole.
+    /// The origin will take another request, and nothing went wrong on the way to it.
     pub(super) reusable: bool,
     /// How long the body may be silent.
     pub(super) patience: Duration,

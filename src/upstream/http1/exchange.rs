@@ -194,7 +194,7 @@ where
         }
         connection.progressed();
         connection.decoder = Decoder::from(head.framing);
-        connection.reusable = head.keep_alive && sent && broken.is_none();
+        connection.reusable = head.keep_alive && broken.is_none();
         connection.patience = if head.streams { ask.stream } else { ask.read };
         let whole = match connection.decoder {
             Decoder::Done => Some(Bytes::new()),
@@ -206,8 +206,10 @@ where
             _ => None,
         };
         let body = if let Some(bytes) = whole {
-            // Of a request that is not whole yet, nothing more is sent: it is answered.
-            connection.finish();
+            // What is not sent yet of an answered request stays unsent, and the connection cannot serve again.
+            if sent {
+                connection.finish();
+            }
             Body::whole(bytes)
         } else {
             if !sent {

@@ -13,3 +13,6 @@ pub use decode::Step;
 pub use exchange::{Ask, Exchange, Failure, Reply, Tunnel};
 pub use outbound::Outbound;
 pub(super) use parse::is_reserved;
+
+#[cfg(test)]
+mod tests;

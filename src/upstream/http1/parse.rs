@@ -93,9 +93,9 @@ fn lines(head: &[u8], response: &httparse::Response<'_, '_>) -> Result<Lines, Fa
     if !head.ends_with(b"\r\n\r\n") {
         return Err(bare());
     }
-    let base = head.as_ptr() as usize;
+    let origin = head.as_ptr() as usize;
     let place = |part: &[u8]| {
-        let start = part.as_ptr() as usize - base;
+        let start = part.as_ptr() as usize - origin;
         // Heads are at most as long as what one read brings beyond 64 KiB.
         (u32::try_from(start).unwrap_or(u32::MAX), u32::try_from(start + part.len()).unwrap_or(u32::MAX))
     };
@@ -116,6 +116,7 @@ fn lines(head: &[u8], response: &httparse::Response<'_, '_>) -> Result<Lines, Fa
 
 /// What the fields say about the message itself.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one claim, and they do not exclude each other")]
 struct Claims {
     length: Option<u64>,
     chunked: bool,
@@ -275,4 +276,136 @@ pub fn is_reserved(name: &HeaderName) -> bool {
         header::CONTENT_RANGE,
     ]
     .contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(wire: &[u8], asked: Asked) -> Result<Option<(Head, usize)>, Cause> {
+        let mut buffer = BytesMut::from(wire);
+        let head = parse(&mut buffer, asked).map_err(|fault| fault.cause)?;
+        Ok(head.map(|head| (head, buffer.len())))
+    }
+
+    #[test]
+    fn the_fields_tell_where_the_body_ends_and_whether_the_connection_goes_on() {
+        use Framing::{Chunked, Close, Empty, Length};
+        for (head, asked, framing, keep_alive) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", Asked::Other, Length(5), true),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Asked::Other, Empty, true),
+            ("HTTP/1.1 200\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\n", Asked::Other, Length(5), true),
+            (
+                "HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775807\r\n\r\n",
+                Asked::Other,
+                Length(i64::MAX as u64),
+                true,
+            ),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: Chunked\r\n\r\n", Asked::Other, Chunked, true),
+            ("HTTP/1.1 200 OK\r\n\r\n", Asked::Other, Close, false),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: a, Close\r\n\r\n", Asked::Other, Length(5), false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\n\r\n", Asked::Other, Length(5), false),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 5\r\nconnection: Keep-Alive\r\n\r\n", Asked::Other, Length(5), true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n", Asked::Head, Empty, true),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", Asked::Head, Empty, true),
+            ("HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n", Asked::Other, Empty, true),
+            ("HTTP/1.1 204 No Content\r\ncontent-length: 5\r\n\r\n", Asked::Other, Empty, true),
+            ("HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n", Asked::Other, Empty, true),
+        ] {
+            let wire = format!("{head}rest");
+            let (read, left) =
+                parsed(wire.as_bytes(), asked).unwrap_or_else(|cause| panic!("{head:?}: {cause:?}")).unwrap();
+            assert_eq!((read.framing, read.keep_alive, left), (framing, keep_alive, 4), "{head:?}");
+            assert!(!read.response.headers().contains_key("transfer-encoding"));
+            for end in 0..head.len() {
+                assert!(matches!(parsed(&wire.as_bytes()[..end], asked), Ok(None)), "{head:?} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn values_are_kept_as_they_are_and_share_one_allocation() {
+        let wire = b"HTTP/1.1 200 OK\r\nX-A:  b c \r\nx-empty:\r\nx-a: \xff\r\n\r\n";
+        let (head, _) = parsed(wire, Asked::Other).unwrap().unwrap();
+        let fields = head.response.headers();
+        assert_eq!(fields.get_all("x-a").iter().map(HeaderValue::as_bytes).collect::<Vec<_>>(), [&b"b c"[..], b"\xff"]);
+        assert_eq!(fields["x-empty"], "");
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for head in [
+            "HTTP/1.1 200 OK\n\n",
+            "HTTP/1.1 200 OK\r\nx: 1\n\r\n",
+            "HTTP/1.1 200 OK\nx: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx: 1\r\n\n",
+            "HTTP/1.1 200 OK\r\nx: 1\n\n",
+            "HTTP/1.1 200 OK\r\nx: 1\ry: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\rx: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx: a\x7fb\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx : 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n x: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx: 1\r\n y: 2\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nx y: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: -5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 0x5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5 5\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length:\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9223372036854775808\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: xchunked\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding:\r\n\r\n",
+            "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/0.9 200 OK\r\n\r\n",
+            "HTTP/1.2 200 OK\r\n\r\n",
+            "HTTP/1.1  200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 abc OK\r\n\r\n",
+        ] {
+            assert!(matches!(parsed(head.as_bytes(), Asked::Other), Err(Cause::Malformed)), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn other_protocols_are_told_by_their_first_bytes() {
+        for wire in [
+            &b"\x15\x03\x03\x00\x02\x02\x32"[..],
+            b"\x00\x00\x12\x04\x00\x00\x00\x00\x00",
+            b"\x01\x06\x00\x01",
+            b"SSH-2.0-x",
+            b"\r\nHTTP/1.1 200 OK\r\n\r\n",
+            b"http/1.1 200 OK\r\n\r\n",
+            b"<html>",
+            b"220 mail",
+        ] {
+            assert!(matches!(parsed(wire, Asked::Other), Err(Cause::Protocol)), "{wire:?}");
+        }
+    }
+
+    #[test]
+    fn heads_are_bounded_in_bytes_and_fields() {
+        let fields = |count: usize| format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: 1\r\n".repeat(count));
+        assert!(matches!(parsed(fields(200).as_bytes(), Asked::Other), Ok(Some(_))));
+        assert!(matches!(parsed(fields(201).as_bytes(), Asked::Other), Err(Cause::HeadersTooLarge)));
+        let long = |length: usize| format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(length));
+        let room = MAX_BYTES - long(0).len();
+        assert!(matches!(parsed(long(room).as_bytes(), Asked::Other), Ok(Some(_))));
+        assert!(matches!(parsed(long(room + 1).as_bytes(), Asked::Other), Err(Cause::HeadersTooLarge)));
+        let endless = long(MAX_BYTES);
+        assert!(matches!(parsed(&endless.as_bytes()[..MAX_BYTES], Asked::Other), Err(Cause::HeadersTooLarge)));
+    }
 }

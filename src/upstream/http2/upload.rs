@@ -134,7 +134,9 @@ where
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 if let Some(trailers) = frame.trailers_mut() {
                     let reserved: Vec<_> = trailers.keys().filter(|name| is_reserved(name)).cloned().collect();
-                    reserved.iter().for_each(|name| drop(trailers.remove(name)));
+                    for name in reserved {
+                        trailers.remove(name);
+                    }
                 }
                 if let Err(fault) = self.count(length) {
                     return Poll::Ready(Some(Err(self.fail(fault))));
