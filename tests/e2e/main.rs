@@ -1,0 +1,5 @@
+//! The real binary between real peers: scripted origins behind it, clients that see every byte before it.
+
+mod harness;
+
+mod core;
