@@ -200,15 +200,25 @@ pub(super) fn headless(block: Span, above: Option<&Node>, place: Place, text: &s
     }
 }
 
-pub(super) fn odd_space(at: Span, sign: char) -> Mistake {
-    Mistake::new(Code::E0018, at, format!("{} is not a space here", describe(sign)))
-        .label("it looks like a space, but is none")
-        .help("write a plain space instead")
-}
-
+/// A sign in a bare word that looks like a space, or like nothing at all.
 pub(super) fn invisible(at: Span, sign: char) -> Mistake {
+    if sign.is_whitespace() && !sign.is_control() {
+        return Mistake::new(Code::E0018, at, format!("{} is not a space here", describe(sign)))
+            .label("it looks like a space, but belongs to the word")
+            .help("write a plain space instead");
+    }
     Mistake::new(Code::E0018, at, format!("{} stands in a word, where nobody sees it", describe(sign)))
         .help(format!("remove it; if it is meant, write it in a string as `\"\\u{{{:x}}}\"`", u32::from(sign)))
+}
+
+pub(super) fn carriage_return(at: Span, others: usize) -> Mistake {
+    let mistake = Mistake::new(Code::E0018, at, "a carriage return (U+000D) that does not end a line")
+        .help("save the file with ordinary line ends; in a string, write `\\r`");
+    match others {
+        0 => mistake,
+        1 => mistake.label("and there is another one below"),
+        _ => mistake.label(format!("and there are {others} more below")),
+    }
 }
 
 pub(super) fn first_sign(word: &Word) -> Mistake {
@@ -366,7 +376,6 @@ fn raw_form(word: &str) -> Option<String> {
 
 fn describe(sign: char) -> String {
     let name = match sign {
-        '\r' => "a carriage return",
         '\u{a0}' => "a no-break space",
         '\u{202f}' => "a narrow no-break space",
         '\u{3000}' => "an ideographic space",

@@ -32,6 +32,7 @@ pub fn parse(file: FileId, text: &str) -> (Block, Vec<Mistake>) {
         let found = complaint::unclosed(file, text, &tree, &reader.unclosed);
         reader.words.mistakes.extend(found);
     }
+    reader.words.carriage_returns();
     let mut mistakes = reader.words.mistakes;
     mistakes.sort_by_key(|mistake| (mistake.at.start, mistake.at.end));
     (tree, mistakes)
@@ -55,6 +56,8 @@ struct Body {
     /// Newlines since the last statement, comment or `{`.
     newlines: usize,
     semicolon: Option<Span>,
+    /// The last statement with a block.
+    closed: Option<usize>,
     /// The file itself, not a block in it.
     top: bool,
 }
@@ -91,7 +94,6 @@ impl<'a> Reader<'a> {
                     comment(&mut body, pair.as_str(), at);
                 }
                 Rule::statement => self.statement(&mut body, pair),
-                Rule::odd => self.words.odd(at),
                 Rule::stray => self.stray(&body, at),
                 Rule::unclosed => self.unclosed.push(Span { end: whole.start + 1, ..whole }),
                 Rule::EOI => self.end_of_line(&mut body),
@@ -109,8 +111,8 @@ impl<'a> Reader<'a> {
     }
 
     fn stray(&mut self, body: &Body, at: Span) {
-        if !self.in_doubt {
-            let before = body.block.nodes.iter().rev().find(|node| node.block.is_some());
+        if !self.in_doubt && !self.words.is_full() {
+            let before = body.closed.map(|index| &body.block.nodes[index]);
             self.words.report(complaint::stray(at, before, self.text));
         }
     }
@@ -136,6 +138,7 @@ impl<'a> Reader<'a> {
         let blank_before = body.blank();
         let comments = std::mem::take(&mut body.comments);
         body.newlines = 0;
+        body.closed = if block.is_some() { Some(body.block.nodes.len()) } else { body.closed };
         body.block.nodes.push(Node { comments, blank_before, words, block, trailing: None, span });
     }
 
@@ -143,20 +146,15 @@ impl<'a> Reader<'a> {
         let mut words: Vec<Word> = Vec::new();
         let mut block = None;
         for pair in pair.into_inner() {
-            match pair.as_rule() {
-                Rule::block => block = self.block(pair, words.last()),
-                Rule::odd => {
-                    let at = self.span(pair.as_span());
-                    self.words.odd(at);
-                }
-                _ => {
-                    let word = self.word(pair);
-                    if let Some(last) = words.last() {
-                        self.words.check_space(last, &word);
-                    }
-                    words.push(word);
-                }
+            if pair.as_rule() == Rule::block {
+                block = self.block(pair, words.last());
+                continue;
             }
+            let word = self.word(pair);
+            if let Some(last) = words.last() {
+                self.words.check_space(last, &word);
+            }
+            words.push(word);
         }
         (words, block)
     }
@@ -173,7 +171,7 @@ impl<'a> Reader<'a> {
         if loose {
             self.words.report(complaint::loose_brace(open, self.text));
         } else if let Some(word) = before.filter(|word| word.span.end == open.start) {
-            self.words.report(complaint::glued_brace(word, open, self.text));
+            self.words.check_brace(word, open);
         }
         let block = self.body(pair);
         self.in_doubt |= loose && !block.one_line;
@@ -253,4 +251,7 @@ fn comment(body: &mut Body, text: &str, at: Span) {
         body.comments.push(comment);
     }
     body.newlines = 0;
+}
+pub fn only_pest(text: &str) -> usize {
+    Grammar::parse(Rule::file, text).unwrap().count()
 }

@@ -6,6 +6,9 @@ use super::complaint;
 use super::tree::{Part, Style, Word};
 use crate::diagnostic::{Code, FileId, Mistake, Span};
 
+/// More mistakes than this are not kept: whoever wrote them did not write a Proxyfile.
+const MOST: usize = 10_000;
+
 /// Makes words from what the grammar found, and keeps all mistakes of the file.
 pub(super) struct Words<'a> {
     file: FileId,
@@ -37,13 +40,25 @@ impl<'a> Words<'a> {
     }
 
     pub(super) fn report(&mut self, mistake: Mistake) {
-        self.mistakes.push(mistake);
+        if !self.is_full() {
+            self.mistakes.push(mistake);
+        }
     }
 
-    /// White space that is none of the language's.
-    pub(super) fn odd(&mut self, at: Span) {
-        let Some(sign) = self.slice(at).chars().next() else { return };
-        self.report(complaint::odd_space(at, sign));
+    /// There are so many mistakes that nobody needs another.
+    pub(super) fn is_full(&self) -> bool {
+        self.mistakes.len() >= MOST
+    }
+
+    /// Carriage returns that end no line. The grammar takes them for blanks; a terminal would go back to the line's
+    /// beginning, and show something else than what is read.
+    pub(super) fn carriage_returns(&mut self) {
+        let bytes = self.text.as_bytes();
+        let mut lone = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) != Some(&b'\n'));
+        if let Some(first) = lone.next() {
+            let others = lone.count();
+            self.report(complaint::carriage_return(Span::new(self.file, first, first + 1), others));
+        }
     }
 
     pub(super) fn punctuation(&self, at: Span) -> Word {
@@ -143,7 +158,7 @@ impl<'a> Words<'a> {
     fn check_bare(&mut self, at: Span) {
         let text = self.slice(at);
         if text.bytes().any(|byte| !(b' '..=b'~').contains(&byte)) {
-            let odd = text.char_indices().find(|(_, sign)| is_invisible(*sign));
+            let odd = text.char_indices().find(|(_, sign)| sign.is_whitespace() || is_invisible(*sign));
             if let Some((offset, sign)) = odd {
                 let start = at.start as usize + offset;
                 self.wrong(at, complaint::invisible(Span::new(self.file, start, start + sign.len_utf8()), sign));
@@ -171,6 +186,13 @@ impl<'a> Words<'a> {
         }
     }
 
+    /// The `{` of a block stands apart from the word before it.
+    pub(super) fn check_brace(&mut self, word: &Word, open: Span) {
+        if self.wrong_until != word.span.end {
+            self.report(complaint::glued_brace(word, open, self.text));
+        }
+    }
+
     /// A statement neither begins nor ends with a comma, nor does it begin with a parenthesis.
     pub(super) fn check_ends(&mut self, words: &[Word]) {
         let [first, .., last] = words else {
@@ -191,7 +213,7 @@ impl<'a> Words<'a> {
     fn wrong(&mut self, word: Span, mistake: Mistake) {
         if self.wrong_until != word.end {
             self.wrong_until = word.end;
-            self.mistakes.push(mistake);
+            self.report(mistake);
         }
     }
 
