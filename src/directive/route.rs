@@ -28,7 +28,7 @@ pub static WHEN: Room = Room {
     doc: "Unlike `route`, what was not answered inside comes out again and meets what stands behind the block. `else` runs for the others.",
     options: &[],
     examples: &[
-        "when header X-Debug { header +X-Server-Host {host} }",
+        "when header X-Debug { header set X-Debug-Host {host} }",
         "when scheme http { redirect https://{host}{uri} } else { respond ok }",
     ],
     check: check_when,

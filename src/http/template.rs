@@ -120,22 +120,21 @@ impl ValueTemplate {
         }
     }
 
-    /// What a request brings in can't break out of the field: control characters become spaces (threat XP03).
+    /// What a request brings in can't break out of the field.
     #[must_use]
     pub fn value(&self, exchange: &Exchange, response: Option<&Parts>) -> HeaderValue {
         match self {
             Self::Fixed(value) => value.clone(),
-            Self::Made(template) => {
-                let mut bytes = template.render(exchange, response);
-                bytes
-                    .iter_mut()
-                    .filter(|byte| byte.is_ascii_control() && **byte != b'\t')
-                    .for_each(|byte| *byte = b' ');
-                HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes))
-                    .unwrap_or_else(|_| HeaderValue::from_static(""))
-            }
+            Self::Made(template) => field_value(template.render(exchange, response)),
         }
     }
+}
+
+/// Bytes that a request had a part in, as a field value: control characters become spaces (threat XP03).
+#[must_use]
+pub fn field_value(mut bytes: Vec<u8>) -> HeaderValue {
+    bytes.iter_mut().filter(|byte| byte.is_ascii_control() && **byte != b'\t').for_each(|byte| *byte = b' ');
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn slot(name: &str, at: Span, when: When, cx: &mut Check) -> Result<Slot, Reported> {

@@ -53,6 +53,15 @@ impl Value for FieldName {
     }
 }
 
+impl FieldName {
+    /// Whether a word that stands where a field's name does not was meant as one.
+    #[must_use]
+    pub fn looks_like(text: &str) -> bool {
+        HeaderName::from_bytes(text.as_bytes()).is_ok()
+            && (text.contains('-') || text.starts_with(|first: char| first.is_ascii_uppercase()))
+    }
+}
+
 /// A method, as case-sensitive as RFC 9110 has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MethodName(pub Method);
@@ -79,29 +88,58 @@ impl Value for Pattern {
     const EXAMPLE: &'static str = "`^/v[0-9]+/`";
 
     fn parse(text: &str) -> Result<Self, Wrong> {
-        regex::RegexBuilder::new(text).size_limit(1 << 20).dfa_size_limit(1 << 20).build().map(Pattern).map_err(
-            |error| match error {
-                regex::Error::CompiledTooBig(_) => Wrong::range(format!("`{text}` needs too much memory"))
-                    .help("write a shorter expression, or smaller repetitions"),
-                other => {
-                    let said = other.to_string();
-                    let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
-                    let help = if last.contains("look-around") {
-                        "look-around and back-references are not taken: they can be made to hang; use `and not` instead"
-                            .to_owned()
-                    } else {
-                        format!("the expression stops making sense: {last}")
-                    };
-                    Wrong::say(format!("`{text}` is not a regular expression")).help(help)
-                }
-            },
-        )
+        build(text).map(Pattern).map_err(|error| match error {
+            regex::Error::CompiledTooBig(_) => Wrong::range(format!("`{text}` needs too much memory"))
+                .help("write a shorter expression, or smaller repetitions"),
+            other => {
+                let said = other.to_string();
+                let last = said.lines().last().unwrap_or_default().trim_start_matches("error: ");
+                let help = if last.contains("look-around") {
+                    "look-around and back-references are not taken: they can be made to hang; use `and not` instead"
+                        .to_owned()
+                } else {
+                    format!("the expression stops making sense: {last}")
+                };
+                Wrong::say(format!("`{text}` is not a regular expression")).help(help)
+            }
+        })
     }
+}
+
+/// A regular expression that has to fit the whole of a text, whether it says `^` and `$` or not.
+#[derive(Debug, Clone)]
+pub struct WholePattern(pub Regex);
+
+impl Value for WholePattern {
+    const KIND: &'static str = Pattern::KIND;
+    const EXAMPLE: &'static str = "`/old/(.*)`";
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        Pattern::parse(text)?;
+        // The line feed ends a comment, which `(?x)` takes.
+        build(&format!(r"\A(?:{text})\z"))
+            .or_else(|_| build(&format!("\\A(?:{text}\n)\\z")))
+            .map(Self)
+            .map_err(|_| Wrong::range(format!("`{text}` needs too much memory")))
+    }
+}
+
+/// Bounded in size and in time: a match takes time in proportion to its text, whatever the expression (threat XL08).
+fn build(text: &str) -> Result<Regex, regex::Error> {
+    regex::RegexBuilder::new(text).size_limit(1 << 20).dfa_size_limit(1 << 20).build()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_pattern_fits_the_whole_text() {
+        let fits = |pattern: &str, text: &str| WholePattern::parse(pattern).unwrap().0.is_match(text);
+        assert!(fits("a|ab", "ab") && fits("^/x$", "/x") && fits("(?x) a b # c", "ab"));
+        assert!(!fits("/x", "/x/y") && !fits("/x", "/a/x") && !fits("(?m)^/x$", "/x\n"));
+        assert!(WholePattern::parse("a)(b").is_err());
+    }
 
     #[test]
     fn habits_get_the_right_form() {
