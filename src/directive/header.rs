@@ -208,6 +208,11 @@ fn own(name: HeaderName, word: &Word, when: When, cx: &mut Check) -> Result<Head
         ("belongs to the connection: rp writes it from what it really sends", help)
     } else if when == When::Response {
         return Ok(name);
+    } else if name.as_str().contains(['_', '.']) {
+        (
+            "has `_` or `.` in it, and `reverse_proxy` sends no such name: some servers take it for another's",
+            "write `-`",
+        )
     } else if name == header::HOST {
         ("names the host that the upstream is asked for, and `reverse_proxy` decides it", HOST_HELP)
     } else if matches!(
@@ -230,7 +235,7 @@ fn own(name: HeaderName, word: &Word, when: When, cx: &mut Check) -> Result<Head
     Err(cx.report(Mistake::new(Code::E0035, word.span, format!("`{shown}` {why}")).help(help)))
 }
 
-const HOST_HELP: &str = "write: reverse_proxy ADDRESS { host example.com }";
+const HOST_HELP: &str = "to send the server's own name, write: reverse_proxy ADDRESS { host server }";
 
 /// Fields of one hop (RFC 9110, section 7.6.1) and those that say how long a message is.
 fn is_framing(name: &HeaderName) -> bool {
@@ -496,6 +501,7 @@ mod tests {
         }
         assert!(said("header request set Host x").starts_with("E0035"));
         assert!(said("header request set X-Forwarded-For x").starts_with("E0035"));
+        assert!(said("header request set X_A x").starts_with("E0035"));
         assert_eq!(said("header set X-Forwarded-For x"), "");
     }
 

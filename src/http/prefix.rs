@@ -32,22 +32,23 @@ impl Prefixes {
     }
 
     /// An absolute path as the upstream names it, such as that of `Location`, made what the client knows it by: each
-    /// change undone, the last one first. A path that lies outside what was added has no such name and stays as it is
-    /// (requirement M05).
+    /// change undone, the last one first. A query or fragment behind it stays. A path that lies outside what was added
+    /// has no such name and stays as it is (requirement M05).
     #[must_use]
-    pub fn outward<'p>(&self, path: &'p str) -> Cow<'p, str> {
-        let mut known = Cow::Borrowed(path);
+    pub fn outward<'t>(&self, target: &'t str) -> Cow<'t, str> {
+        let (path, tail) = target.split_at(target.find(['?', '#']).unwrap_or(target.len()));
+        let mut known = path.to_owned();
         for change in self.0.iter().rev() {
             known = match change {
-                Change::Stripped(prefix) => Cow::Owned(format!("{prefix}{known}")),
+                Change::Stripped(prefix) => format!("{prefix}{known}"),
                 Change::Added(prefix) => match Self::without(&known, prefix) {
-                    Some("") => Cow::Borrowed("/"),
-                    Some(rest) => Cow::Owned(rest.to_owned()),
-                    None => return Cow::Borrowed(path),
+                    Some("") => "/".to_owned(),
+                    Some(rest) => rest.to_owned(),
+                    None => return Cow::Borrowed(target),
                 },
             };
         }
-        known
+        if self.0.is_empty() { Cow::Borrowed(target) } else { Cow::Owned(known + tail) }
     }
 }
 
@@ -65,6 +66,7 @@ mod tests {
         prefixes.added(&"/v1".into());
         assert_eq!(prefixes.outward("/v1/login"), "/service/login");
         assert_eq!(prefixes.outward("/v1"), "/service/");
+        assert_eq!(prefixes.outward("/v1?x#y"), "/service/?x#y");
         assert_eq!(prefixes.outward("/v12/login"), "/v12/login", "another path than those below /v1");
     }
 }
