@@ -11,6 +11,8 @@ use crate::syntax::tree::{Block, Node};
 #[derive(Debug, Default)]
 pub struct Body {
     pub statements: Vec<Statement>,
+    /// Something in it could not be read, so nothing is known of what it lacks.
+    incomplete: bool,
 }
 
 impl Body {
@@ -25,7 +27,7 @@ impl Body {
 
     #[must_use]
     pub fn may_answer(&self) -> bool {
-        self.statements.iter().any(|statement| statement.directive.may_answer())
+        self.incomplete || self.statements.iter().any(|statement| statement.directive.may_answer())
     }
 }
 
@@ -50,8 +52,11 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
     for node in nodes.iter().filter(|node| !node.name().starts_with('@')) {
         if node.name() == "else" {
             super::route::join_else(&mut body, node, cx);
-        } else if let Ok(statement) = check_statement(node, cx) {
-            body.statements.push(statement);
+            continue;
+        }
+        match check_statement(node, cx) {
+            Ok(statement) => body.statements.push(statement),
+            Err(_) => body.incomplete = true,
         }
     }
     reach(&body, cx);
