@@ -5,7 +5,7 @@ use http::response::Parts;
 
 use super::{Directive, Room};
 use crate::check::value::{FieldName, Pattern};
-use crate::check::{Arguments, Check, Opt, Reported, near, no_block, one_of};
+use crate::check::{Arguments, Check, Opt, Reported, known, near, no_block};
 use crate::diagnostic::{Code, Mistake};
 use crate::http::exchange::Exchange;
 use crate::http::fault::Fault;
@@ -117,12 +117,13 @@ fn operation(node: &Node, when: When, cx: &mut Check) -> Result<Operation, Repor
     if known.name == "replace" {
         let pattern: Pattern = args.expect("a pattern", cx)?;
         let word = args.expect_word("a replacement", cx)?;
-        one_value(&args, known.name, cx)?;
+        one_value(word, &args, known.name, cx)?;
         let pieces = replacement::pieces(word, &pattern.0, when, cx)?;
         return Ok(Operation::Replace(name, pattern, pieces));
     }
-    let value = ValueTemplate::check(args.expect_word("a value", cx)?, when, cx)?;
-    one_value(&args, known.name, cx)?;
+    let word = args.expect_word("a value", cx)?;
+    one_value(word, &args, known.name, cx)?;
+    let value = ValueTemplate::check(word, when, cx)?;
     Ok(match known.name {
         "set" => Operation::Set(name, value),
         "add" => Operation::Add(name, value),
@@ -130,56 +131,61 @@ fn operation(node: &Node, when: When, cx: &mut Check) -> Result<Operation, Repor
     })
 }
 
-/// A value of several words wants quotes.
-fn one_value(args: &Arguments<'_>, name: &str, cx: &mut Check) -> Result<(), Reported> {
-    match args.rest() {
-        [] => Ok(()),
-        [first, ..] => {
-            let last = args.rest().last().unwrap_or(first);
-            Err(cx.report(
-                Mistake::new(Code::E0023, first.span.to(last.span), format!("`{name}` takes one value"))
-                    .label("this is behind it")
-                    .help("put a value of several words in quotes: \"a b c\""),
-            ))
+/// Nothing may stand behind the value: one of several words wants quotes.
+fn one_value(value: &Word, args: &Arguments<'_>, name: &str, cx: &mut Check) -> Result<(), Reported> {
+    let Some(last) = args.rest().last() else { return Ok(()) };
+    let mut text = String::new();
+    let mut end = value.span.start;
+    for word in std::iter::once(value).chain(args.rest()) {
+        if word.span.start > end {
+            text.push(' ');
         }
+        text.push_str(&word.written());
+        end = word.span.end;
     }
+    let quoted = if text.contains(['"', '\\']) { format!("`{text}`") } else { format!("\"{text}\"") };
+    Err(cx.report(
+        Mistake::new(Code::E0023, value.span.to(last.span), format!("`{name}` takes one value"))
+            .label("these are several words")
+            .help(format!("put it in quotes: {quoted}")),
+    ))
 }
 
 fn unknown(node: &Node, when: When, cx: &mut Check) -> Reported {
     let word = node.name();
-    let request = if when == When::Request { "request " } else { "" };
     let mistake = Mistake::new(Code::E0011, node.words[0].span, format!("`header` has no operation `{word}`"));
     if let Some(near) = near::nearest(word, OPERATIONS.iter().map(|operation| operation.name)) {
         let syntax = OPERATIONS.iter().find(|operation| operation.name == near).map_or("", |known| known.syntax);
         return cx.report(mistake.label(format!("did you mean `{near}`?")).help(format!("write: {syntax}")));
     }
-    let (operation, name) = match word.as_bytes().first() {
-        Some(b'-') => ("remove", &word[1..]),
-        Some(b'+') => ("add", &word[1..]),
-        Some(b'?') => ("set_if_absent", &word[1..]),
-        _ if matches!(word, "delete" | "unset" | "del") => ("remove", "NAME"),
-        _ if matches!(word, "append") => ("add", "NAME"),
-        _ if matches!(word, "default") => ("set_if_absent", "NAME"),
-        _ => ("set", word),
-    };
-    // Only what can be a field's name was meant as one.
-    let is_field = FieldName::looks_like(name);
     if word == "response" {
         return cx.report(mistake.help("leave it out: without `request`, it is the answer's fields that change"));
     }
-    let value = if operation == "remove" { "" } else { " VALUE" };
-    cx.report(if is_field {
-        mistake.help(format!("write: header {request}{operation} {name}{value}"))
-    } else {
-        mistake.help(format!("it has {}", one_of(OPERATIONS.iter().map(|operation| operation.name))))
-    })
+    let (operation, name) = match word.split_at_checked(1) {
+        Some(("-", name)) => ("remove", name),
+        Some(("+", name)) => ("add", name),
+        Some(("?", name)) => ("set_if_absent", name),
+        _ => match word {
+            "delete" | "unset" | "del" => ("remove", ""),
+            "append" => ("add", ""),
+            "default" | "setifempty" => ("set_if_absent", ""),
+            _ => ("set", word),
+        },
+    };
+    if name != "" && !FieldName::looks_like(name) {
+        return cx.report(mistake.help(known("operation", OPERATIONS.iter().map(|operation| operation.name))));
+    }
+    let words = [name.to_owned()].into_iter().chain(node.words[1..].iter().map(Word::written));
+    let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
+    let request = if when == When::Request { "request " } else { "" };
+    cx.report(mistake.help(format!("write: header {request}{operation} {}", words.join(" "))))
 }
 
 fn name(word: &Word, when: When, cx: &mut Check) -> Result<HeaderName, Reported> {
     let FieldName(name) = cx.value(word)?;
     if name.as_str().contains('*') {
         return Err(cx.report(
-            Mistake::new(Code::E0020, word.span, "only `remove` takes many fields by one `*`")
+            Mistake::new(Code::E0020, word.span, "one `*` for many fields is known to `remove` only")
                 .help("write the name of one field"),
         ));
     }
@@ -188,34 +194,58 @@ fn name(word: &Word, when: When, cx: &mut Check) -> Result<HeaderName, Reported>
 
 fn removed(word: &Word, when: When, cx: &mut Check) -> Result<Removed, Reported> {
     let text = cx.plain(word)?;
-    let Some(stem) = text.strip_suffix('*') else { return name(word, when, cx).map(Removed::One) };
-    match HeaderName::from_bytes(stem.as_bytes()) {
-        Ok(stem) if !stem.as_str().contains('*') => Ok(Removed::Below(stem.as_str().into())),
-        _ => Err(cx.report(
-            Mistake::new(Code::E0020, word.span, format!("`{text}` is not the beginning of field names"))
-                .help("write the letters that they begin with, then one `*`: X-Internal-*"),
+    let Some((stem, behind)) = text.split_once('*') else { return name(word, when, cx).map(Removed::One) };
+    let begins = HeaderName::from_bytes(stem.as_bytes()).ok();
+    match begins {
+        Some(stem) if behind.is_empty() => Ok(Removed::Below(stem.as_str().into())),
+        Some(_) => Err(cx.report(
+            Mistake::new(Code::E0020, word.span, format!("in `{text}` the `*` is not the end of the name"))
+                .help(format!("write `{stem}*`, or the whole name")),
+        )),
+        None => Err(cx.report(
+            Mistake::new(Code::E0020, word.span, format!("`{text}` does not say how the names begin"))
+                .help("write what they have in common, then `*`: `X-Internal-*`"),
         )),
     }
 }
 
 /// Refuses what rp writes from what it really sends, whatever a file says.
 fn own(name: HeaderName, word: &Word, when: When, cx: &mut Check) -> Result<HeaderName, Reported> {
-    let (why, help) = if is_framing(&name) {
+    let shown = word.plain().unwrap_or_default();
+    let (sentence, help) = if is_framing(&name) {
         let help = match name.as_str() {
-            "upgrade" | "connection" => "remove this line: WebSocket passes without it",
-            _ => "remove this line",
+            "upgrade" | "connection" => "remove this: WebSocket passes without it",
+            _ => "remove this: messages are framed without it",
         };
-        ("belongs to the connection: rp writes it from what it really sends", help)
+        (format!("`{shown}` is of one connection only, and rp writes it from what it really sends"), help.to_owned())
     } else if when == When::Response {
         return Ok(name);
+    } else if name == header::HOST {
+        (
+            "`Host` is what the upstream is asked for, and `reverse_proxy` decides it".to_owned(),
+            "to send the server's own name, write: reverse_proxy ADDRESS { host server }".to_owned(),
+        )
+    } else if is_forwarding(&name) {
+        (
+            format!("`reverse_proxy` writes `{shown}` itself, after this"),
+            "if a proxy in front of rp knows better, trust it: global { trusted_proxies 10.0.0.0/8 }".to_owned(),
+        )
     } else if name.as_str().contains(['_', '.']) {
         (
-            "has `_` or `.` in it, and `reverse_proxy` sends no such name: some servers take it for another's",
-            "write `-`",
+            format!(
+                "`reverse_proxy` sends no field with `_` or `.` in its name, since some servers take `{shown}` for another"
+            ),
+            format!("write `{}`", shown.replace(['_', '.'], "-")),
         )
-    } else if name == header::HOST {
-        ("names the host that the upstream is asked for, and `reverse_proxy` decides it", HOST_HELP)
-    } else if matches!(
+    } else {
+        return Ok(name);
+    };
+    Err(cx.report(Mistake::new(Code::E0035, word.span, sentence).help(help)))
+}
+
+/// Written by `forwarded::write` for every request that is passed on.
+fn is_forwarding(name: &HeaderName) -> bool {
+    matches!(
         name.as_str(),
         "x-forwarded-for"
             | "x-forwarded-proto"
@@ -223,19 +253,8 @@ fn own(name: HeaderName, word: &Word, when: When, cx: &mut Check) -> Result<Head
             | "x-forwarded-port"
             | "x-real-ip"
             | "x-request-id"
-    ) {
-        (
-            "is written by `reverse_proxy`, after this",
-            "if a proxy in front of rp knows better, name it: global { trusted_proxies 10.0.0.0/8 }",
-        )
-    } else {
-        return Ok(name);
-    };
-    let shown = word.plain().unwrap_or_default();
-    Err(cx.report(Mistake::new(Code::E0035, word.span, format!("`{shown}` {why}")).help(help)))
+    )
 }
-
-const HOST_HELP: &str = "to send the server's own name, write: reverse_proxy ADDRESS { host server }";
 
 /// Fields of one hop (RFC 9110, section 7.6.1) and those that say how long a message is.
 fn is_framing(name: &HeaderName) -> bool {
@@ -511,12 +530,12 @@ mod tests {
             let said = findings(&format!("{line}\nrespond 204")).concat();
             said.split_once("; ").unwrap_or_default().1.to_owned()
         };
-        assert_eq!(help("header X-Frame-Options DENY"), "write: header set X-Frame-Options VALUE");
+        assert_eq!(help("header X-Frame-Options DENY"), "write: header set X-Frame-Options DENY");
         assert_eq!(help("header -Server"), "write: header remove Server");
-        assert_eq!(help("header request { +X-A b }"), "write: header request add X-A VALUE");
-        assert_eq!(help("header delete Server"), "write: header remove NAME");
+        assert_eq!(help("header request { +X-A b }"), "write: header request add X-A b");
+        assert_eq!(help("header delete Server"), "write: header remove Server");
         assert_eq!(help("header sett A b"), "write: set NAME VALUE");
         assert_eq!(help("header response set A b").split(':').next(), Some("leave it out"));
-        assert_eq!(help("header set A b c"), "put a value of several words in quotes: \"a b c\"");
+        assert_eq!(help("header set A b c"), "put it in quotes: \"b c\"");
     }
 }

@@ -48,24 +48,25 @@ impl Value for Prefix {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         if !text.starts_with('/') {
-            return Err(Wrong::say(format!("`{text}` does not start with a slash")).help(format!("write /{text}")));
+            return Err(Wrong::say(format!("`{text}` does not start with a slash")).help(format!("write `/{text}`")));
         }
         let stem = text.strip_suffix("/*").unwrap_or(text);
         let stem = stem.trim_end_matches('/');
         if stem.is_empty() {
-            return Err(Wrong::say(format!("`{text}` is the front of every path")).help("name a prefix: /api"));
+            return Err(Wrong::say(format!("`{text}` is the front of every path")).help("name a prefix: `/api`"));
         }
-        if stem.contains(['?', '*']) {
-            return Err(Wrong::say(format!("`{text}` is not a fixed path")).help("write it out: /api"));
+        if let Some(at) = stem.find(['?', '*']) {
+            let fixed = stem[..at].trim_end_matches('/');
+            return Err(Wrong::say(format!("`{text}` is not a fixed path")).help(format!("write `{fixed}`")));
         }
         match canonical(stem) {
             Ok(None) if stem == text => Ok(Self(text.into())),
-            Ok(None) => Err(Wrong::say(format!("`{text}` ends in more than its last segment"))
-                .help(format!("write {stem}, which goes by whole segments"))),
+            Ok(None) => Err(Wrong::say(format!("a prefix is whole segments, and `{text}` has more behind them"))
+                .help(format!("write `{stem}`"))),
             Ok(Some(form)) => Err(Wrong::say(format!("`{text}` is not the canonical form of a path"))
-                .help(format!("write {}", form.trim_end_matches('/')))),
-            Err(bad) => Err(Wrong::say(format!("no path can hold `{text}`: it has {}", bad.why()))
-                .help("write it as URLs have it: a space is %20")),
+                .help(format!("write `{}`", form.trim_end_matches('/')))),
+            Err(bad) => Err(Wrong::say(format!("no path begins with `{text}`: it has {}", bad.why()))
+                .help("write it as URLs have it: a space is `%20`")),
         }
     }
 }
@@ -167,11 +168,12 @@ mod tests {
     #[test]
     fn prefixes_are_fixed_canonical_paths() {
         let said = |prefix: &str| findings(&format!("strip_prefix {prefix}\nrespond 204")).concat();
-        assert_eq!(said("api"), "E0020 `api` does not start with a slash; write /api");
-        assert_eq!(said("/"), "E0020 `/` is the front of every path; name a prefix: /api");
-        assert!(said("/api/").ends_with("write /api, which goes by whole segments"), "{}", said("/api/"));
-        assert!(said("/api/*").ends_with("write /api, which goes by whole segments"));
-        assert!(said("/a/../b").ends_with("write /b"));
+        assert_eq!(said("api"), "E0020 `api` does not start with a slash; write `/api`");
+        assert_eq!(said("/"), "E0020 `/` is the front of every path; name a prefix: `/api`");
+        assert!(said("/api/").ends_with("write `/api`"), "{}", said("/api/"));
+        assert!(said("/api/*").ends_with("write `/api`"));
+        assert!(said("/api/*/x").ends_with("write `/api`"));
+        assert!(said("/a/../b").ends_with("write `/b`"));
         assert!(said("/{host}").starts_with("E0029"));
         assert!(said("\"/a b\"").contains("%20"));
     }

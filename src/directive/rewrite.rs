@@ -15,7 +15,7 @@ use crate::http::replacement::{self, Piece};
 use crate::http::step::{Answer, Filter};
 use crate::http::template::When;
 use crate::site::Building;
-use crate::syntax::tree::{Node, Part, Word};
+use crate::syntax::tree::{Node, Word};
 
 pub static ROOM: Room = Room {
     name: "rewrite",
@@ -126,12 +126,12 @@ fn pattern(word: &Word, cx: &mut Check) -> Result<Regex, Reported> {
 
 /// What can be known of a target before any request: that it is a path, in the form that paths have here.
 fn prove(pieces: &[Piece], word: &Word, cx: &mut Check) -> Result<(), Reported> {
-    let shown = shown(word);
+    let shown = word.written();
     let say = |text: String, help: String, cx: &mut Check| {
         Err(cx.report(Mistake::new(Code::E0020, word.span, text).help(help)))
     };
     match pieces.first() {
-        None => return say("a target is a path, and this is empty".into(), "write / for the root".into(), cx),
+        None => return say("a target is a path, and this is empty".into(), "write `/` for the root".into(), cx),
         Some(Piece::Text(text)) if text.contains("://") => {
             return say(
                 format!("`{shown}` is a URL, and a target is a path"),
@@ -142,7 +142,7 @@ fn prove(pieces: &[Piece], word: &Word, cx: &mut Check) -> Result<(), Reported> 
         Some(Piece::Text(text)) if text.starts_with('/') => {}
         Some(Piece::Value(name, _)) if is_rooted(name) || name.starts_with("param.") => {}
         Some(Piece::Group(_)) => {}
-        Some(_) => return say(format!("`{shown}` does not start with a slash"), format!("write /{shown}"), cx),
+        Some(_) => return say(format!("`{shown}` does not start with a slash"), format!("write `/{shown}`"), cx),
     }
     let (path, query) = sample(pieces);
     match canonical(&path) {
@@ -150,37 +150,27 @@ fn prove(pieces: &[Piece], word: &Word, cx: &mut Check) -> Result<(), Reported> 
         Ok(Some(form)) => {
             let fixed = pieces.iter().all(|piece| matches!(piece, Piece::Text(_)));
             let help =
-                if fixed { format!("write {form}") } else { "write it without `.`, `..` and doubled slashes".into() };
+                if fixed { format!("write `{form}`") } else { "write it without `.`, `..` and doubled slashes".into() };
             return say(format!("`{shown}` is not the canonical form of a path"), help, cx);
         }
         Err(bad) => {
-            let help = "write it as URLs have it: a space is %20".into();
-            return say(format!("no path is like `{shown}`: it has {}", bad.why()), help, cx);
+            let help = "write it as URLs have it: a space is `%20`".into();
+            return say(format!("no path can be `{shown}`: it has {}", bad.why()), help, cx);
         }
     }
     let odd = |byte: u8| byte <= b' ' || byte >= 0x7f || byte == b'#';
     if query.bytes().any(odd) {
-        let help = "write it as URLs have it: a space is %20, `#` is %23".into();
+        let help = "write it as URLs have it: a space is `%20`, `#` is `%23`".into();
         return say(format!("`{shown}` holds what no query can"), help, cx);
     }
     let brings_query = |piece: &Piece| matches!(piece, Piece::Value(name, _) if brings_query(name));
     if pieces.iter().any(brings_query) && pieces.iter().any(|p| matches!(p, Piece::Text(text) if text.contains('?'))) {
         return Err(cx.report(
             Mistake::new(Code::E0028, word.span, "`{uri}` brings a query, and this target has another")
-                .help("write {path}?{query}&name=value"),
+                .help("write `{path}?{query}&name=value`"),
         ));
     }
     Ok(())
-}
-
-/// As it was written.
-fn shown(word: &Word) -> String {
-    let part = |part: &Part| match part {
-        Part::Text(text) => text.clone(),
-        Part::Placeholder { name, .. } => format!("{{{name}}}"),
-        Part::Environment { .. } | Part::File { .. } => String::new(),
-    };
-    word.parts.iter().map(part).collect()
 }
 
 /// The target with something harmless for what is not known yet: its path, and its query.
@@ -369,15 +359,15 @@ mod tests {
     #[test]
     fn targets_are_proved_before_any_request() {
         let said = |line: &str| findings(&format!("{line}\nrespond 204")).concat();
-        assert_eq!(said("rewrite new"), "E0020 `new` does not start with a slash; write /new");
+        assert_eq!(said("rewrite new"), "E0020 `new` does not start with a slash; write `/new`");
         assert!(said("rewrite https://a.example/b").ends_with("write: redirect https://a.example/b"));
-        assert!(said("rewrite /a/../b").ends_with("write /b"));
+        assert!(said("rewrite /a/../b").ends_with("write `/b`"));
         assert!(said("rewrite {path}/../b").starts_with("E0020"));
         assert!(said("rewrite \"/a b\"").contains("%20"));
         assert!(said("rewrite \"/a?b c\"").contains("%20"));
         assert!(said("rewrite {uri}?a=b").starts_with("E0028"));
         assert!(said("rewrite {status}").starts_with("E0029"));
-        assert!(said("rewrite {header.X-A}").ends_with("write /{header.X-A}"));
+        assert!(said("rewrite {header.X-A}").ends_with("write `/{header.X-A}`"));
         assert!(said("rewrite \"\"").starts_with("E0020"));
         assert!(said("rewrite /old/* /new").contains("write `/old/(.*)`"));
         assert!(said("rewrite `/old/.*` `/new/$1`").starts_with("E0012"));

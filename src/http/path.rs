@@ -25,7 +25,7 @@ impl BadPath {
             Self::NotAbsolute => "the path does not start with a slash",
             Self::Escape => "a percent sign without two hexadecimal digits",
             Self::Nul => "an encoded NUL",
-            Self::Control => "a control character, a space or a raw byte beyond ASCII's graphic ones",
+            Self::Control => "a space or a control character",
             Self::Backslash => "a backslash",
             Self::Fragment => "a fragment",
         }

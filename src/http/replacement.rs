@@ -5,7 +5,7 @@ use regex::{Captures, Regex};
 
 use super::placeholder::View;
 use super::template::{Template, When};
-use crate::check::{Check, Reported, one_of};
+use crate::check::{Check, Reported, known};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::{Part, Word};
 
@@ -103,7 +103,7 @@ fn split(text: &str, at: Span, pattern: &Regex, cx: &mut Check, into: &mut Vec<P
             let name = &behind[..letters];
             return Err(cx.report(
                 Mistake::new(Code::E0012, at, format!("`${name}` is neither text nor a group"))
-                    .help(format!("write ${{{name}}} for the group of that name, or $${name} for the text")),
+                    .help(format!("write `${{{name}}}` for the group of that name, or `$${name}` for the text")),
             ));
         } else {
             plain.push('$');
@@ -133,9 +133,12 @@ fn group(name: &str, at: Span, pattern: &Regex, cx: &mut Check) -> Result<Piece,
         let shown = if name.parse::<usize>().is_ok() { format!("${name}") } else { format!("${{{name}}}") };
         let help = match (count - 1, names.as_slice()) {
             (0, _) => "put parentheses around the part of the pattern that it stands for".to_owned(),
-            (1, []) => "the pattern has one group: $1".to_owned(),
-            (many, []) => format!("the pattern has groups $1 to ${many}"),
-            (_, names) => format!("the pattern has groups named {}", one_of(names.iter().copied())),
+            (1, []) => "the only group is `$1`".to_owned(),
+            (many, []) => format!("the groups are `$1` to `${many}`"),
+            (_, names) => {
+                let names: Vec<String> = names.iter().map(|name| format!("${{{name}}}")).collect();
+                known("group", names.iter().map(String::as_str))
+            }
         };
         cx.report(Mistake::new(Code::E0012, at, format!("the pattern has no group `{shown}`")).help(help))
     })

@@ -30,11 +30,15 @@ impl Value for Switch {
         match text {
             "on" => Ok(Switch(true)),
             "off" => Ok(Switch(false)),
-            "true" | "yes" | "1" => Err(Wrong::kind().help("write on")),
-            "false" | "no" | "0" => Err(Wrong::kind().help("write off")),
-            _ => Err(Wrong::kind().help("write on or off")),
+            "true" | "yes" | "1" => Err(neither(text).help("write `on`")),
+            "false" | "no" | "0" => Err(neither(text).help("write `off`")),
+            _ => Err(neither(text).help("write `on` or `off`")),
         }
     }
+}
+
+fn neither(text: &str) -> Wrong {
+    Wrong::say(format!("`{text}` is neither `on` nor `off`"))
 }
 
 /// The name of a header field: a token (RFC 9110, section 5.1).
@@ -47,7 +51,7 @@ impl Value for FieldName {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         if let Some(name) = text.strip_suffix(':') {
-            return Err(Wrong::kind().help(format!("write it without the colon: {name}")));
+            return Err(Wrong::kind().help(format!("write it without the colon: `{name}`")));
         }
         HeaderName::from_bytes(text.as_bytes()).map(FieldName).map_err(|_| Wrong::kind())
     }
@@ -73,7 +77,7 @@ impl Value for MethodName {
     fn parse(text: &str) -> Result<Self, Wrong> {
         if text.bytes().any(|b| b.is_ascii_lowercase()) {
             return Err(Wrong::say(format!("no client sends the method `{text}`"))
-                .help(format!("methods are in upper case: {}", text.to_ascii_uppercase())));
+                .help(format!("methods are in upper case: `{}`", text.to_ascii_uppercase())));
         }
         Method::from_bytes(text.as_bytes()).map(MethodName).map_err(|_| Wrong::kind())
     }
@@ -98,7 +102,7 @@ impl Value for Pattern {
                     "look-around and back-references are not taken: they can be made to hang; use `and not` instead"
                         .to_owned()
                 } else {
-                    format!("the expression stops making sense: {last}")
+                    format!("mend the expression: {last}")
                 };
                 Wrong::say(format!("`{text}` is not a regular expression")).help(help)
             }
@@ -143,9 +147,9 @@ mod tests {
 
     #[test]
     fn habits_get_the_right_form() {
-        assert_eq!(Switch::parse("true").unwrap_err().help.as_deref(), Some("write on"));
-        assert_eq!(FieldName::parse("X-A:").unwrap_err().help.as_deref(), Some("write it without the colon: X-A"));
-        assert_eq!(MethodName::parse("get").unwrap_err().help.as_deref(), Some("methods are in upper case: GET"));
+        assert_eq!(Switch::parse("true").unwrap_err().help.as_deref(), Some("write `on`"));
+        assert_eq!(FieldName::parse("X-A:").unwrap_err().help.as_deref(), Some("write it without the colon: `X-A`"));
+        assert_eq!(MethodName::parse("get").unwrap_err().help.as_deref(), Some("methods are in upper case: `GET`"));
         assert!(Pattern::parse("(").unwrap_err().help.is_some_and(|help| help.contains("unclosed group")));
         assert!(Pattern::parse("(?=x)").unwrap_err().help.is_some_and(|help| help.contains("look-around")));
         assert!(Pattern::parse("((a{1000}){1000}){1000}").unwrap_err().range);
