@@ -76,8 +76,10 @@ impl<'n> Arguments<'n> {
     pub fn done(self, cx: &mut Check) -> Result<(), Reported> {
         match self.rest {
             [] => Ok(()),
-            [first, .., last] => Err(self.surplus(first.span.to(last.span), cx)),
-            [one] => Err(self.surplus(one.span, cx)),
+            [first, ..] => {
+                let last = self.rest.last().unwrap_or(first);
+                Err(self.surplus(first.span.to(last.span), cx))
+            }
         }
     }
 
@@ -93,17 +95,19 @@ impl<'n> Arguments<'n> {
         let at = Span { start: last.end, ..last };
         cx.report(
             Mistake::new(Code::E0022, at, format!("`{}` wants {what}", self.node.name()))
-                .label(format!("{what} is missing here"))
+                .label("it belongs here")
                 .help(format!("write: {}", self.syntax)),
         )
     }
 
     fn surplus(&self, at: Span, cx: &mut Check) -> Reported {
-        cx.report(
-            Mistake::new(Code::E0023, at, format!("`{}` takes no more than this", self.node.name()))
-                .label("one argument too many")
-                .help(format!("write: {}", self.syntax)),
-        )
+        let name = self.node.name();
+        let (sentence, label) = match self.rest.len() {
+            all if all == self.node.words.len() - 1 => (format!("`{name}` takes no arguments"), String::new()),
+            1 => (format!("`{name}` takes no more arguments"), "one too many".to_owned()),
+            many => (format!("`{name}` takes no more arguments"), format!("{many} too many")),
+        };
+        cx.report(Mistake::new(Code::E0023, at, sentence).label(label).help(format!("write: {}", self.syntax)))
     }
 }
 
@@ -112,7 +116,7 @@ pub fn no_block(node: &Node, cx: &mut Check) -> Result<(), Reported> {
     match &node.block {
         None => Ok(()),
         Some(block) => Err(cx.report(
-            Mistake::new(Code::E0026, block.span, format!("`{}` has no block", node.name()))
+            Mistake::new(Code::E0026, block.span, format!("`{}` takes no block", node.name()))
                 .help("remove everything from `{` to `}`"),
         )),
     }

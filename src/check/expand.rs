@@ -3,9 +3,9 @@
 //! The outcome holds no `use`, no `snippet` and no `{$NAME}`. What came in from outside is text of one word: it can't
 //! bring in tokens, lines or braces, since nothing is parsed again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Check, Reported, near, one_of};
+use super::{Check, Reported, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::{Block, Node, Part, Word};
 
@@ -32,6 +32,7 @@ impl Surroundings for Process {
 
 struct Parameter {
     name: String,
+    at: Span,
     default: Option<Vec<Part>>,
 }
 
@@ -46,6 +47,8 @@ struct Expansion<'a> {
     cx: &'a mut Check,
     surroundings: &'a dyn Surroundings,
     snippets: HashMap<String, Snippet>,
+    /// Those whose definition has a mistake: who uses them has none.
+    broken: HashSet<String>,
     /// The snippets that are being expanded, outermost first.
     open: Vec<String>,
     nodes: usize,
@@ -58,11 +61,17 @@ type Values = HashMap<String, Vec<Part>>;
 
 /// Replaces what is known now, all through the tree.
 pub fn expand(tree: &Block, surroundings: &dyn Surroundings, cx: &mut Check) -> Vec<Node> {
-    let mut expansion = Expansion { cx, surroundings, snippets: HashMap::new(), open: Vec::new(), nodes: 0 };
-    for node in tree.nodes.iter().filter(|node| node.name() == "snippet") {
-        let _ = expansion.define(node);
+    let mut expansion =
+        Expansion { cx, surroundings, snippets: HashMap::new(), broken: HashSet::new(), open: Vec::new(), nodes: 0 };
+    let (snippets, rest): (Vec<&Node>, Vec<&Node>) = tree.nodes.iter().partition(|node| node.name() == "snippet");
+    for node in snippets {
+        if expansion.define(node).is_err()
+            && let Some(name) = node.words.get(1).and_then(Word::plain)
+        {
+            expansion.broken.insert(name.to_owned());
+        }
     }
-    let nodes = expansion.nodes(&tree.nodes, None);
+    let nodes = expansion.nodes(rest, None);
     expansion.report_unused();
     nodes
 }
@@ -76,11 +85,11 @@ impl Expansion<'_> {
             ));
         };
         let text = self.cx.plain(name)?.to_owned();
-        let parameters = self.parameters(&node.words[2..], node.span)?;
+        let parameters = self.parameters(&node.words[2..])?;
         let Some(block) = &node.block else {
             return Err(self.cx.report(
                 Mistake::new(Code::E0025, node.span, format!("snippet `{text}` has no block"))
-                    .help(format!("write: {SYNTAX}")),
+                    .help(format!("write: snippet {text} {{ … }}")),
             ));
         };
         if let Some(first) = self.snippets.get(&text) {
@@ -93,7 +102,7 @@ impl Expansion<'_> {
         Ok(())
     }
 
-    fn parameters(&mut self, words: &[Word], at: Span) -> Result<Vec<Parameter>, Reported> {
+    fn parameters(&mut self, words: &[Word]) -> Result<Vec<Parameter>, Reported> {
         let inner = match words {
             [] => return Ok(Vec::new()),
             [open, inner @ .., close] if open.is_punctuation("(") && close.is_punctuation(")") => inner,
@@ -111,23 +120,24 @@ impl Expansion<'_> {
             let fits = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
             if name.is_empty() || !fits {
                 return Err(self.cx.report(
-                    Mistake::new(Code::E0020, word.span, "this is not the name of a parameter")
-                        .help("write lower-case letters, digits and `_`: max_age, or max_age=60 with a default"),
+                    Mistake::new(Code::E0020, word.span, format!("`{name}` is not the name of a parameter"))
+                        .help("write lower-case letters, digits and `_`: `max_age`, or `max_age=60` with a default"),
                 ));
             }
-            if parameters.iter().any(|known: &Parameter| known.name == name) {
+            if let Some(first) = parameters.iter().find(|known: &&Parameter| known.name == name) {
                 return Err(self.cx.report(
                     Mistake::new(Code::E0024, word.span, format!("parameter `{name}` is named twice"))
-                        .other(at, "in this snippet"),
+                        .other(first.at, "first named here")
+                        .help("remove one of them"),
                 ));
             }
-            parameters.push(Parameter { name, default });
+            parameters.push(Parameter { name, at: word.span, default });
         }
         Ok(parameters)
     }
 
-    fn nodes(&mut self, nodes: &[Node], values: Option<&Values>) -> Vec<Node> {
-        let mut expanded = Vec::with_capacity(nodes.len());
+    fn nodes<'n>(&mut self, nodes: impl IntoIterator<Item = &'n Node>, values: Option<&Values>) -> Vec<Node> {
+        let mut expanded = Vec::new();
         for node in nodes {
             match node.name() {
                 "snippet" => self.misplaced(node),
@@ -140,25 +150,12 @@ impl Expansion<'_> {
         expanded
     }
 
-    /// A definition inside something: top-level ones were taken before, so only those inside blocks matter here.
+    /// Those of the top level were taken before.
     fn misplaced(&mut self, node: &Node) {
-        let defined = node
-            .words
-            .get(1)
-            .and_then(|word| self.snippets.get(word.plain()?))
-            .is_some_and(|s| s.at == node.words[1].span);
-        if !defined
-            && (!self.open.is_empty()
-                || node
-                    .words
-                    .get(1)
-                    .is_some_and(|word| word.plain().is_some_and(|name| !self.snippets.contains_key(name))))
-        {
-            self.cx.report(
-                Mistake::new(Code::E0027, node.words[0].span, "a snippet is defined at the top level")
-                    .help("move it out of the block"),
-            );
-        }
+        self.cx.report(
+            Mistake::new(Code::E0027, node.words[0].span, "a snippet is defined at the top level, not inside a block")
+                .help("move it out of the block"),
+        );
     }
 
     fn node(&mut self, node: &Node, values: Option<&Values>) -> Node {
@@ -193,26 +190,27 @@ impl Expansion<'_> {
     fn part(&mut self, part: &Part, values: Option<&Values>) -> Resolved {
         match part {
             Part::Text(_) => Resolved::Same,
-            Part::Environment { name, default, span } => {
-                Resolved::Text(match (self.surroundings.variable(name), default) {
-                    (Some(value), _) => value,
-                    (None, Some(default)) => default.clone(),
-                    (None, None) => {
-                        self.cx.report(
-                            Mistake::new(Code::E0032, *span, format!("the environment has no `{name}`"))
-                                .help(format!("set it, or give a default: {{${name}:default}}")),
-                        );
-                        String::new()
-                    }
-                })
-            }
-            Part::File { path, span } => Resolved::Text(self.surroundings.secret(path).unwrap_or_else(|why| {
-                self.cx.report(
-                    Mistake::new(Code::E0053, *span, format!("cannot read `{path}`: {why}"))
-                        .help("name a file that this user can read"),
-                );
-                String::new()
-            })),
+            Part::Environment { name, default, span } => match (self.surroundings.variable(name), default) {
+                (Some(value), _) => Resolved::Text(value),
+                (None, Some(default)) => Resolved::Text(default.clone()),
+                (None, None) => {
+                    self.cx.report(
+                        Mistake::new(Code::E0032, *span, format!("the environment has no `{name}`"))
+                            .help(format!("set it, or give a default: `{{${name}:default}}`")),
+                    );
+                    Resolved::Same
+                }
+            },
+            Part::File { path, span } => match self.surroundings.secret(path) {
+                Ok(secret) => Resolved::Text(secret),
+                Err(why) => {
+                    self.cx.report(
+                        Mistake::new(Code::E0053, *span, format!("cannot read `{path}`: {why}"))
+                            .help("name a file that this user can read"),
+                    );
+                    Resolved::Same
+                }
+            },
             Part::Placeholder { name, span } => {
                 let Some(argument) = name.strip_prefix("arg.") else { return Resolved::Same };
                 match values.and_then(|values| values.get(argument)) {
@@ -234,7 +232,7 @@ impl Expansion<'_> {
                 let mistake = Mistake::new(Code::E0012, at, format!("this snippet has no parameter `{name}`"));
                 match near::nearest(name, values.keys().map(String::as_str)) {
                     Some(near) => {
-                        mistake.label(format!("did you mean `{near}`?")).help(format!("write {{arg.{near}}}"))
+                        mistake.label(format!("did you mean `{near}`?")).help(format!("write `{{arg.{near}}}`"))
                     }
                     None => mistake.help(format!("name it in the snippet's head: snippet NAME({name}) {{ … }}")),
                 }
@@ -251,13 +249,13 @@ impl Expansion<'_> {
                     .help("write: use NAME VALUE …"),
             ));
         };
-        super::arguments::no_block(node, self.cx)?;
         let text = self.cx.plain(name)?.to_owned();
         let Some(snippet) = self.snippets.get_mut(&text) else {
             return Err(self.unknown_snippet(&text, name.span));
         };
         snippet.used = true;
         let (at, body) = (snippet.at, snippet.body.clone());
+        super::arguments::no_block(node, self.cx)?;
         if self.open.contains(&text) {
             let chain = self.open.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" → ");
             return Err(self.cx.report(
@@ -281,17 +279,24 @@ impl Expansion<'_> {
     }
 
     fn unknown_snippet(&mut self, name: &str, at: Span) -> Reported {
+        if self.broken.contains(name) {
+            return self.cx.reported_before();
+        }
         let mistake = Mistake::new(Code::E0015, at, format!("there is no snippet `{name}`"));
-        let known = self.snippets.keys().map(String::as_str);
-        let mistake = match near::nearest(name, known) {
-            Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: use {near}")),
+        let near = near::nearest(name, self.snippets.keys().map(String::as_str)).map(str::to_owned);
+        let mistake = match near {
+            Some(near) => {
+                // That it is unused would be the same mistake, told a second time.
+                self.snippets.entry(near.clone()).and_modify(|snippet| snippet.used = true);
+                mistake.label(format!("did you mean `{near}`?")).help(format!("write: use {near}"))
+            }
             None if self.snippets.is_empty() => {
                 mistake.help(format!("define it at the top level: snippet {name} {{ … }}"))
             }
             None => {
                 let mut names: Vec<&str> = self.snippets.keys().map(String::as_str).collect();
                 names.sort_unstable();
-                mistake.help(format!("there are {}", one_of(names)))
+                mistake.help(known("snippet", names))
             }
         };
         self.cx.report(mistake)
@@ -308,17 +313,16 @@ impl Expansion<'_> {
                 None => match positions.find(|p| !values.contains_key(&p.name)) {
                     Some(parameter) => (parameter.name.clone(), word.parts.clone()),
                     None => {
-                        let takes = parameters.iter().map(|p| p.name.as_str());
-                        let help = if parameters.is_empty() {
-                            "it takes none".to_owned()
+                        let (sentence, help) = if parameters.is_empty() {
+                            ("no", format!("write: use {snippet}"))
                         } else {
-                            format!("it takes {}", one_of(takes))
+                            ("no more", known("parameter", parameters.iter().map(|p| p.name.as_str())))
                         };
                         return Err(self.cx.report(
                             Mistake::new(
                                 Code::E0023,
                                 word.span,
-                                format!("snippet `{snippet}` takes no more arguments"),
+                                format!("snippet `{snippet}` takes {sentence} arguments"),
                             )
                             .other(self.snippets[snippet].at, "defined here")
                             .help(help),

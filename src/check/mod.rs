@@ -36,13 +36,25 @@ pub struct Check {
     matchers: Vec<HashMap<String, Named<Node>>>,
     /// Set while something is read a second time, when every mistake in it has been reported already.
     quiet: usize,
+    /// How often the definition of a matcher was read.
+    entered: usize,
 }
+
+/// Matchers that stand on two others each, those on two more, … : this many readings are enough for anyone.
+const MOST_MATCHERS: usize = 100_000;
 
 impl Check {
     pub fn report(&mut self, mistake: Mistake) -> Reported {
         if self.quiet == 0 {
             self.findings.push(mistake);
         }
+        Reported(())
+    }
+
+    /// For what follows from a mistake that was reported at its own place.
+    #[must_use]
+    pub(crate) fn reported_before(&self) -> Reported {
+        debug_assert!(self.quiet > 0 || self.findings.has_errors(), "nothing was reported");
         Reported(())
     }
 
@@ -77,6 +89,10 @@ impl Check {
         }
         match word.plain() {
             Some(text) => Ok(text),
+            // What could not be put in its place was reported then.
+            None if word.parts.iter().any(|part| matches!(part, Part::Environment { .. } | Part::File { .. })) => {
+                Err(Reported(()))
+            }
             None => {
                 let (name, span) = word
                     .parts
@@ -90,7 +106,9 @@ impl Check {
                     Mistake::new(
                         Code::E0029,
                         span,
-                        format!("`{{{name}}}` is known only when a request is there, and this value is fixed before"),
+                        format!(
+                            "`{{{name}}}` is known only once there is a request, and this value is fixed before that"
+                        ),
                     )
                     .help("write the value itself, or take it from the environment: {$NAME}"),
                 ))
@@ -107,7 +125,10 @@ impl Check {
     fn wrong<V: Value>(&mut self, word: &Word, wrong: Wrong) -> Reported {
         let text = word.plain().unwrap_or_default();
         let code = if wrong.range { Code::E0021 } else { Code::E0020 };
-        let sentence = wrong.text.unwrap_or_else(|| format!("`{text}` is not {}", V::KIND));
+        let sentence = wrong.text.unwrap_or_else(|| match text {
+            "" => format!("this is empty, and {} belongs here", V::KIND),
+            _ => format!("`{text}` is not {}", V::KIND),
+        });
         let help = wrong.help.unwrap_or_else(|| format!("{} looks like {}", V::KIND, V::EXAMPLE));
         self.report(Mistake::new(code, word.span, sentence).help(help))
     }
@@ -145,7 +166,7 @@ impl Check {
         for (name, at) in unused {
             self.report(
                 Mistake::new(Code::W0005, at, format!("nothing uses upstream `{name}`"))
-                    .help(format!("send something to it: reverse_proxy {name}")),
+                    .help(format!("send something to it: reverse_proxy {name}; or remove it")),
             );
         }
     }
@@ -165,7 +186,7 @@ impl Check {
         for (name, matcher) in unused {
             self.report(
                 Mistake::new(Code::W0007, matcher.at, format!("nothing uses matcher `{name}`"))
-                    .help(format!("use it: route {name} {{ … }}, or remove it")),
+                    .help(format!("use it: route {name} {{ … }}; or remove it")),
             );
         }
     }
@@ -199,6 +220,27 @@ impl Check {
         })
     }
 
+    /// Before the definition of a matcher is read for whom uses it.
+    pub(crate) fn enter_matcher(&mut self, at: Span) -> Result<(), Reported> {
+        self.entered += 1;
+        if self.entered <= MOST_MATCHERS {
+            return Ok(());
+        }
+        // Said once, and even inside of what was read before.
+        if self.entered == MOST_MATCHERS + 1 {
+            self.findings.push(
+                Mistake::new(Code::E0008, at, "matchers by name are used more than a hundred thousand times in others")
+                    .help("use fewer of them inside each other"),
+            );
+        }
+        Err(Reported(()))
+    }
+
+    /// The same, without using it.
+    pub(crate) fn matcher(&self, name: &str) -> Option<&Node> {
+        self.matchers.iter().rev().find_map(|scope| scope.get(name)).map(|matcher| &matcher.what)
+    }
+
     pub fn matcher_names(&self) -> impl Iterator<Item = &str> {
         self.matchers.iter().flat_map(|scope| scope.keys().map(String::as_str))
     }
@@ -207,10 +249,25 @@ impl Check {
 /// `a`, `b` or `c`: for messages.
 #[must_use]
 pub fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    joined(names, "or")
+}
+
+/// What there is to choose from: "the snippets are `a`, `b` and `c`".
+#[must_use]
+pub fn known<'a>(kind: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    match names.as_slice() {
+        [] => format!("there is no {kind}"),
+        [one] => format!("the only {kind} is `{one}`"),
+        many => format!("the {kind}s are {}", joined(many.iter().copied(), "and")),
+    }
+}
+
+fn joined<'a>(names: impl IntoIterator<Item = &'a str>, word: &str) -> String {
     let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.as_slice() {
         [] => String::new(),
         [one] => one.clone(),
-        [many @ .., last] => format!("{} or {last}", many.join(", ")),
+        [many @ .., last] => format!("{} {word} {last}", many.join(", ")),
     }
 }

@@ -1,6 +1,6 @@
 //! The statements of an option block, read against the room's own table.
 
-use super::{Check, Reported, near, one_of};
+use super::{Check, Reported, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::Node;
 
@@ -62,7 +62,7 @@ impl Check {
                 Some(near) => {
                     mistake.label(format!("did you mean `{near}`?")).help(format!("write: {}", syntax(table, near)))
                 }
-                None => mistake.help(format!("it has {}", one_of(table.iter().map(|option| option.name)))),
+                None => mistake.help(known("option", table.iter().map(|option| option.name))),
             };
             return Err(self.report(mistake));
         };

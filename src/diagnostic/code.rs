@@ -71,6 +71,7 @@ codes! {
     E0032 Error "an environment variable that is not set",
     E0033 Error "a matcher expression that cannot be read",
     E0034 Error "a snippet that uses itself",
+    E0035 Error "a header field that rp writes itself",
     E0040 Error "two sites with one address",
     E0041 Error "a port that two protocols claim",
     E0042 Error "a matcher that refers to itself",

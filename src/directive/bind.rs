@@ -35,12 +35,13 @@ impl Value for BindTo {
             return if path.starts_with('/') {
                 Ok(Self::Unix(path.into()))
             } else {
-                Err(Wrong::say(format!("`{text}` has no absolute path")).help("write two slashes: unix//run/rp.sock"))
+                Err(Wrong::say(format!("`{text}` has no absolute path"))
+                    .help(format!("write two slashes: `unix//{path}`")))
             };
         }
         if let Ok(address) = text.parse::<std::net::SocketAddr>() {
             return Err(Wrong::say(format!("`{text}` has a port, and the port comes from the site's address"))
-                .help(format!("write {}", address.ip())));
+                .help(format!("write `{}`", address.ip())));
         }
         text.trim_start_matches('[').trim_end_matches(']').parse().map(Self::Ip).map_err(|_| Wrong::kind())
     }

@@ -2,7 +2,7 @@
 
 use super::{Directive, ROOMS, Statement, find};
 use crate::check::{Check, Reported, near};
-use crate::diagnostic::{Code, Mistake};
+use crate::diagnostic::{Code, Mistake, Span};
 use crate::matcher;
 use crate::site::Building;
 use crate::syntax::tree::{Block, Node};
@@ -11,6 +11,8 @@ use crate::syntax::tree::{Block, Node};
 #[derive(Debug, Default)]
 pub struct Body {
     pub statements: Vec<Statement>,
+    /// Something in it could not be read, so nothing is known of what it lacks.
+    pub(super) incomplete: bool,
 }
 
 impl Body {
@@ -25,7 +27,7 @@ impl Body {
 
     #[must_use]
     pub fn may_answer(&self) -> bool {
-        self.statements.iter().any(|statement| statement.directive.may_answer())
+        self.incomplete || self.statements.iter().any(|statement| statement.directive.may_answer())
     }
 }
 
@@ -34,8 +36,13 @@ pub fn check_block(node: &Node, syntax: &str, cx: &mut Check) -> Result<Body, Re
     match &node.block {
         Some(Block { nodes, .. }) => Ok(check_nodes(nodes, cx)),
         None => Err(cx.report(
-            Mistake::new(Code::E0025, node.span, format!("`{}` wants a block", node.name()))
-                .help(format!("write: {syntax}")),
+            Mistake::new(
+                Code::E0025,
+                Span { start: node.span.end, ..node.span },
+                format!("`{}` wants a block", node.name()),
+            )
+            .label("it belongs here")
+            .help(format!("write: {syntax}")),
         )),
     }
 }
@@ -43,15 +50,16 @@ pub fn check_block(node: &Node, syntax: &str, cx: &mut Check) -> Result<Body, Re
 /// Every statement of a block. What can't be checked is left out, and reported.
 pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
     cx.open_scope();
-    for node in nodes.iter().filter(|node| node.name().starts_with('@')) {
-        let _ = matcher::define(node, cx);
-    }
+    matcher::define_all(nodes, cx);
     let mut body = Body::default();
     for node in nodes.iter().filter(|node| !node.name().starts_with('@')) {
         if node.name() == "else" {
             super::route::join_else(&mut body, node, cx);
-        } else if let Ok(statement) = check_statement(node, cx) {
-            body.statements.push(statement);
+            continue;
+        }
+        match check_statement(node, cx) {
+            Ok(statement) => body.statements.push(statement),
+            Err(_) => body.incomplete = true,
         }
     }
     reach(&body, cx);
@@ -60,6 +68,8 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
 }
 
 fn check_statement(node: &Node, cx: &mut Check) -> Result<Statement, Reported> {
+    // A statement is named by a word, not by what a request brings.
+    cx.plain(&node.words[0])?;
     let Some(room) = find(node.name()) else { return Err(unknown(node, cx)) };
     Ok(Statement { at: node.words[0].span, room, directive: (room.check)(node, cx)? })
 }
@@ -85,7 +95,53 @@ fn unknown(node: &Node, cx: &mut Check) -> Reported {
                 .help(format!("write: {} … {{ {name} … }}", room.name)),
         );
     }
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(elsewhere, here)| *elsewhere == name && is_room(here)) {
+        return cx.report(mistake.label("other servers have it").help(format!("write: {here}")));
+    }
     cx.report(mistake.help("`rp help directives` lists them all"))
+}
+
+/// What people know from other servers, and what it is here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("add_header", "header set NAME VALUE"),
+    ("alias", "file_server FOLDER"),
+    ("auth_basic", "basic_auth { … }"),
+    ("auth_request", "forward_auth URL"),
+    ("backend", "reverse_proxy UPSTREAM"),
+    ("basicauth", "basic_auth { … }"),
+    ("client_max_body_size", "max_body SIZE"),
+    ("compress", "encode zstd br gzip"),
+    ("error_page", "handle_errors STATUS { … }"),
+    ("expires", "header set Cache-Control \"max-age=3600\""),
+    ("gzip", "encode gzip"),
+    ("handle", "route MATCHER { … }"),
+    ("handle_path", "route /path/* { strip_prefix /path; … }"),
+    ("if", "when MATCHER { … }"),
+    ("limit_req", "rate_limit RATE"),
+    ("listen", "bind ADDRESS"),
+    ("location", "route /path/* { … }"),
+    ("more_clear_headers", "header remove NAME"),
+    ("proxy", "reverse_proxy ADDRESS"),
+    ("proxy_hide_header", "header remove NAME"),
+    ("proxy_pass", "reverse_proxy ADDRESS"),
+    ("proxy_read_timeout", "reverse_proxy ADDRESS { timeout read 60s }"),
+    ("proxy_set_header", "header request set NAME VALUE"),
+    ("proxyheader", "header request set NAME VALUE"),
+    ("redir", "redirect TARGET"),
+    ("request_body", "max_body SIZE"),
+    ("request_header", "header request set NAME VALUE"),
+    ("return", "respond STATUS, or redirect TARGET"),
+    ("root", "file_server FOLDER"),
+    ("ssl_certificate", "tls CERTIFICATE KEY"),
+    ("static", "file_server FOLDER"),
+    ("to", "reverse_proxy ADDRESS"),
+    ("uri", "strip_prefix /path, add_prefix /path, or rewrite TARGET"),
+    ("use_backend", "reverse_proxy UPSTREAM"),
+];
+
+/// Whether what is advised can be had.
+fn is_room(advice: &str) -> bool {
+    advice.split(' ').next().is_some_and(|name| find(name).is_some())
 }
 
 /// Warns of what can never run: whatever stands behind a statement that answers every request.

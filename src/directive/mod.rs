@@ -3,12 +3,17 @@
 pub mod bind;
 mod body;
 mod handle_errors;
-//mod header;
+mod header;
 pub mod log;
+mod max_body;
+mod prefix;
 mod redirect;
 mod respond;
 pub mod reverse_proxy;
+mod rewrite;
 mod route;
+#[cfg(test)]
+mod testing;
 pub mod tls;
 pub mod upstream;
 
@@ -100,7 +105,11 @@ pub static ROOMS: &[&Room] = &[
     &reverse_proxy::ROOM,
     &respond::ROOM,
     &redirect::ROOM,
-    //&header::ROOM,
+    &header::ROOM,
+    &rewrite::ROOM,
+    &prefix::STRIP,
+    &prefix::ADD,
+    &max_body::ROOM,
     &tls::ROOM,
     &bind::ROOM,
     &log::ROOM,

@@ -44,7 +44,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
         if !matches!(status.0.as_u16(), 301 | 302 | 303 | 307 | 308) {
             return Err(cx.report(
                 Mistake::new(Code::E0021, word.span, format!("`{}` sends no client anywhere", status.0.as_u16()))
-                    .help("write 301, 302, 303, 307 or 308"),
+                    .help("write `301`, `302`, `303`, `307` or `308`"),
             ));
         }
         status.0

@@ -20,7 +20,7 @@ pub static ROOM: Room = Room {
     name: "respond",
     syntax: "respond [STATUS] [TEXT]",
     summary: "answers with a status and a text",
-    doc: "Without a status: 200, or inside `handle_errors` the status of what failed. The text is served as HTML if it begins with `<`, as JSON if it begins with `{` or `[`, else as plain text; `header Content-Type …` above it says otherwise.",
+    doc: "Without a status: 200, or inside `handle_errors` the status of what failed. The text is served as HTML if it begins with `<`, as JSON if it begins with `{` or `[`, else as plain text; `header set Content-Type …` above it says otherwise.",
     options: &[],
     examples: &["respond 204", "respond 403 \"not for you\"", "respond \"hello {client_ip}\""],
     check,

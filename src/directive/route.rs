@@ -2,7 +2,7 @@
 
 use super::body::{Body, check_block};
 use super::{Directive, Room};
-use crate::check::{Arguments, Check, Reported};
+use crate::check::{Check, Reported};
 use crate::diagnostic::{Code, Mistake};
 use crate::matcher::{self, Expr};
 use crate::site::Building;
@@ -28,7 +28,7 @@ pub static WHEN: Room = Room {
     doc: "Unlike `route`, what was not answered inside comes out again and meets what stands behind the block. `else` runs for the others.",
     options: &[],
     examples: &[
-        "when header X-Debug { header +X-Server-Host {host} }",
+        "when header X-Debug { header set X-Debug-Host {host} }",
         "when scheme http { redirect https://{host}{uri} } else { respond ok }",
     ],
     check: check_when,
@@ -81,18 +81,43 @@ fn lonely(node: &Node, cx: &mut Check) -> Reported {
     )
 }
 
+/// `else method POST { … }`
+fn conditional(node: &Node, cx: &mut Check) -> Reported {
+    let at = node.words[1].span.to(node.words[node.words.len() - 1].span);
+    cx.report(
+        Mistake::new(Code::E0023, at, "`else` takes no matcher")
+            .help("put another `when` into its block: else { when MATCHER { … } }"),
+    )
+}
+
 /// Gives the body of an `else` to the `when` before it.
 pub(super) fn join_else(body: &mut Body, node: &Node, cx: &mut Check) {
-    let Ok(otherwise) = Arguments::of(node, ELSE.syntax).done(cx).and_then(|()| check_block(node, ELSE.syntax, cx))
-    else {
+    let Ok(otherwise) = check_block(node, ELSE.syntax, cx) else { return };
+    if node.words.len() > 1 {
+        conditional(node, cx);
+        return;
+    }
+    let incomplete = body.incomplete;
+    let Some(last) = body.statements.last_mut() else {
+        if !incomplete {
+            lonely(node, cx);
+        }
         return;
     };
-    let joined = match body.statements.last_mut() {
-        Some(last) => last.directive.take_else(otherwise),
-        None => Err(otherwise),
-    };
-    if joined.is_err() {
-        lonely(node, cx);
+    match last.directive.take_else(otherwise) {
+        Ok(()) => {}
+        Err(_) if last.room.name == WHEN.name => {
+            cx.report(
+                Mistake::new(Code::E0024, node.words[0].span, "this `when` has an `else` already")
+                    .other(last.at, "this one")
+                    .help("put both into one block"),
+            );
+        }
+        // Its `when` may be what could not be read.
+        Err(_) if incomplete => {}
+        Err(_) => {
+            lonely(node, cx);
+        }
     }
 }
 

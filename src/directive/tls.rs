@@ -38,7 +38,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
         ("off", None) => {
             return Err(cx.report(
                 Mistake::new(Code::E0020, first.span, "a site without TLS says so in its address")
-                    .help("write http://example.com { … }"),
+                    .help("write it there: http://example.com { … }"),
             ));
         }
         (_, None) => return Err(args.missing("the file of the private key", cx)),

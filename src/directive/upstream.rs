@@ -47,8 +47,12 @@ pub fn check(node: &Node, cx: &mut Check) -> Result<PoolModel, Reported> {
     }
     if !pool.servers.is_empty() && pool.servers.iter().all(|server| server.backup) {
         cx.report(
-            Mistake::new(Code::W0009, at, format!("all servers of `{name}` are backups, of nothing"))
-                .help("take `backup` from those that should be asked first"),
+            Mistake::new(
+                Code::W0009,
+                at,
+                format!("upstream `{name}` has backups only, and no server that they could stand in for"),
+            )
+            .help("take `backup` from those that should be asked first"),
         );
     }
     outcome?;
@@ -70,7 +74,7 @@ fn server(node: &Node, syntax: &'static str, cx: &mut Check) -> Result<ServerMod
                 server.weight = u16::try_from(weight).ok().filter(|weight| *weight <= 1000).ok_or_else(|| {
                     cx.report(
                         Mistake::new(Code::E0021, at, format!("`{weight}` is more than any weight needs"))
-                            .help("write a weight from 1 to 1000"),
+                            .help("write a weight from `1` to `1000`"),
                     )
                 })?;
             }
@@ -78,7 +82,7 @@ fn server(node: &Node, syntax: &'static str, cx: &mut Check) -> Result<ServerMod
                 let text = word.plain().unwrap_or_default();
                 let mistake = Mistake::new(Code::E0023, word.span, format!("`server` knows no `{text}`"));
                 let help = match text.strip_prefix("weight=") {
-                    Some(weight) => format!("write: weight {weight}"),
+                    Some(weight) => format!("write `weight {weight}`"),
                     None => format!("write: {syntax}"),
                 };
                 return Err(cx.report(mistake.help(help)));
@@ -95,7 +99,7 @@ fn twice(pool: &PoolModel, cx: &mut Check) {
             cx.report(
                 Mistake::new(Code::E0024, server.at, format!("`{}` stands twice in this upstream", server.target))
                     .other(first.at, "first here")
-                    .help("give it a weight instead: weight 2"),
+                    .help("remove one of them, or give the other a weight: `weight 2`"),
             );
         }
     }

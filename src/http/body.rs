@@ -118,9 +118,9 @@ impl ClientBody {
         Self { incoming, idle, deadline: Deadline::new(), left: u64::MAX, read }
     }
 
-    /// Takes the smaller of this limit and the one before.
+    /// So many bytes in all, in place of the limit before: what was read already counts.
     pub fn limit(&mut self, most: u64) {
-        self.left = self.left.min(most.saturating_sub(self.read.get()));
+        self.left = most.saturating_sub(self.read.get());
     }
 }
 

@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use super::body::Body;
 use super::connection::Connection;
 use super::fault::{Cause, Fault};
+use super::prefix::Prefixes;
 use super::target::Target;
 
 /// The host that a request names, in the form that routers and matchers compare.
@@ -134,7 +135,12 @@ pub struct Exchange {
     pub headers: HeaderMap,
     pub host: Host,
     pub target: Target,
+    /// What was taken from the front of the path, and put there.
+    pub prefixes: Prefixes,
+    /// What the client sends. Who hands it on takes it by [`Exchange::take_body`].
     pub body: Body,
+    /// Bytes that the body may have, as the last `max_body` on the way has it; `u64::MAX`: any number.
+    pub max_body: u64,
     /// The client, as far as trusted proxies let us see.
     pub client_ip: IpAddr,
     /// The peer is a trusted proxy: what it says of the client holds.
@@ -151,6 +157,20 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The body, for the step that hands it on: refused before a byte of it is read where its declared length is more
+    /// than `max_body`, else cut off there (requirement S07). A limit is asked only here, since until here a statement
+    /// further in may widen what one further out has set (requirement N07).
+    pub fn take_body(&mut self) -> Result<Body, Fault> {
+        if self.body.length().is_some_and(|length| length > self.max_body) {
+            return Err(Cause::BodyTooLarge.into());
+        }
+        let mut body = std::mem::take(&mut self.body);
+        if let Body::Client(body) = &mut body {
+            body.limit(self.max_body);
+        }
+        Ok(body)
+    }
+
     #[must_use]
     pub fn capture(&self, name: &str) -> Option<&str> {
         self.captures.iter().rev().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
@@ -201,8 +221,52 @@ pub trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Duplex for T {}
 
 #[cfg(test)]
+impl Exchange {
+    /// A GET for `uri` from 192.0.2.1, with these fields.
+    pub(crate) fn sample(uri: &str, fields: &[(&str, &str)]) -> Self {
+        let uri: Uri = uri.parse().unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("example.com"));
+        for (name, value) in fields {
+            headers.append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 40_000));
+        Self {
+            connection: Rc::new(Connection::new(Some(peer), 80, None)),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            host: Host::of(&uri, &headers, Version::HTTP_11).unwrap(),
+            target: Target::of(&uri).unwrap(),
+            headers,
+            prefixes: Prefixes::default(),
+            body: Body::Empty,
+            max_body: u64::MAX,
+            client_ip: peer.ip(),
+            trusted: false,
+            id: HeaderValue::from_static("sample"),
+            captures: SmallVec::new(),
+            notes: Notes::default(),
+            fault: None,
+            started: Instant::now(),
+            upgrade: Upgrade::No,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn s07_a_declared_length_is_refused_before_it_is_read() {
+        let mut exchange = Exchange::sample("/", &[]);
+        exchange.body = Body::from("12345");
+        exchange.max_body = 4;
+        assert_eq!(exchange.take_body().unwrap_err().cause, Cause::BodyTooLarge);
+        exchange.max_body = 5;
+        assert_eq!(exchange.take_body().unwrap().length(), Some(5));
+        assert_eq!(exchange.take_body().unwrap().length(), Some(0), "it is taken once");
+    }
 
     fn host(value: &str) -> Option<String> {
         Host::parse(HeaderValue::from_str(value).ok()?).map(|host| host.name().to_owned())

@@ -10,6 +10,8 @@ pub mod hop;
 pub mod page;
 pub mod path;
 pub mod placeholder;
+pub mod prefix;
+pub mod replacement;
 pub mod step;
 pub mod target;
 pub mod template;

@@ -25,7 +25,7 @@ impl BadPath {
             Self::NotAbsolute => "the path does not start with a slash",
             Self::Escape => "a percent sign without two hexadecimal digits",
             Self::Nul => "an encoded NUL",
-            Self::Control => "a control character, a space or a raw byte beyond ASCII's graphic ones",
+            Self::Control => "a space or a control character",
             Self::Backslash => "a backslash",
             Self::Fragment => "a fragment",
         }
@@ -122,6 +122,15 @@ fn remove_dots(path: &str) -> String {
     out
 }
 
+/// Whether a segment is `.` or `..`, in any spelling: text put together from a request's parts must not climb.
+#[must_use]
+pub fn climbs(path: &str) -> bool {
+    path.split('/').any(|segment| {
+        let dots = segment.replace("%2e", ".").replace("%2E", ".");
+        dots == "." || dots == ".."
+    })
+}
+
 /// Percent-decodes a canonical path for the file system. NUL can't be in it; what is not UTF-8 has no file.
 #[must_use]
 pub fn decode(path: &str) -> Option<String> {
@@ -156,6 +165,16 @@ mod tests {
         check("/caf\u{e9}", "/caf%C3%A9");
         check("/a.b/.hidden/...", "/a.b/.hidden/...");
         check("/%7Euser", "/~user");
+    }
+
+    #[test]
+    fn xp02_dots_are_seen_in_every_spelling() {
+        for path in ["/..", "/a/../b", "/a/%2e%2E", "/.%2e/x", "/%2e", "/./"] {
+            assert!(climbs(path), "{path}");
+        }
+        for path in ["/", "/a.b", "/...", "/..a/", "/%2e%2e%2e", "/a%2F..%2Fb"] {
+            assert!(!climbs(path), "{path}");
+        }
     }
 
     #[test]

@@ -29,6 +29,12 @@ pub trait Filter: Send + Sync {
         false
     }
 
+    /// Whether [`Filter::response`] changes fields and nothing else. Such filters run before all others, in written
+    /// order, so that of two statements about one field the lower one wins, on the way out as on the way in.
+    fn changes_fields_only(&self) -> bool {
+        false
+    }
+
     /// On the way out, for every answer given behind this step.
     fn response(&self, exchange: &mut Exchange, answer: &mut Answer) {
         let _ = (exchange, answer);

@@ -120,22 +120,21 @@ impl ValueTemplate {
         }
     }
 
-    /// What a request brings in can't break out of the field: control characters become spaces (threat XP03).
+    /// What a request brings in can't break out of the field.
     #[must_use]
     pub fn value(&self, exchange: &Exchange, response: Option<&Parts>) -> HeaderValue {
         match self {
             Self::Fixed(value) => value.clone(),
-            Self::Made(template) => {
-                let mut bytes = template.render(exchange, response);
-                bytes
-                    .iter_mut()
-                    .filter(|byte| byte.is_ascii_control() && **byte != b'\t')
-                    .for_each(|byte| *byte = b' ');
-                HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes))
-                    .unwrap_or_else(|_| HeaderValue::from_static(""))
-            }
+            Self::Made(template) => field_value(template.render(exchange, response)),
         }
     }
+}
+
+/// Bytes that a request had a part in, as a field value: control characters become spaces (threat XP03).
+#[must_use]
+pub fn field_value(mut bytes: Vec<u8>) -> HeaderValue {
+    bytes.iter_mut().filter(|byte| byte.is_ascii_control() && **byte != b'\t').for_each(|byte| *byte = b' ');
+    HeaderValue::from_maybe_shared(bytes::Bytes::from(bytes)).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn slot(name: &str, at: Span, when: When, cx: &mut Check) -> Result<Slot, Reported> {
@@ -145,15 +144,15 @@ fn slot(name: &str, at: Span, when: When, cx: &mut Check) -> Result<Slot, Report
             Mistake::new(
                 Code::E0029,
                 at,
-                format!("`{{{name}}}` is known only once there is an answer, and this is asked before"),
+                format!("`{{{name}}}` is known only once there is an answer, and this is asked before that"),
             )
-            .help("use it in a field of the response, or in the log"),
+            .help("it can be used in fields of the answer: header set NAME VALUE"),
         ));
     }
     placeholder.slot(key).ok_or_else(|| {
         cx.report(
             Mistake::new(Code::E0012, at, format!("`{key}` can't be the name of a header field"))
-                .help("write {header.X-Name}"),
+                .help("write it as in `{header.X-Name}`"),
         )
     })
 }
@@ -167,9 +166,9 @@ fn unknown(name: &str, at: Span, cx: &mut Check) -> Reported {
     cx.report(match near {
         Some(near) if near.ends_with('.') => {
             let key = name.split_once('.').map_or("NAME", |(_, key)| if key.is_empty() { "NAME" } else { key });
-            mistake.label(format!("did you mean `{{{near}{key}}}`?")).help(format!("write {{{near}{key}}}"))
+            mistake.label(format!("did you mean `{{{near}{key}}}`?")).help(format!("write `{{{near}{key}}}`"))
         }
-        Some(near) => mistake.label(format!("did you mean `{{{near}}}`?")).help(format!("write {{{near}}}")),
-        None => mistake.help("`rp help placeholders` lists them all; to write a brace itself, put \\{ in quotes"),
+        Some(near) => mistake.label(format!("did you mean `{{{near}}}`?")).help(format!("write `{{{near}}}`")),
+        None => mistake.help("`rp help placeholders` lists them all; for a brace itself, write `\\{` in quotes"),
     })
 }

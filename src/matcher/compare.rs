@@ -48,13 +48,13 @@ impl Compare {
             ">=" => Op::GreaterOrEqual,
             _ => {
                 let help = match text {
-                    "==" | "is" => "write =".to_owned(),
-                    "=~" | "matches" => "write ~".to_owned(),
-                    "<>" => "write !=".to_owned(),
+                    "==" | "is" => "write `=`".to_owned(),
+                    "=~" | "matches" => "write `~`".to_owned(),
+                    "<>" => "write `!=`".to_owned(),
                     _ => format!("the comparisons are {}", SIGNS.join(" ")),
                 };
                 return Err(
-                    cx.report(Mistake::new(Code::E0033, sign.span, format!("`{text}` compares nothing")).help(help))
+                    cx.report(Mistake::new(Code::E0033, sign.span, format!("`{text}` is not a comparison")).help(help))
                 );
             }
         };
@@ -67,7 +67,7 @@ impl Compare {
                     right.span,
                     format!("`{}` is not a number, and `{text}` compares numbers", right.plain().unwrap_or_default()),
                 )
-                .help("write a number: {query.page} > 100"),
+                .help(format!("write a number: `{text} 100`; or compare texts with `=`")),
             ));
         }
         let right = match &op {

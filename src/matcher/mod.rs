@@ -10,7 +10,7 @@ mod path;
 mod proof;
 
 pub use compare::{Compare, Op};
-pub use parse::{check, define};
+pub use parse::{check, define_all};
 pub use path::PathPattern;
 
 use std::path::PathBuf;

@@ -5,19 +5,24 @@ use http::HeaderName;
 use super::compare::{self, Compare};
 use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, proof};
 use crate::check::value::{FieldName, HostPattern, MethodName, Network, StatusMatch, Text};
-use crate::check::{Check, Reported, Value, near, one_of};
+use crate::check::{Check, Reported, Value, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::http::connection::Scheme;
-use crate::syntax::tree::{Node, Word};
+use crate::syntax::tree::{Node, Part, Style, Word};
 
 /// Reads the words behind a statement's name as one expression.
 pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Reported> {
-    let mut parser = Parser { node, words, at: 0, depth: 0 };
+    let mut parser = Parser { node, words, at: 0 };
     if words.is_empty() {
         let at = Span { start: node.words[0].span.end, ..node.words[0].span };
+        let name = node.name();
+        let help = if name.starts_with('@') {
+            format!("write: {name} path /example/*")
+        } else {
+            format!("write: {name} /path/* {{ … }}")
+        };
         return Err(cx.report(
-            Mistake::new(Code::E0022, at, format!("`{}` wants a matcher", node.name()))
-                .help(format!("write: {} /path/* {{ … }}", node.name())),
+            Mistake::new(Code::E0022, at, format!("`{name}` wants a matcher")).label("it belongs here").help(help),
         ));
     }
     let expr = parser.or(cx)?;
@@ -26,8 +31,7 @@ pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Report
         let mistake = if text == ")" {
             Mistake::new(Code::E0033, word.span, "a `)` without its `(`").help("remove it")
         } else {
-            Mistake::new(Code::E0033, word.span, format!("`{text}` does not go on from what stands before it"))
-                .help("join matchers with `and` or `or`")
+            apart(word)
         };
         return Err(cx.report(mistake));
     }
@@ -41,23 +45,28 @@ pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Report
     Ok(expr)
 }
 
-/// `@name EXPR`: remembered by name, and checked at once, so that a mistake in it is shown where it stands.
-pub fn define(node: &Node, cx: &mut Check) -> Result<(), Reported> {
-    crate::check::no_block(node, cx)?;
-    cx.define_matcher(node)?;
-    check(node, &node.words[1..], cx).map(drop)
+/// All `@name EXPR` of a block: first every name is known, then each is checked where it stands, used or not.
+pub fn define_all(nodes: &[Node], cx: &mut Check) {
+    let named = || nodes.iter().filter(|node| node.name().starts_with('@'));
+    let defined: Vec<&Node> = named().filter(|node| cx.define_matcher(node).is_ok()).collect();
+    for node in defined {
+        // What is wrong was reported; who uses it learns no more of it.
+        let _ = crate::check::no_block(node, cx).and_then(|()| check(node, &node.words[1..], cx).map(drop));
+    }
+}
+
+/// Words that stand beside each other without anything that joins them.
+fn apart(word: &Word) -> Mistake {
+    let text = word.plain().unwrap_or_default();
+    Mistake::new(Code::E0033, word.span, format!("nothing joins `{text}` to what stands before it"))
+        .help(format!("write `and {text}` or `or {text}`"))
 }
 
 struct Parser<'w> {
     node: &'w Node,
     words: &'w [Word],
     at: usize,
-    /// How many named matchers we are inside of.
-    depth: usize,
 }
-
-/// A named matcher may stand on others; this deep it must be a loop.
-const DEEPEST: usize = 32;
 
 impl<'w> Parser<'w> {
     fn peek(&self) -> Option<&'w Word> {
@@ -124,7 +133,7 @@ impl<'w> Parser<'w> {
         };
         cx.report(
             Mistake::new(Code::E0033, at, format!("a matcher is missing behind {before}"))
-                .help("write one: path, host, method, header, client_ip, …"),
+                .help("write one: `/path/*`, `host`, `method`, `header`, `client_ip`, …"),
         )
     }
 
@@ -144,10 +153,14 @@ impl<'w> Parser<'w> {
     fn compare(&mut self, left: &Word, cx: &mut Check) -> Result<Expr, Reported> {
         self.at += 1;
         let (Some(sign), Some(right)) = (self.words.get(self.at), self.words.get(self.at + 1)) else {
-            return Err(cx.report(
-                Mistake::new(Code::E0033, left.span, "a placeholder alone is no question")
-                    .help(format!("compare it: {{method}} = GET; the comparisons are {}", compare::SIGNS.join(" "))),
-            ));
+            let name = left.parts.first().map_or("", |part| match part {
+                Part::Placeholder { name, .. } => name,
+                _ => "",
+            });
+            return Err(cx
+                .report(Mistake::new(Code::E0033, left.span, format!("`{{{name}}}` alone asks nothing")).help(
+                    format!("compare it: {{{name}}} = VALUE; the comparisons are {}", compare::SIGNS.join(" ")),
+                )));
         };
         self.at += 2;
         Ok(Expr::Is(Atom::Compare(Compare::check(left, sign, right, cx)?)))
@@ -156,25 +169,33 @@ impl<'w> Parser<'w> {
     fn named(&mut self, word: &Word, cx: &mut Check) -> Result<Expr, Reported> {
         self.at += 1;
         let name = word.plain().unwrap_or_default();
-        if name == self.node.name() || self.depth > DEEPEST {
-            return Err(cx.report(
-                Mistake::new(Code::E0042, word.span, format!("matcher `{name}` refers to itself"))
-                    .help("say what it stands for with other matchers"),
-            ));
-        }
         let Some(definition) = cx.use_matcher(name) else {
             let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
             let near = near::nearest(name, cx.matcher_names()).map(str::to_owned);
-            return Err(cx.report(match near {
-                Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write {near}")),
+            let mistake = match near {
+                Some(near) => {
+                    // That it is unused would be the same mistake, told a second time.
+                    cx.use_matcher(&near);
+                    mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`"))
+                }
                 None => mistake.help(format!("define it: {name} path /example/*")),
-            }));
+            };
+            return Err(cx.report(mistake));
         };
-        let depth = self.depth + 1;
-        cx.quietly(|cx| {
-            let mut inner = Parser { node: &definition, words: &definition.words[1..], at: 0, depth };
-            inner.or(cx)
-        })
+        let own = self.node.name();
+        if own.starts_with('@') && (name == own || stands_on(&definition, own, cx)) {
+            let way = if name == own { String::new() } else { format!(", by way of `{name}`") };
+            return Err(cx.report(
+                Mistake::new(Code::E0042, word.span, format!("matcher `{own}` refers to itself{way}"))
+                    .help("say what it stands for with other matchers"),
+            ));
+        }
+        // Its mistakes, a loop among them, are shown where it is defined.
+        if stands_on(&definition, name, cx) {
+            return Err(cx.reported_before());
+        }
+        cx.enter_matcher(word.span)?;
+        cx.quietly(|cx| Parser { node: &definition, words: &definition.words[1..], at: 0 }.or(cx))
     }
 
     /// The values of one matcher: all words up to the next `and`, `or` or parenthesis.
@@ -192,7 +213,16 @@ impl<'w> Parser<'w> {
 
     fn values<V: Value>(&mut self, cx: &mut Check) -> Result<Vec<V>, Reported> {
         let before = self.at;
-        let values: Vec<V> = self.take().iter().map(|word| cx.value(word)).collect::<Result<_, _>>()?;
+        let mut values: Vec<V> = Vec::new();
+        for word in self.take() {
+            // `method GET host example.com`: where the next matcher's name is no value, an `and` was forgotten.
+            let text = word.plain().unwrap_or_default();
+            let forgotten = word.style == Style::Bare && room(text).is_some() && V::parse(text).is_err();
+            if forgotten && !values.is_empty() {
+                return Err(cx.report(apart(word)));
+            }
+            values.push(cx.value(word)?);
+        }
         if values.is_empty() {
             let word = &self.words[before - 1];
             let syntax = room(word.plain().unwrap_or_default()).map_or("", |room| room.syntax);
@@ -220,8 +250,8 @@ impl<'w> Parser<'w> {
             "client_ip" => Atom::ClientIp(self.values::<Network>(cx)?),
             "protocol" => Atom::Protocol(self.values::<Protocol>(cx)?),
             "status" => Atom::Status(self.values::<StatusMatch>(cx)?),
-            "scheme" => Atom::Scheme(self.first::<Scheme>(cx)?),
-            "file" => Atom::File(self.first::<Text>(cx)?.0.into()),
+            "scheme" => Atom::Scheme(self.one::<Scheme>(word, cx)?),
+            "file" => Atom::File(self.one::<Text>(word, cx)?.0.into()),
             "header" => Atom::Header(self.key::<FieldName>(word, cx)?.0, self.texts(cx)?),
             "query" => Atom::Query(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
             "cookie" => Atom::Cookie(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
@@ -230,8 +260,17 @@ impl<'w> Parser<'w> {
     }
 
     /// The one value that a matcher takes.
-    fn first<V: Value>(&mut self, cx: &mut Check) -> Result<V, Reported> {
+    fn one<V: Value>(&mut self, matcher: &Word, cx: &mut Check) -> Result<V, Reported> {
+        let before = self.at;
         let mut values = self.values::<V>(cx)?;
+        if let Some(second) = self.words.get(before + 1).filter(|_| values.len() > 1) {
+            let name = matcher.plain().unwrap_or_default();
+            return Err(cx.report(
+                Mistake::new(Code::E0023, second.span, format!("`{name}` takes one value"))
+                    .label("one too many")
+                    .help(format!("write: {}", room(name).map_or("", |room| room.syntax))),
+            ));
+        }
         Ok(values.swap_remove(0))
     }
 
@@ -251,6 +290,24 @@ impl<'w> Parser<'w> {
     }
 }
 
+/// Whether this matcher is made of the one of this name, directly or by way of others.
+fn stands_on(definition: &Node, name: &str, cx: &Check) -> bool {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut rest = vec![definition];
+    while let Some(node) = rest.pop() {
+        for other in node.words[1..].iter().filter_map(Word::plain).filter(|word| word.starts_with('@')) {
+            if other == name {
+                return true;
+            }
+            if !seen.contains(&other) {
+                seen.push(other);
+                rest.extend(cx.matcher(other));
+            }
+        }
+    }
+    false
+}
+
 fn room(name: &str) -> Option<&'static Room> {
     ROOMS.iter().find(|room| room.name == name)
 }
@@ -265,7 +322,8 @@ fn unknown(word: &Word, name: &str, cx: &mut Check) -> Reported {
         None if HeaderName::from_bytes(name.as_bytes()).is_ok() && name.contains('-') => {
             mistake.help(format!("to ask for a field, write: header {name}"))
         }
-        None => mistake.help(format!("there are {}; a path starts with a slash", one_of(names))),
+        None if name.contains(['/', '*']) => mistake.help(format!("a path starts with a slash: `/{name}`")),
+        None => mistake.help(known("matcher", names)),
     })
 }
 

@@ -36,15 +36,15 @@ impl Value for PathPattern {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         if !text.starts_with('/') {
-            return Err(Wrong::kind().help(format!("a path starts with a slash: /{text}")));
+            return Err(Wrong::kind().help(format!("a path starts with a slash: `/{text}`")));
         }
         if text.contains('?') {
-            return Err(Wrong::say(format!("`{text}` has a query in it, and a path pattern sees none"))
+            return Err(Wrong::say(format!("`{text}` holds a query, and a path pattern sees the path alone"))
                 .help("add: and query NAME VALUE"));
         }
         let (stem, below) = match text.strip_suffix("/*") {
             Some(stem) => (stem, true),
-            None if text == "/**" => return Err(Wrong::kind().help("write /*")),
+            None if text == "/**" => return Err(Wrong::kind().help("write `/*`")),
             None => (text, false),
         };
         let segments: Vec<Segment> = stem.split('/').skip(1).map(segment).collect::<Result<_, _>>()?;
@@ -59,9 +59,12 @@ impl Value for PathPattern {
                     return Err(Wrong::say(format!(
                         "no request has the path `{text}`: paths are compared in their canonical form"
                     ))
-                    .help(format!("write {form}{tail}")));
+                    .help(format!("write `{form}{tail}`")));
                 }
-                Err(bad) => return Err(Wrong::say(format!("no request has the path `{text}`: it has {}", bad.why()))),
+                Err(bad) => {
+                    return Err(Wrong::say(format!("no request has the path `{text}`: it has {}", bad.why()))
+                        .help("write it as URLs have it: a space is `%20`"));
+                }
             }
         }
         Ok(Self { text: stem.into(), segments, below, literal })
@@ -74,15 +77,13 @@ fn segment(text: &str) -> Result<Segment, Wrong> {
             Ok(Segment::Capture(name.into()))
         } else {
             Err(Wrong::say(format!("`:{name}` is not the name of a capture"))
-                .help("letters, digits and `_`: /users/:id"))
+                .help("write letters, digits and `_` only: `/users/:id`"))
         };
     }
     match text.split_once('*') {
         None => Ok(Segment::Literal(text.into())),
-        Some((_, after)) if after.contains('*') => {
-            Err(Wrong::say(format!("`{text}` has two `*` in one segment"))
-                .help("use a regular expression: {path} ~ `…`"))
-        }
+        Some((_, after)) if after.contains('*') => Err(Wrong::say(format!("`{text}` has two `*` in one segment"))
+            .help("write a regular expression instead: {path} ~ `…`")),
         Some((before, after)) => Ok(Segment::Glob(before.into(), after.into())),
     }
 }

@@ -73,9 +73,8 @@ impl Value for Parsed {
     fn parse(text: &str) -> Result<Self, Wrong> {
         if let Some(path) = text.strip_prefix("unix/") {
             if !path.starts_with('/') {
-                return Err(
-                    Wrong::say(format!("`{text}` has no absolute path")).help("write two slashes: unix//run/rp.sock")
-                );
+                return Err(Wrong::say(format!("`{text}` has no absolute path"))
+                    .help(format!("write two slashes: `unix//{path}`")));
             }
             return Ok(Self { transport: Transport::Plain, host: None, port: None, unix: Some(path.into()) });
         }
@@ -84,7 +83,7 @@ impl Value for Parsed {
             Some(("https", rest)) => (Some(Transport::Tls), rest),
             Some((other, rest)) => {
                 return Err(Wrong::say(format!("a site is reached by http or https, not by `{other}`"))
-                    .help(format!("write https://{rest}")));
+                    .help(format!("write `https://{rest}`")));
             }
             None => (None, text),
         };
@@ -101,12 +100,10 @@ impl Value for Parsed {
         let transport =
             scheme.unwrap_or(if host.is_none() || port == Some(80) { Transport::Plain } else { Transport::Tls });
         match (transport, port) {
-            (Transport::Tls, Some(80)) => {
-                Err(Wrong::say(format!("`{text}` speaks https on the port of http"))
-                    .help("write another port, or http://"))
-            }
+            (Transport::Tls, Some(80)) => Err(Wrong::say(format!("`{text}` speaks https on the port of http"))
+                .help(format!("write `http://{rest}`, or another port"))),
             (Transport::Plain, Some(443)) => Err(Wrong::say(format!("`{text}` speaks http on the port of https"))
-                .help("write another port, or https://")),
+                .help(format!("write `https://{rest}`, or another port"))),
             _ => Ok(Self { transport, host, port, unix: None }),
         }
     }

@@ -153,8 +153,8 @@ pub(super) fn check(node: &Node, global: &mut Global, cx: &mut Check) {
     let at = node.words[0].span;
     if let Some(first) = global.at {
         cx.report(
-            Mistake::new(Code::E0024, at, "`global` stands twice")
-                .other(first, "first here")
+            Mistake::new(Code::E0024, at, "there are two `global` blocks")
+                .other(first, "the first is here")
                 .help("put both into one block"),
         );
         return;
@@ -210,9 +210,9 @@ fn admin(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Admin, Reported> {
             Mistake::new(
                 Code::E0020,
                 word.span,
-                format!("`{text}` is no unix socket, and administration has no other door"),
+                format!("`{text}` is not a unix socket, and rp is administered through nothing else"),
             )
-            .help("write off, or unix//run/rp/admin.sock"),
+            .help("write `off`, or `unix//run/rp/admin.sock`"),
         )),
     }
 }
@@ -246,7 +246,7 @@ fn timeout(timeouts: &mut Timeouts, args: &mut Arguments<'_>, cx: &mut Check) ->
     if time.is_zero() {
         return Err(cx.report(
             Mistake::new(Code::E0021, word.span, "a timeout of no time lets nothing through")
-                .help("write a longer time: 30s"),
+                .help("write a longer time: `30s`"),
         ));
     }
     *slot = time;
@@ -277,7 +277,7 @@ fn limit(limits: &mut Limits, args: &mut Arguments<'_>, cx: &mut Check) -> Resul
 fn unknown(at: Span, what: &str, word: &str, known: &[&str], cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0020, at, format!("there is no {what} `{word}`"));
     cx.report(match crate::check::near::nearest(word, known.iter().copied()) {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {what} {near} …")),
-        None => mistake.help(format!("there are {}", crate::check::one_of(known.iter().copied()))),
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`")),
+        None => mistake.help(crate::check::known(what, known.iter().copied())),
     })
 }

@@ -13,7 +13,7 @@ pub use compile::{Door, DoorTls, Inherited, Log, World, compile};
 pub use global::{Admin, Global, Limits, Timeouts};
 
 use crate::check::expand::{Surroundings, expand};
-use crate::check::{Check, near};
+use crate::check::{Check, Reported, near};
 use crate::diagnostic::{Code, Findings, Mistake, Sources, Span};
 use crate::directive::reverse_proxy::pool::PoolModel;
 use crate::directive::{self, Body, check_nodes};
@@ -100,45 +100,47 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
 /// Names are known before anything uses them, wherever they stand.
 fn define(nodes: &[Node], cx: &mut Check) {
     for node in nodes {
-        if node.name() == "upstream" {
-            if let Some((word, name)) = node.words.get(1).and_then(|word| Some((word, word.plain()?))) {
-                let _ = cx.define_upstream(name, word.span);
-            }
-        } else if node.name().starts_with('@') {
-            let _ = matcher::define(node, cx);
+        if node.name() == "upstream"
+            && let Some(word) = node.words.get(1)
+            && let Some(name) = word.plain()
+        {
+            let _ = cx.define_upstream(name, word.span);
         }
     }
+    matcher::define_all(nodes, cx);
 }
 
-fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, crate::check::Reported> {
+fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
     let at = node.words[0].span;
     let Some(block) = &node.block else { return Err(no_site(node, cx)) };
     if directive::find(node.name()).is_some() {
+        return Err(inside_a_site(node, cx));
+    }
+    if let Some(near) = meant(node) {
         return Err(cx.report(
-            Mistake::new(Code::E0027, at, format!("`{}` stands inside a site", node.name()))
-                .help(format!("put it into one: example.com {{ {} … }}", node.name())),
+            Mistake::new(
+                Code::E0010,
+                at,
+                format!("`{}` is neither a statement of the top level nor a site", node.name()),
+            )
+            .label(format!("did you mean `{near}`?"))
+            .help(format!("write: {near} … {{ … }}")),
         ));
     }
     let addresses: Result<Vec<SiteAddress>, _> =
         node.words.iter().filter(|word| !word.is_punctuation(",")).map(|word| address::read(word, cx)).collect();
-    if let Some(missing) =
-        node.words.windows(2).find(|pair| !pair[0].is_punctuation(",") && !pair[1].is_punctuation(","))
+    if let Some([first, second]) =
+        node.words.array_windows().find(|pair: &&[_; 2]| pair.iter().all(|word| !word.is_punctuation(",")))
     {
+        let (between, end) = (Span { start: first.span.end, ..first.span }, second.span);
+        let (first, second) = (first.plain().unwrap_or_default(), second.plain().unwrap_or_default());
         cx.report(
-            Mistake::new(
-                Code::E0018,
-                Span { start: missing[0].span.end, ..missing[0].span }.to(missing[1].span),
-                "a site's addresses are separated by commas",
-            )
-            .help(format!(
-                "write: {}, {} {{ … }}",
-                missing[0].plain().unwrap_or_default(),
-                missing[1].plain().unwrap_or_default()
-            )),
+            Mistake::new(Code::E0018, between.to(end), "a site's addresses are separated by commas")
+                .help(format!("write: {first}, {second} {{ … }}")),
         );
     }
     let body = check_nodes(&block.nodes, cx);
-    if !body.may_answer() && !block.nodes.is_empty() || block.nodes.is_empty() {
+    if !body.may_answer() {
         cx.report(
             Mistake::new(Code::W0003, at, format!("nothing in `{}` answers, so every request gets 404", node.name()))
                 .help("add what answers: reverse_proxy, file_server, respond or redirect"),
@@ -147,23 +149,35 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, crate::check::Reported
     Ok(SiteModel { at, addresses: addresses?, body })
 }
 
-fn no_site(node: &Node, cx: &mut Check) -> crate::check::Reported {
+/// The statement of the top level whose name was probably meant. What has a dot, a colon or a slash is an address.
+fn meant(node: &Node) -> Option<&'static str> {
     let name = node.name();
-    let at = node.words[0].span;
+    near::nearest(name, STATEMENTS).filter(|_| !name.contains(['.', ':', '/', '*']))
+}
+
+const STATEMENTS: [&str; 5] = ["global", "upstream", "snippet", "import", "use"];
+
+fn inside_a_site(node: &Node, cx: &mut Check) -> Reported {
+    let name = node.name();
+    cx.report(
+        Mistake::new(Code::E0027, node.words[0].span, format!("`{name}` belongs inside a site"))
+            .help(format!("put it into one: example.com {{ {name} … }}")),
+    )
+}
+
+fn no_site(node: &Node, cx: &mut Check) -> Reported {
+    let name = node.name();
     if directive::find(name).is_some() {
-        return cx.report(
-            Mistake::new(Code::E0027, at, format!("`{name}` stands inside a site"))
-                .help(format!("put it into one: example.com {{ {name} … }}")),
-        );
+        return inside_a_site(node, cx);
     }
-    let mistake = Mistake::new(
-        Code::E0025,
-        node.span,
-        format!("`{name}` is no statement of the top level, and a site has a block"),
-    );
-    let known = ["global", "upstream", "snippet", "import", "use"];
-    cx.report(match near::nearest(name, known) {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write {near}")),
+    let sentence = if name.contains(['.', ':']) {
+        format!("site `{name}` has no block")
+    } else {
+        format!("`{name}` is neither a statement of the top level nor a site with its block")
+    };
+    let mistake = Mistake::new(Code::E0025, node.span, sentence);
+    cx.report(match meant(node) {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {near} … {{ … }}")),
         None => mistake.help(format!("write: {name} {{ reverse_proxy 127.0.0.1:3000 }}")),
     })
 }

@@ -21,6 +21,7 @@ use crate::http::exchange::{Exchange, Host, Notes, TunnelSlot, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::X_REQUEST_ID;
 use crate::http::page;
+use crate::http::prefix::Prefixes;
 use crate::http::step::Answer;
 use crate::http::target::Target;
 use crate::model::{Limits, World};
@@ -125,7 +126,9 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
         headers: parts.headers,
         host,
         target,
+        prefixes: Prefixes::default(),
         body,
+        max_body: u64::MAX,
         client_ip,
         trusted,
         captures: smallvec::SmallVec::new(),

@@ -59,12 +59,23 @@ impl Program {
             Ok(answer) => answer,
             Err(fault) => self.fail(at, fault, exchange, &mut behind).await,
         };
-        for &step in behind.iter().rev() {
-            if let Op::Filter(filter) = &self.ops[step as usize] {
-                filter.response(exchange, &mut answer);
-            }
-        }
+        self.way_out(&behind, exchange, &mut answer);
         answer
+    }
+
+    /// The response sides: first those about fields, from the top down; then the others, from the bottom up, since each
+    /// of them wraps what stands below it.
+    fn way_out(&self, behind: &Behind, exchange: &mut Exchange, answer: &mut Answer) {
+        let filter = |step: &u32| match &self.ops[*step as usize] {
+            Op::Filter(filter) => Some(filter),
+            _ => None,
+        };
+        for filter in behind.iter().filter_map(filter).filter(|filter| filter.changes_fields_only()) {
+            filter.response(exchange, answer);
+        }
+        for filter in behind.iter().rev().filter_map(filter).filter(|filter| !filter.changes_fields_only()) {
+            filter.response(exchange, answer);
+        }
     }
 
     /// From `at` on, to the first answer or fault; `at` is then the step that gave it.

@@ -92,6 +92,18 @@ impl Word {
         }
     }
 
+    /// As it can be shown: text and placeholders, without its quotes.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let part = |part: &Part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Placeholder { name, .. } => format!("{{{name}}}"),
+            Part::Environment { name, .. } => format!("{{${name}}}"),
+            Part::File { path, .. } => format!("{{file.{path}}}"),
+        };
+        self.parts.iter().map(part).collect()
+    }
+
     #[must_use]
     pub fn is_punctuation(&self, sign: &str) -> bool {
         self.style == Style::Punctuation && self.plain() == Some(sign)

@@ -4,11 +4,14 @@
 
 mod harness;
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
+use proxyfile::check::expand::Surroundings;
 use proxyfile::diagnostic::Sources;
 use proxyfile::diagnostic::terminal::{self, Style};
-use proxyfile::syntax;
+use proxyfile::syntax::include::Files;
+use proxyfile::{model, syntax};
 
 /// Without colour, 100 columns wide: what stands in the golden files.
 const STYLE: Style = Style { color: false, width: 100 };
@@ -20,5 +23,42 @@ fn syntax() {
         let file = sources.add(Path::new("Proxyfile"), input);
         let (_, mistakes) = syntax::parse(file, input);
         terminal::render(&mistakes, &sources, STYLE)
+    });
+}
+
+/// A machine without files, with two variables in its environment.
+struct Bare;
+
+impl Files for Bare {
+    fn read(&self, _: &Path) -> io::Result<String> {
+        Err(io::Error::from(io::ErrorKind::NotFound))
+    }
+
+    fn glob(&self, _: &Path, _: &str) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+impl Surroundings for Bare {
+    fn variable(&self, name: &str) -> Option<String> {
+        match name {
+            "PATIENCE" => Some("30".to_owned()),
+            "UPSTREAM" => Some("10.0.0.1:3000 } evil {".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn secret(&self, _: &str) -> Result<String, String> {
+        Err("No such file or directory (os error 2)".to_owned())
+    }
+}
+
+/// Everything that is found in a whole file without traffic. Each file is one mistake that people make, and is named after
+/// it; what it shows must be what they need to read.
+#[test]
+fn check() {
+    harness::run("check", |input| {
+        let checked = model::load_text(Path::new("Proxyfile"), input.to_owned(), &Bare, &Bare);
+        terminal::render(&checked.findings, &checked.sources, STYLE)
     });
 }

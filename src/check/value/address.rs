@@ -32,7 +32,8 @@ impl Value for ListenAddress {
             return if path.starts_with('/') {
                 Ok(Self::Unix(path.into()))
             } else {
-                Err(Wrong::say(format!("`{text}` has no absolute path")).help("write two slashes: unix//run/rp.sock"))
+                Err(Wrong::say(format!("`{text}` has no absolute path"))
+                    .help(format!("write two slashes: `unix//{path}`")))
             };
         }
         if let Some(port) = text.strip_prefix(':') {
@@ -42,10 +43,10 @@ impl Value for ListenAddress {
             return Ok(Self::Ip(address));
         }
         if text.parse::<IpAddr>().is_ok() {
-            return Err(Wrong::say(format!("`{text}` has no port")).help(format!("write {text}:8080")));
+            return Err(Wrong::say(format!("`{text}` has no port")).help(format!("write `{text}:8080`")));
         }
         if text.parse::<u16>().is_ok() {
-            return Err(Wrong::kind().help(format!("write :{text}")));
+            return Err(Wrong::kind().help(format!("write `:{text}`")));
         }
         Err(Wrong::kind())
     }
@@ -60,7 +61,7 @@ mod tests {
         assert_eq!(ListenAddress::parse(":80"), Ok(ListenAddress::Any(80)));
         assert!(matches!(ListenAddress::parse("[::1]:0"), Ok(ListenAddress::Ip(_))));
         assert_eq!(ListenAddress::parse("unix//run/x"), Ok(ListenAddress::Unix("/run/x".into())));
-        assert_eq!(ListenAddress::parse("8080").unwrap_err().help.as_deref(), Some("write :8080"));
+        assert_eq!(ListenAddress::parse("8080").unwrap_err().help.as_deref(), Some("write `:8080`"));
         for bad in ["", "x", "unix/run", "1.2.3.4", ":99999"] {
             assert!(ListenAddress::parse(bad).is_err(), "{bad}");
         }

@@ -20,7 +20,7 @@ impl Value for Duration {
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Wrong::say(format!("`{text}` has no unit"))
-                .help(format!("write {text}s for seconds, or {text}ms, {text}m, {text}h, {text}d")));
+                .help(format!("write `{text}s` for seconds, or `{text}ms`, `{text}m`, `{text}h`, `{text}d`")));
         }
         let mut total = 0_u64;
         let mut rest = text;
@@ -30,22 +30,35 @@ impl Value for Duration {
             let (unit, behind) = behind.split_at(letters);
             let number: u64 = number.parse().map_err(|_| Wrong::kind())?;
             let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
-                return Err(
-                    Wrong::say(format!("`{unit}` is not a unit of time")).help("the units are ms, s, m, h, d and w")
-                );
+                return Err(unknown_unit(number, unit));
             };
             total = number
                 .checked_mul(*factor)
                 .and_then(|part| total.checked_add(part))
                 .filter(|total| *total <= LONGEST)
                 .ok_or_else(|| {
-                    Wrong::range(format!("`{text}` is longer than a hundred years"))
-                        .help("write a shorter time, or `off` where it is taken")
+                    Wrong::range(format!("`{text}` is longer than a hundred years")).help("write a shorter time")
                 })?;
             rest = behind;
         }
         Ok(Duration::from_millis(total))
     }
+}
+
+fn unknown_unit(number: u64, unit: &str) -> Wrong {
+    let wrong = Wrong::say(format!("`{unit}` is not a unit of time"));
+    let lower = unit.to_ascii_lowercase();
+    let meant = match lower.strip_suffix('s').unwrap_or(&lower) {
+        _ if lower == "ms" => "ms",
+        "" | "sec" | "second" => "s",
+        "msec" | "milli" | "millisecond" => "ms",
+        "m" | "min" | "minute" => "m",
+        "hr" | "h" | "hour" => "h",
+        "d" | "day" => "d",
+        "w" | "week" => "w",
+        _ => return wrong.help("the units are `ms`, `s`, `m`, `h`, `d` and `w`"),
+    };
+    if unit.is_empty() { wrong.help("end it with a unit") } else { wrong.help(format!("write `{number}{meant}`")) }
 }
 
 #[cfg(test)]
@@ -58,7 +71,11 @@ mod tests {
         assert_eq!(ms("250ms"), Ok(250));
         assert_eq!(ms("1h30m"), Ok(5_400_000));
         assert_eq!(ms("7d"), Ok(604_800_000));
-        assert_eq!(ms("30").unwrap_err().help.as_deref(), Some("write 30s for seconds, or 30ms, 30m, 30h, 30d"));
+        assert_eq!(
+            ms("30").unwrap_err().help.as_deref(),
+            Some("write `30s` for seconds, or `30ms`, `30m`, `30h`, `30d`")
+        );
+        assert_eq!(ms("5mins").unwrap_err().help.as_deref(), Some("write `5m`"));
         for bad in ["", "s", "-1s", "1.5s", "1y", "99999999999999999999s", "9999999999w", "1s ", "1s2"] {
             assert!(ms(bad).is_err(), "{bad}");
         }

@@ -42,8 +42,9 @@ impl Value for HostPattern {
             return Ok(Self::Below(name(parent, text)?.into()));
         }
         if text.contains('*') {
+            let parent = text.split_once('.').map_or("example.com", |(_, parent)| parent);
             return Err(Wrong::say(format!("in `{text}` the `*` does not stand for a whole first label"))
-                .help("write *.example.com"));
+                .help(format!("write `*.{parent}`")));
         }
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if let Ok(ip) = bare.parse::<std::net::IpAddr>() {
@@ -58,7 +59,7 @@ fn name(text: &str, whole: &str) -> Result<String, Wrong> {
     let text = text.strip_suffix('.').unwrap_or(text);
     if !text.is_ascii() {
         return Err(Wrong::say(format!("`{whole}` is not in its ASCII form"))
-            .help("write the name as the DNS has it: it starts with xn--"));
+            .help("write the name as the DNS has it, which starts with `xn--`"));
     }
     let label = |label: &str| {
         !label.is_empty()

@@ -18,7 +18,7 @@ pub use number::{Count, Percent, Port};
 pub use rate::Rate;
 pub use size::Size;
 pub use status::{Status, StatusClass, StatusMatch};
-pub use text::{FieldName, MethodName, Pattern, Switch, Text};
+pub use text::{FieldName, MethodName, Pattern, Switch, Text, WholePattern};
 pub use url::Url;
 
 /// A kind of value that can be written as one word.

@@ -28,7 +28,7 @@ impl Value for Network {
         let net: IpNet = text.parse().map_err(|_| Wrong::kind())?;
         if net.trunc() != net {
             return Err(Wrong::say(format!("`{text}` has bits beyond its mask")).help(format!(
-                "write {}, or {} for that one address",
+                "write `{}`, or `{}` for that one address",
                 net.trunc(),
                 net.addr()
             )));
@@ -47,7 +47,7 @@ mod tests {
         assert!(Network::parse("::1").unwrap().contains("::1".parse().unwrap()));
         assert_eq!(
             Network::parse("10.0.0.1/8").unwrap_err().help.as_deref(),
-            Some("write 10.0.0.0/8, or 10.0.0.1 for that one address")
+            Some("write `10.0.0.0/8`, or `10.0.0.1` for that one address")
         );
         assert!(Network::parse("10.0.0.0/33").is_err());
         assert!(Network::parse("10.0.0/8").is_err());

@@ -12,7 +12,7 @@ impl Value for Count {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         match text.parse::<u32>() {
-            Ok(0) => Err(Wrong::range("`0` is too small").help("write 1 or more")),
+            Ok(0) => Err(Wrong::range("`0` is too small").help("write `1` or more")),
             Ok(number) => Ok(Count(number)),
             Err(_) if text.len() > 9 && text.bytes().all(|b| b.is_ascii_digit()) => {
                 Err(Wrong::range(format!("`{text}` is too large")).help("write a number below 4294967296"))
@@ -33,7 +33,7 @@ impl Value for Percent {
     fn parse(text: &str) -> Result<Self, Wrong> {
         let Some(number) = text.strip_suffix('%') else {
             return Err(if text.parse::<f32>().is_ok() {
-                Wrong::kind().help(format!("write {text}%"))
+                Wrong::kind().help(format!("write `{text}%`"))
             } else {
                 Wrong::kind()
             });
@@ -46,7 +46,7 @@ impl Value for Percent {
         let hundredths: u16 = format!("{fraction:0<2}").parse().map_err(|_| Wrong::kind())?;
         match whole.checked_mul(100).and_then(|whole| whole.checked_add(hundredths)) {
             Some(value) if value <= 10_000 => Ok(Percent(value)),
-            _ => Err(Wrong::range(format!("`{text}` is more than all")).help("write 100% or less")),
+            _ => Err(Wrong::range(format!("`{text}` is more than all")).help("write `100%` or less")),
         }
     }
 }
@@ -80,7 +80,7 @@ mod tests {
         assert_eq!(Percent::parse("0.5%"), Ok(Percent(50)));
         assert_eq!(Percent::parse("100%"), Ok(Percent(10_000)));
         assert!(Percent::parse("101%").unwrap_err().range);
-        assert_eq!(Percent::parse("5").unwrap_err().help.as_deref(), Some("write 5%"));
+        assert_eq!(Percent::parse("5").unwrap_err().help.as_deref(), Some("write `5%`"));
         assert_eq!(Port::parse("443"), Ok(Port(443)));
         assert!(Port::parse("65536").unwrap_err().range);
     }

@@ -19,7 +19,7 @@ impl Value for Rate {
         let Some((events, window)) = text.split_once('/') else {
             return Err(if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
                 Wrong::say(format!("`{text}` does not say in what time"))
-                    .help(format!("write {text}/s, {text}/m or {text}/h"))
+                    .help(format!("write `{text}/s`, `{text}/m` or `{text}/h`"))
             } else {
                 Wrong::kind()
             });
@@ -31,14 +31,13 @@ impl Value for Rate {
         let window = match window {
             "s" | "m" | "h" | "d" => Duration::parse(&format!("1{window}"))?,
             "sec" | "second" | "min" | "minute" | "hour" | "day" | "r" => {
-                return Err(
-                    Wrong::say(format!("`{window}` is not a window")).help(format!("write {events}/{}", &window[..1]))
-                );
+                return Err(Wrong::say(format!("`{window}` is not a window"))
+                    .help(format!("write `{events}/{}`", &window[..1])));
             }
             _ => Duration::parse(window).map_err(|_| Wrong::kind())?,
         };
         if window.is_zero() {
-            return Err(Wrong::range("a window of no time holds no events"));
+            return Err(Wrong::range("a window of no time holds no events").help("write a longer one: `10/s`"));
         }
         Ok(Rate { events, window })
     }
@@ -52,8 +51,8 @@ mod tests {
     fn rates_are_events_over_a_window() {
         assert_eq!(Rate::parse("10/s"), Ok(Rate { events: 10, window: Duration::from_secs(1) }));
         assert_eq!(Rate::parse("5/10s"), Ok(Rate { events: 5, window: Duration::from_secs(10) }));
-        assert_eq!(Rate::parse("10").unwrap_err().help.as_deref(), Some("write 10/s, 10/m or 10/h"));
-        assert_eq!(Rate::parse("10/min").unwrap_err().help.as_deref(), Some("write 10/m"));
+        assert_eq!(Rate::parse("10").unwrap_err().help.as_deref(), Some("write `10/s`, `10/m` or `10/h`"));
+        assert_eq!(Rate::parse("10/min").unwrap_err().help.as_deref(), Some("write `10/m`"));
         for bad in ["", "/s", "0/s", "-1/s", "1/0s", "1/", "x/s"] {
             assert!(Rate::parse(bad).is_err(), "{bad}");
         }

@@ -26,7 +26,7 @@ impl Value for Size {
         let number: u64 = number.parse().map_err(|_| Wrong::kind())?;
         if unit.is_empty() {
             return Err(Wrong::say(format!("`{text}` has no unit"))
-                .help(format!("write {text}B for bytes, or {text}KiB, {text}MiB, {text}GiB")));
+                .help(format!("write `{text}B` for bytes, or `{text}KiB`, `{text}MiB`, `{text}GiB`")));
         }
         let Some((_, factor)) = UNITS.iter().find(|(name, _)| *name == unit) else {
             return Err(unknown_unit(number, unit));
@@ -34,15 +34,16 @@ impl Value for Size {
         number
             .checked_mul(*factor)
             .map(Size)
-            .ok_or_else(|| Wrong::range(format!("`{text}` is more bytes than there are")))
+            .ok_or_else(|| Wrong::range(format!("`{text}` is more bytes than there are")).help("write a smaller size"))
     }
 }
 
 fn unknown_unit(number: u64, unit: &str) -> Wrong {
     let wrong = Wrong::say(format!("`{unit}` is not a unit of size"));
     match unit.chars().next().map(|c| c.to_ascii_uppercase()) {
-        Some(letter @ ('K' | 'M' | 'G' | 'T')) => wrong.help(format!("write {number}{letter}iB")),
-        _ => wrong.help("the units are B, KB, MB, GB, KiB, MiB, GiB and TiB"),
+        Some('B') => wrong.help(format!("write `{number}B`")),
+        Some(letter @ ('K' | 'M' | 'G' | 'T')) => wrong.help(format!("write `{number}{letter}iB`")),
+        _ => wrong.help("the units are `B`, `KB`, `MB`, `GB`, `KiB`, `MiB`, `GiB` and `TiB`"),
     }
 }
 
@@ -54,8 +55,11 @@ mod tests {
     fn sizes_are_read_with_their_units_only() {
         assert_eq!(Size::parse("10MiB"), Ok(Size(10 << 20)));
         assert_eq!(Size::parse("1KB"), Ok(Size(1000)));
-        assert_eq!(Size::parse("10m").unwrap_err().help.as_deref(), Some("write 10MiB"));
-        assert_eq!(Size::parse("10").unwrap_err().help.as_deref(), Some("write 10B for bytes, or 10KiB, 10MiB, 10GiB"));
+        assert_eq!(Size::parse("10m").unwrap_err().help.as_deref(), Some("write `10MiB`"));
+        assert_eq!(
+            Size::parse("10").unwrap_err().help.as_deref(),
+            Some("write `10B` for bytes, or `10KiB`, `10MiB`, `10GiB`")
+        );
         assert!(Size::parse("99999999999TiB").unwrap_err().range);
         assert!(Size::parse("1.5MiB").is_err());
     }

@@ -44,7 +44,7 @@ impl StatusMatch {
 }
 
 impl Value for StatusMatch {
-    const KIND: &'static str = "a status or a class of them";
+    const KIND: &'static str = "a status or a class of statuses";
     const EXAMPLE: &'static str = "404 or 5xx";
 
     fn parse(text: &str) -> Result<Self, Wrong> {

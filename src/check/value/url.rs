@@ -16,9 +16,11 @@ impl Value for Url {
         let uri: Uri = text.parse().map_err(|_| Wrong::kind())?;
         match uri.scheme_str() {
             Some("http" | "https") => Ok(Url(uri)),
-            Some(other) => Err(Wrong::say(format!("`{other}` is neither http nor https"))),
+            Some(other) => {
+                Err(Wrong::say(format!("`{other}` is neither http nor https")).help("write `http://…` or `https://…`"))
+            }
             None => {
-                Err(Wrong::say(format!("`{text}` does not say http or https")).help(format!("write https://{text}")))
+                Err(Wrong::say(format!("`{text}` does not say http or https")).help(format!("write `https://{text}`")))
             }
         }
     }
@@ -31,7 +33,7 @@ mod tests {
     #[test]
     fn urls_are_absolute() {
         assert!(Url::parse("https://a.example/x?y").is_ok());
-        assert_eq!(Url::parse("a.example").unwrap_err().help.as_deref(), Some("write https://a.example"));
+        assert_eq!(Url::parse("a.example").unwrap_err().help.as_deref(), Some("write `https://a.example`"));
         assert!(Url::parse("ftp://a").is_err());
         assert!(Url::parse("http://").is_err());
     }

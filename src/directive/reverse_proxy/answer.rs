@@ -43,7 +43,7 @@ impl ReverseProxy {
         let upgrade = prepare(exchange, self.forwarded)?;
         let mut target = Vec::with_capacity(128);
         exchange.target.write(&mut target);
-        let body = std::mem::take(&mut exchange.body);
+        let body = exchange.take_body()?;
         let body = (!http_body::Body::is_end_stream(&body)).then_some(body);
         let request = Outgoing { method: &exchange.method, target: &target, headers: &exchange.headers, body, upgrade };
         let (reply, trace) = match self.total {

@@ -11,7 +11,7 @@ use self::answer::ReverseProxy;
 use self::pool::{PoolModel, ServerModel};
 use super::{Directive, Room};
 use crate::check::value::{StatusMatch, Switch};
-use crate::check::{Arguments, Check, Opt, Reported, near, one_of};
+use crate::check::{Arguments, Check, Opt, Reported, known, near};
 use crate::diagnostic::{Code, Mistake};
 use crate::http::forwarded::ForwardedField;
 use crate::site::Building;
@@ -130,14 +130,17 @@ fn unknown_upstream(name: &str, at: crate::diagnostic::Span, cx: &mut Check) -> 
     let mistake = Mistake::new(Code::E0014, at, format!("there is no upstream `{name}`"));
     let mut names: Vec<String> = cx.upstream_names().map(str::to_owned).collect();
     names.sort();
-    cx.report(match near::nearest(name, names.iter().map(String::as_str)) {
+    let near = near::nearest(name, names.iter().map(String::as_str));
+    // That it is unused would be the same mistake, told a second time.
+    near.map(|near| cx.use_upstream(near));
+    cx.report(match near {
         Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: reverse_proxy {near}")),
         None if names.is_empty() => mistake.help(format!(
-            "define it: upstream {name} {{ server 10.0.0.1:3000 }}, or write an address with its port: {name}:3000"
+            "define it: upstream {name} {{ server 10.0.0.1:3000 }}, or write an address with its port: `{name}:3000`"
         )),
         None => mistake.help(format!(
-            "there are {}; an address has a port: {name}:3000",
-            one_of(names.iter().map(String::as_str))
+            "{}; an address has a port: `{name}:3000`",
+            known("upstream", names.iter().map(String::as_str))
         )),
     })
 }

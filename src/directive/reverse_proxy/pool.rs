@@ -160,7 +160,7 @@ impl PoolModel {
         if slot.is_zero() {
             return Err(cx.report(
                 Mistake::new(Code::E0021, word.span, "a timeout of no time lets nothing through")
-                    .help("write a longer time: 30s"),
+                    .help("write a longer time: `30s`"),
             ));
         }
         if text == "total" {
@@ -216,7 +216,7 @@ impl PoolModel {
         if let (Some(at), false) = (self.tls_at, https || self.servers.is_empty()) {
             cx.report(
                 Mistake::new(Code::W0009, at, "none of these servers speaks TLS")
-                    .help("write https:// before their addresses, or remove `tls`"),
+                    .help("write `https://` before their addresses, or remove `tls`"),
             );
         }
         Ok(())
@@ -311,7 +311,7 @@ fn choice<T: Copy>(
 fn unknown_word(word: &Word, text: &str, option: &str, names: &[&str], cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0020, word.span, format!("`{option}` knows no `{text}`"));
     cx.report(match crate::check::near::nearest(text, names.iter().copied()) {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {option} {near}")),
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`")),
         None => mistake.help(format!("write {}", one_of(names.iter().copied()))),
     })
 }
