@@ -2,6 +2,7 @@
 
 pub mod bind;
 mod body;
+pub mod encode;
 mod handle_errors;
 //mod header;
 pub mod log;
@@ -101,6 +102,7 @@ pub static ROOMS: &[&Room] = &[
     &respond::ROOM,
     &redirect::ROOM,
     //&header::ROOM,
+    &encode::ROOM,
     &tls::ROOM,
     &bind::ROOM,
     &log::ROOM,

@@ -90,7 +90,9 @@ impl Coder {
         self.whole = false;
         let out = &mut self.chunk[self.filled..];
         let (taken, made) = match &mut self.codec {
-            Codec::Gzip(compress) => gzip(compress, input, out, FlushCompress::None).map(|(taken, made, _)| (taken, made)),
+            Codec::Gzip(compress) => {
+                gzip(compress, input, out, FlushCompress::None).map(|(taken, made, _)| (taken, made))
+            }
             Codec::Brotli(encoder) => encode(&mut **encoder, input, out),
             Codec::Zstd(encoder) => encode(encoder, input, out),
         }?;
@@ -156,8 +158,7 @@ impl Codec {
             Coding::Gzip => Self::Gzip(Compress::new_gzip(Compression::new(level.into()), 15)),
             Coding::Brotli => {
                 let window = length.map_or(WINDOW, |length| power_of_two(length).clamp(10, WINDOW));
-                let params =
-                    EncoderParams::default().quality(Level::Precise(level.into())).window_size(window.into());
+                let params = EncoderParams::default().quality(Level::Precise(level.into())).window_size(window.into());
                 let hint = length.and_then(|length| usize::try_from(length).ok());
                 Self::Brotli(Box::new(BrotliEncoder::new(match hint {
                     Some(hint) => params.size_hint(hint),
@@ -178,7 +179,12 @@ fn power_of_two(length: u64) -> u8 {
 }
 
 /// Bytes taken, bytes made, and where the stream is.
-fn gzip(compress: &mut Compress, input: &[u8], out: &mut [u8], flush: FlushCompress) -> io::Result<(usize, usize, Status)> {
+fn gzip(
+    compress: &mut Compress,
+    input: &[u8],
+    out: &mut [u8],
+    flush: FlushCompress,
+) -> io::Result<(usize, usize, Status)> {
     let (taken, made) = (compress.total_in(), compress.total_out());
     let status = compress.compress(input, out, flush)?;
     let since = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(usize::MAX);

@@ -117,7 +117,8 @@ fn not_modified(exchange: &Exchange, answer: &mut Answer) {
         return;
     };
     let asked = exchange.headers.get_all(header::IF_NONE_MATCH).iter();
-    let has_weak = asked.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|tag| tag.trim_ascii() == weak);
+    let has_weak =
+        asked.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|tag| weak == tag.trim_ascii());
     if has_weak {
         answer.headers_mut().insert(header::ETAG, weak);
         add_vary(answer.headers_mut());

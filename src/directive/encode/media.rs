@@ -13,15 +13,8 @@ pub(super) enum MediaRange {
 }
 
 /// What compresses well and is asked for often. Pictures, films, archives and fonts in WOFF2 are compressed already.
-pub(super) const COMMON: &[&str] = &[
-    "text/*",
-    "+json",
-    "+xml",
-    "application/json",
-    "application/javascript",
-    "application/xml",
-    "application/wasm",
-];
+pub(super) const COMMON: &[&str] =
+    &["text/*", "+json", "+xml", "application/json", "application/javascript", "application/xml", "application/wasm"];
 
 impl MediaRange {
     /// Whether a `Content-Type` is in the range. Its parameters don't matter.
@@ -101,7 +94,8 @@ mod tests {
         ] {
             assert!(common(kind), "{kind}");
         }
-        for kind in ["image/png", "video/mp4", "font/woff2", "application/zip", "application/octet-stream", "", "text"] {
+        for kind in ["image/png", "video/mp4", "font/woff2", "application/zip", "application/octet-stream", "", "text"]
+        {
             assert!(!common(kind), "{kind}");
         }
     }

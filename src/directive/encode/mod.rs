@@ -52,6 +52,10 @@ const OPTIONS: &[Opt] = &[
 const MINIMUM: u64 = 1 << 10;
 
 fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
+    read(node, cx).map(|encode| Box::new(encode) as Box<dyn Directive>)
+}
+
+fn read(node: &Node, cx: &mut Check) -> Result<Encode, Reported> {
     let mut offers = offers(node, cx);
     let mut encode = Encode { offers: [].into(), minimum: MINIMUM, types: common(), cross_site: false };
     let mut levels = Levels::default();
@@ -79,7 +83,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     });
     encode.offers = offers?.as_slice().into();
     options?;
-    Ok(Box::new(encode))
+    Ok(encode)
 }
 
 type Offers = SmallVec<[Offer; 3]>;
@@ -162,7 +166,9 @@ impl Value for Level {
     fn parse(text: &str) -> Result<Self, Wrong> {
         match text.parse::<u32>() {
             Ok(level @ 1..=9) => Ok(Self(u8::try_from(level).unwrap_or(9))),
-            Ok(_) => Err(Wrong::range(format!("there is no level {text}")).help("levels go from 1 (fast) to 9 (small)")),
+            Ok(_) => {
+                Err(Wrong::range(format!("there is no level {text}")).help("levels go from 1 (fast) to 9 (small)"))
+            }
             Err(_) => Err(Wrong::kind()),
         }
     }
@@ -174,7 +180,13 @@ struct Levels(SmallVec<[(Coding, crate::diagnostic::Span); 3]>);
 
 impl Levels {
     /// `level NUMBER` where one encoding is offered, else `level ENCODING NUMBER`.
-    fn read(&mut self, mut args: Arguments<'_>, offers: &mut [Offer], node: &Node, cx: &mut Check) -> Result<(), Reported> {
+    fn read(
+        &mut self,
+        mut args: Arguments<'_>,
+        offers: &mut [Offer],
+        node: &Node,
+        cx: &mut Check,
+    ) -> Result<(), Reported> {
         let coding = match (args.peek(), offers.as_ref()) {
             (Some(word), [one]) if is_number(word) => one.coding,
             (Some(word), _) if is_number(word) => return Err(of_which(word, offers, cx)),
@@ -194,8 +206,12 @@ impl Levels {
             Some(offer) => offer.level = level.0,
             None => {
                 cx.report(
-                    Mistake::new(Code::W0009, node.span, format!("`{}` is not offered, so it has no level", coding.name()))
-                        .help(format!("remove the line, or name the encoding: encode … {}", coding.name())),
+                    Mistake::new(
+                        Code::W0009,
+                        node.span,
+                        format!("`{}` is not offered, so it has no level", coding.name()),
+                    )
+                    .help(format!("remove the line, or name the encoding: encode … {}", coding.name())),
                 );
             }
         }
