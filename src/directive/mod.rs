@@ -6,6 +6,7 @@ pub mod encode;
 mod handle_errors;
 //mod header;
 pub mod log;
+pub mod rate_limit;
 mod redirect;
 mod respond;
 pub mod reverse_proxy;
@@ -103,6 +104,7 @@ pub static ROOMS: &[&Room] = &[
     &redirect::ROOM,
     //&header::ROOM,
     &encode::ROOM,
+    &rate_limit::ROOM,
     &tls::ROOM,
     &bind::ROOM,
     &log::ROOM,

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri, Version};
@@ -148,6 +148,19 @@ pub struct Exchange {
     pub started: Instant,
     /// Takes the upgraded connection's other half, where the client asked to switch protocols.
     pub upgrade: Upgrade,
+    /// What the limits that this request came through said, the last one last.
+    pub limits: SmallVec<[Allowance; 1]>,
+}
+
+/// What a limit said of a request, kept until the answer can tell the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Requests that may still come at once.
+    pub left: u64,
+    /// Until a request passes again; zero where this one did.
+    pub wait: Duration,
+    /// Until the whole allowance is there again.
+    pub whole: Duration,
 }
 
 impl Exchange {
@@ -184,6 +197,7 @@ impl Exchange {
             fault: None,
             started: Instant::now(),
             upgrade: Upgrade::No,
+            limits: SmallVec::new(),
         }
     }
 }

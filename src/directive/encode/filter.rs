@@ -159,7 +159,7 @@ fn add_vary(headers: &mut HeaderMap) {
 }
 
 fn encode(offer: Offer, length: Option<u64>, answer: &mut Answer) {
-    let coder = Coder::start(offer.coding, offer.level, length);
+    let coder = Coder::start(offer.coding, offer.level);
     let mut encoded = None;
     match std::mem::take(answer.body_mut()) {
         Body::Empty => coder.release(),

@@ -12,7 +12,7 @@ use self::accept::Coding;
 use self::filter::{Encode, Offer};
 use self::media::{COMMON, MediaRange};
 use super::{Directive, Room};
-use crate::check::value::{Size, Switch};
+use crate::check::value::{Count, Size, Switch};
 use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, near, no_block};
 use crate::diagnostic::{Code, Mistake};
 use crate::site::Building;
@@ -25,7 +25,7 @@ pub static ROOM: Room = Room {
     doc: "Without a word: zstd, br and gzip. The client's weights decide (RFC 9110, 12.5.3); of encodings that it likes as much, the one written first is used.\n\n\
           Encoded is what is of a listed type and not shorter than `minimum`, unless it is encoded already, is a part (206), says `Cache-Control: no-transform`, or is gRPC. Whatever may be encoded says `Vary: Accept-Encoding`, to clients that don't take it too. What is encoded loses its `Content-Length`, its `Accept-Ranges` and its digests, and its `ETag` becomes a weak one. A client that sends the weak tag in `If-None-Match` still gets its 304, since that comparison is a weak one; `If-Match` wants a strong tag, so it can't be used with an encoded answer. An answer to HEAD has the fields of the answer to GET.\n\n\
           An answer whose length is not known, and every `text/event-stream`, is brought out whenever the origin pauses, so an event is never kept back. \
-          The levels by default are gzip 2, br 4 and zstd 3: beyond them a few per cent of size cost twice the CPU. Each goes from 1 to 9. br and zstd look back on 256 KiB, which bounds their memory to about 1 MiB for each answer on its way.\n\n\
+          The levels by default are gzip 2, br 4 and zstd 3: beyond them a few per cent of size cost twice the CPU. gzip and zstd go from 1 to 9, br from 1 to 6. br and zstd look back on 256 KiB, which bounds the memory of each answer on its way: at these levels 0.4 MiB with gzip, 1.5 with zstd and 2 with br.\n\n\
           Where a page shows a secret and something that the client sent, its encoded size tells whether the two are alike, and another site that makes a browser ask often enough can read the secret (BREACH). So what another site asks for with the user's cookies, without the user having clicked, is sent as it is. `cross_site on` ends that. `Set-Cookie` makes no difference: fields are not encoded with the body.",
     options: OPTIONS,
     examples: &[
@@ -38,7 +38,11 @@ pub static ROOM: Room = Room {
 };
 
 const OPTIONS: &[Opt] = &[
-    Opt::many("level", "level [zstd|br|gzip] NUMBER", "how hard to try, from 1 to 9: zstd 3, br 4, gzip 2 by default"),
+    Opt::many(
+        "level",
+        "level [zstd|br|gzip] NUMBER",
+        "how hard to try, from 1 (fast) to 9 (small), br to 6; zstd 3, br 4, gzip 2 by default",
+    ),
     Opt::once("minimum", "minimum SIZE", "shorter answers go as they are; 1KiB by default"),
     Opt::once("types", "types TYPE…", "what is encoded; text, JSON, JavaScript, XML, SVG and WebAssembly by default"),
     Opt::once(
@@ -154,24 +158,24 @@ impl Value for Coding {
     }
 }
 
-/// What a level can be. Those above, where an encoding has them, take a second for a megabyte: they are for files that
+/// Those above what an encoding takes here cost a second or tens of megabytes for one answer: they are for files that
 /// are encoded once, ahead of time.
-#[derive(Debug, Clone, Copy)]
-struct Level(u8);
-
-impl Value for Level {
-    const KIND: &'static str = "a level";
-    const EXAMPLE: &'static str = "1 (fast) to 9 (small)";
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        match text.parse::<u32>() {
-            Ok(level @ 1..=9) => Ok(Self(u8::try_from(level).unwrap_or(9))),
-            Ok(_) => {
-                Err(Wrong::range(format!("there is no level {text}")).help("levels go from 1 (fast) to 9 (small)"))
-            }
-            Err(_) => Err(Wrong::kind()),
-        }
+fn highest(coding: Coding) -> u8 {
+    match coding {
+        Coding::Zstd | Coding::Gzip => 9,
+        Coding::Brotli => 6,
     }
+}
+
+fn level(coding: Coding, word: &Word, cx: &mut Check) -> Result<u8, Reported> {
+    let Count(level) = cx.value(word)?;
+    let (name, highest) = (coding.name(), highest(coding));
+    u8::try_from(level).ok().filter(|level| *level <= highest).ok_or_else(|| {
+        cx.report(
+            Mistake::new(Code::E0021, word.span, format!("`{name}` has no level {level} here"))
+                .help(format!("the levels of {name} go from 1 (fast) to {highest} (small)")),
+        )
+    })
 }
 
 /// The `level` options seen so far.
@@ -192,7 +196,7 @@ impl Levels {
             (Some(word), _) if is_number(word) => return Err(of_which(word, offers, cx)),
             _ => args.expect("an encoding and a level", cx)?,
         };
-        let level: Level = args.expect("a level", cx)?;
+        let level = level(coding, args.expect_word("a level", cx)?, cx)?;
         args.done(cx)?;
         if let Some((_, first)) = self.0.iter().find(|(seen, _)| *seen == coding) {
             return Err(cx.report(
@@ -203,7 +207,7 @@ impl Levels {
         }
         self.0.push((coding, node.span));
         match offers.iter_mut().find(|offer| offer.coding == coding) {
-            Some(offer) => offer.level = level.0,
+            Some(offer) => offer.level = level,
             None => {
                 cx.report(
                     Mistake::new(

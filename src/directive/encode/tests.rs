@@ -61,7 +61,15 @@ fn mistakes_say_what_to_write() {
         "E0020: `off` is not an encoding | remove the statement: without `encode`, nothing is encoded",
     );
     complains("encode gzip gzip", "E0024: `gzip` is said twice | remove one of them");
-    complains("encode gzip { level 11 }", "E0021: there is no level 11 | levels go from 1 (fast) to 9 (small)");
+    complains(
+        "encode gzip { level 11 }",
+        "E0021: `gzip` has no level 11 here | the levels of gzip go from 1 (fast) to 9 (small)",
+    );
+    complains(
+        "encode br { level 7 }",
+        "E0021: `br` has no level 7 here | the levels of br go from 1 (fast) to 6 (small)",
+    );
+    complains("encode br { level 0 }", "E0021: `0` is too small | write 1 or more");
     complains("encode gzip { level best }", "E0020: `best` is not an encoding | write zstd, br or gzip");
     complains(
         "encode { level 5 }",
