@@ -106,9 +106,9 @@ fn may_be_transformed(headers: &HeaderMap) -> bool {
 fn is_forced(exchange: &Exchange, answer: &Answer) -> bool {
     let headers = &exchange.headers;
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
-        && !headers.get("sec-fetch-user").is_some_and(|user| user == "?1")
+        && headers.get("sec-fetch-user").is_none_or(|user| user != "?1")
         && (headers.contains_key(header::COOKIE) || headers.contains_key(header::AUTHORIZATION))
-        && !answer.headers().get(header::ACCESS_CONTROL_ALLOW_CREDENTIALS).is_some_and(|allow| allow == "true")
+        && answer.headers().get(header::ACCESS_CONTROL_ALLOW_CREDENTIALS).is_none_or(|allow| allow != "true")
 }
 
 /// The client has the encoded form, whose tag we had weakened: it must know this answer by the same tag.

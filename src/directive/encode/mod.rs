@@ -191,7 +191,7 @@ impl Levels {
         node: &Node,
         cx: &mut Check,
     ) -> Result<(), Reported> {
-        let coding = match (args.peek(), offers.as_ref()) {
+        let coding = match (args.peek(), &*offers) {
             (Some(word), [one]) if is_number(word) => one.coding,
             (Some(word), _) if is_number(word) => return Err(of_which(word, offers, cx)),
             _ => args.expect("an encoding and a level", cx)?,

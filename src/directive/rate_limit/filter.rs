@@ -15,7 +15,7 @@ use crate::http::exchange::{Allowance, Exchange};
 use crate::http::fault::{Cause, Fault};
 use crate::http::step::{Answer, Filter};
 
-/// `RateLimit` and `RateLimit-Policy`: the IETF's draft "RateLimit header fields for HTTP".
+/// `RateLimit` and `RateLimit-Policy`: as the IETF's draft on rate limit header fields has them.
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 

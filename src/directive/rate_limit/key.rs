@@ -78,7 +78,7 @@ impl Key {
         let mut text = String::new();
         for part in &word.parts {
             let WordPart::Placeholder { name, span } = part else { continue };
-            text.push_str(&format!("{{{name}}}"));
+            text.extend(["{", name, "}"]);
             parts.push(match name.as_str() {
                 // A network of its own is what an IPv6 client has, so its addresses count as one.
                 "client_ip" => Part::ClientIp,

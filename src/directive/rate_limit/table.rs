@@ -67,7 +67,7 @@ impl Table {
         let set = self.set(tag);
         loop {
             let told = match set.find(tag) {
-                Some(place) => place.take(tag, now, pace),
+                Some(known) => known.take(tag, now, pace),
                 None => set.enter(tag, now, pace),
             };
             if let Some(allowance) = told {
@@ -78,7 +78,7 @@ impl Table {
 
     fn set(&self, tag: Tag) -> &Set {
         // The upper half of the product: as even as a remainder, without the division.
-        let at = u64::try_from(u128::from(tag.0) * u128::from(self.sets) >> 64).unwrap_or(0);
+        let at = u64::try_from((u128::from(tag.0) * u128::from(self.sets)) >> 64).unwrap_or(0);
         let index = |at: u64| usize::try_from(at).unwrap_or(0);
         let page = self.pages[index(at / TOGETHER)]
             .get_or_init(|| std::iter::repeat_with(Set::default).take(index(TOGETHER)).collect());
@@ -103,12 +103,12 @@ impl Set {
         if self.find(tag).is_some() {
             return None;
         }
-        let place = self.places.iter().min_by_key(|place| place.whole_at.load(Acquire))?;
+        let chosen = self.places.iter().min_by_key(|each| each.whole_at.load(Acquire))?;
         let (next, allowance) = pace.judge(0, now);
         // In this order: whoever still serves the former key finds it gone before it can see the new one's state.
-        place.tag.store(0, Release);
-        place.whole_at.store(next?, Release);
-        place.tag.store(tag.0, Release);
+        chosen.tag.store(0, Release);
+        chosen.whole_at.store(next?, Release);
+        chosen.tag.store(tag.0, Release);
         Some(allowance)
     }
 

@@ -222,7 +222,9 @@ fn several_limits_each_tell_their_own() {
 fn a_reload_keeps_what_is_known_and_equal_limits_stay_apart() {
     let compile = |supplies: &mut Supplies, texts: &[&str]| {
         let mut site = Building::new(supplies);
-        texts.iter().for_each(|text| model(text).compile(&mut site).unwrap());
+        for text in texts {
+            model(text).compile(&mut site).unwrap();
+        }
         site.finish()
     };
     let run = |program: &crate::site::Program| {
