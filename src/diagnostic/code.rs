@@ -92,6 +92,7 @@ codes! {
     W0011 Warning "a key that others can read",
     W0012 Warning "a certificate that is not valid now",
     W0013 Warning "a certificate that clients may refuse",
+    W0014 Warning "a limit that clients can step around",
 }
 
 impl fmt::Display for Code {

@@ -2,11 +2,13 @@
 
 pub mod bind;
 mod body;
+pub mod encode;
 mod handle_errors;
 mod header;
 pub mod log;
 mod max_body;
 mod prefix;
+pub mod rate_limit;
 mod redirect;
 mod respond;
 pub mod reverse_proxy;
@@ -110,6 +112,8 @@ pub static ROOMS: &[&Room] = &[
     &prefix::STRIP,
     &prefix::ADD,
     &max_body::ROOM,
+    &encode::ROOM,
+    &rate_limit::ROOM,
     &tls::ROOM,
     &bind::ROOM,
     &log::ROOM,

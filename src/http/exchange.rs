@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Uri, Version};
@@ -154,6 +154,19 @@ pub struct Exchange {
     pub started: Instant,
     /// Takes the upgraded connection's other half, where the client asked to switch protocols.
     pub upgrade: Upgrade,
+    /// What the limits that this request came through said, the last one last.
+    pub limits: SmallVec<[Allowance; 1]>,
+}
+
+/// What a limit said of a request, kept until the answer can tell the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowance {
+    /// Requests that may still come at once.
+    pub left: u64,
+    /// Until a request passes again; zero where this one did.
+    pub wait: Duration,
+    /// Until the whole allowance is there again.
+    pub whole: Duration,
 }
 
 impl Exchange {
@@ -174,6 +187,38 @@ impl Exchange {
     #[must_use]
     pub fn capture(&self, name: &str) -> Option<&str> {
         self.captures.iter().rev().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
+    }
+}
+
+#[cfg(test)]
+impl Exchange {
+    /// A request for the tests of steps: `GET`, over plain HTTP, from 192.0.2.1.
+    pub(crate) fn sample(uri: &str, fields: &[(&'static str, &str)]) -> Self {
+        let client = std::net::SocketAddr::from(([192, 0, 2, 1], 40_000));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("example.com"));
+        for (name, value) in fields {
+            headers.append(*name, HeaderValue::from_str(value).expect("a field value"));
+        }
+        let uri: Uri = uri.parse().expect("a target");
+        Self {
+            connection: Rc::new(Connection::new(Some(client), 80, None)),
+            method: Method::GET,
+            version: Version::HTTP_11,
+            host: Host::of(&uri, &headers, Version::HTTP_11).expect("a host"),
+            headers,
+            target: Target::of(&uri).expect("a target"),
+            body: Body::Empty,
+            client_ip: client.ip(),
+            trusted: false,
+            id: HeaderValue::from_static("sample"),
+            captures: SmallVec::new(),
+            notes: Notes::default(),
+            fault: None,
+            started: Instant::now(),
+            upgrade: Upgrade::No,
+            limits: SmallVec::new(),
+        }
     }
 }
 

@@ -136,6 +136,7 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
         fault: None,
         started: Instant::now(),
         upgrade,
+        limits: smallvec::SmallVec::new(),
     };
     (exchange, fault)
 }

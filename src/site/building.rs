@@ -65,6 +65,19 @@ impl Supplies {
         self.kept.insert(key.to_owned(), Arc::new(value));
     }
 
+    /// The same, but never shared within a configuration: of several that ask under one key, the first is given the
+    /// first's, the second the second's.
+    pub fn adopt_own<T: Send + Sync + 'static>(&mut self, key: &str, build: impl FnOnce() -> T) -> Arc<T> {
+        let mut own = key.to_owned();
+        for number in 2_usize.. {
+            if !self.kept.contains_key(&own) {
+                break;
+            }
+            own = format!("{key} #{number}");
+        }
+        self.adopt(&own, build)
+    }
+
     #[must_use]
     pub fn legacy(self) -> Legacy {
         self.kept

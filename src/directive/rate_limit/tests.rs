@@ -1,0 +1,249 @@
+//! What the room reads, and what its steps do with requests.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+
+use super::*;
+use crate::diagnostic::FileId;
+use crate::http::body::Body;
+use crate::http::exchange::Exchange;
+use crate::http::fault::Cause;
+use crate::http::step::Filter as _;
+use crate::site::Supplies;
+use crate::syntax;
+
+fn read_text(text: &str) -> (Option<Model>, Vec<String>) {
+    let (tree, mistakes) = syntax::parse(FileId::default(), text);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let mut cx = Check::default();
+    let model = read(&tree.nodes[0], &mut cx).ok();
+    let said = cx.finish().sorted().into_iter();
+    (model, said.map(|m| format!("{}: {} | {}", m.code, m.text, m.help.unwrap_or_default())).collect())
+}
+
+fn model(text: &str) -> Model {
+    let (model, said) = read_text(text);
+    assert_eq!(said, [""; 0], "{text}");
+    model.unwrap()
+}
+
+fn complains(text: &str, expected: &str) {
+    let (_, said) = read_text(text);
+    assert_eq!(said, [expected], "{text}");
+}
+
+/// The step of a statement, with a table of its own.
+fn limit(text: &str) -> Limit {
+    let model = model(text);
+    Limit {
+        pace: model.pace,
+        key: model.key.clone(),
+        table: Table::new(1000).into(),
+        what: model.what().into(),
+        told: model.headers.then(|| Told::new(&model.rate, &model.pace)),
+    }
+}
+
+fn passes(limit: &Limit, exchange: &mut Exchange) -> bool {
+    match limit.request(exchange) {
+        Ok(answer) => {
+            assert!(answer.is_none());
+            true
+        }
+        Err(fault) => {
+            assert_eq!(fault.cause, Cause::RateLimited);
+            false
+        }
+    }
+}
+
+fn request(fields: &[(&'static str, &str)]) -> Exchange {
+    Exchange::sample("/a?token=t", fields)
+}
+
+fn from(ip: &str) -> Exchange {
+    Exchange { client_ip: ip.parse::<IpAddr>().unwrap(), ..request(&[]) }
+}
+
+#[test]
+fn statements_are_read() {
+    assert_eq!(model("rate_limit 10/s burst 20").what(), "10/s burst 20 by client_ip");
+    assert_eq!(model("rate_limit 100/m by header X-Api-Key").what(), "100/m by header x-api-key");
+    assert_eq!(model("rate_limit 100/90s burst 0 by cookie sid").what(), "100/90s burst 0 by cookie sid");
+    assert_eq!(model("rate_limit 1/s by \"{host} {query.token}\"").what(), "1/s by {host}{query.token}");
+    let options = model("rate_limit 1/s { keys 5000; headers off }");
+    assert_eq!((options.keys, options.headers), (5000, false));
+}
+
+#[test]
+fn every_example_is_read_without_a_finding() {
+    for example in ROOM.examples {
+        model(example);
+    }
+}
+
+#[test]
+fn mistakes_say_what_to_write() {
+    complains(
+        "rate_limit",
+        "E0022: `rate_limit` wants a rate | write: rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY]",
+    );
+    complains("rate_limit 10", "E0020: `10` does not say in what time | write 10/s, 10/m or 10/h");
+    complains(
+        "rate_limit 10/s burst",
+        "E0022: `rate_limit` wants a number | write: rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY]",
+    );
+    complains("rate_limit 10/s burst x", "E0020: `x` is not a number of requests | a number of requests looks like 20");
+    complains("rate_limit 10/s by ip", "E0020: `ip` is not a key | write: by client_ip");
+    complains("rate_limit 10/s by host", "E0020: `host` is not a key | write: by {host}");
+    complains("rate_limit 10/s by query", "E0020: `query` is not a key | write: by {query.NAME}");
+    complains(
+        "rate_limit 10/s by all",
+        "E0020: `all` is not a key | write: by client_ip, by header NAME, by cookie NAME, or by a text with placeholders: by {query.token}",
+    );
+    complains("rate_limit 10/s by {hots}", "E0012: there is no placeholder `{hots}` | write {host}");
+    complains(
+        "rate_limit 2000000/s",
+        "E0021: `2000000/s` is more than a million in a second | write 1000000/s or less",
+    );
+    complains(
+        "rate_limit 1/d burst 100000",
+        "E0021: at `1/d`, what is used up takes more than a hundred years to come back | write a smaller burst, or a shorter time",
+    );
+}
+
+#[test]
+fn xa13_a_key_that_any_client_can_write_is_warned_of() {
+    let help = "write `by client_ip`: it believes the proxies in `trusted_proxies`, and no one else";
+    complains(
+        "rate_limit 10/s by header X-Forwarded-For",
+        &format!("W0014: any client can write another `x-forwarded-for` into each request | {help}"),
+    );
+    complains(
+        "rate_limit 10/s by {header.X-Real-IP}{path}",
+        &format!("W0014: any client can write another `X-Real-IP` into each request | {help}"),
+    );
+}
+
+#[test]
+fn s03_each_key_has_its_own_limit() {
+    let limit = limit("rate_limit 100/m by header X-Api-Key");
+    for key in ["one", "two"] {
+        let passed = (0..101).filter(|_| passes(&limit, &mut request(&[("x-api-key", key)]))).count();
+        assert_eq!(passed, 100, "{key}");
+    }
+}
+
+#[test]
+fn s03_to_leave_the_key_out_lifts_no_limit() {
+    let limit = limit("rate_limit 2/m by header X-Api-Key");
+    let passed = (0..5).filter(|_| passes(&limit, &mut request(&[]))).count();
+    assert_eq!(passed, 2);
+    assert!(passes(&limit, &mut from("198.51.100.7")), "another client has its own");
+    assert!(passes(&limit, &mut request(&[("x-api-key", "k")])));
+    let empty = (0..5).filter(|_| passes(&limit, &mut request(&[("x-api-key", "")]))).count();
+    assert_eq!(empty, 0, "an empty key is none");
+}
+
+#[test]
+fn xl10_an_ipv6_network_is_one_client() {
+    let limit = limit("rate_limit 1/m");
+    assert!(passes(&limit, &mut from("2001:db8::1")));
+    assert!(!passes(&limit, &mut from("2001:db8::ffff:1")));
+    assert!(passes(&limit, &mut from("2001:db8:0:1::1")));
+    assert!(passes(&limit, &mut from("192.0.2.7")));
+    assert!(!passes(&limit, &mut from("::ffff:192.0.2.7")));
+    let limit = self::limit("rate_limit 1/m by {client_ip}{path}");
+    assert!(passes(&limit, &mut from("2001:db8::1")));
+    assert!(!passes(&limit, &mut from("2001:db8::2")));
+}
+
+#[test]
+fn parts_of_a_key_do_not_run_together() {
+    let limit = limit("rate_limit 1/m by {header.A}{header.B}");
+    assert!(passes(&limit, &mut request(&[("a", "xy"), ("b", "z")])));
+    assert!(passes(&limit, &mut request(&[("a", "x"), ("b", "yz")])));
+    assert!(!passes(&limit, &mut request(&[("a", "xy"), ("b", "z")])));
+}
+
+fn fields(limit: &Limit, exchange: &mut Exchange, status: u16) -> Vec<String> {
+    let mut answer = Response::new(Body::Empty);
+    *answer.status_mut() = StatusCode::from_u16(status).unwrap();
+    limit.response(exchange, &mut answer);
+    let mut fields: Vec<_> =
+        answer.headers().iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect();
+    fields.sort();
+    fields
+}
+
+#[test]
+fn s02_the_client_is_told_where_it_stands_and_when_to_come_back() {
+    let limit = limit("rate_limit 2/10s");
+    let mut exchange = request(&[]);
+    assert!(passes(&limit, &mut exchange));
+    let told = fields(&limit, &mut exchange, 200);
+    assert_eq!(told, ["ratelimit-policy: \"2/10s\";q=2;w=10", "ratelimit: \"2/10s\";r=1;t=5"]);
+    exchange.started += Duration::from_millis(200);
+    assert!(passes(&limit, &mut exchange));
+    let told = fields(&limit, &mut exchange, 200);
+    assert_eq!(told[1], "ratelimit: \"2/10s\";r=0;t=10");
+    exchange.started += Duration::from_millis(200);
+    assert!(!passes(&limit, &mut exchange));
+    let told = fields(&limit, &mut exchange, 429);
+    assert_eq!(told, ["ratelimit-policy: \"2/10s\";q=2;w=10", "ratelimit: \"2/10s\";r=0;t=10", "retry-after: 5"]);
+}
+
+#[test]
+fn s02_retry_after_is_a_second_at_least_and_there_even_where_nothing_else_is() {
+    let limit = limit("rate_limit 100/s burst 0 { headers off }");
+    let mut exchange = request(&[]);
+    assert!(passes(&limit, &mut exchange));
+    assert_eq!(fields(&limit, &mut exchange, 200), [""; 0]);
+    assert!(!passes(&limit, &mut exchange));
+    assert_eq!(fields(&limit, &mut exchange, 429), ["retry-after: 1"]);
+    // An error page that hides the refusal asks no one to come back.
+    assert!(!passes(&limit, &mut exchange));
+    assert_eq!(fields(&limit, &mut exchange, 404), [""; 0]);
+}
+
+#[test]
+fn several_limits_each_tell_their_own() {
+    let (wide, narrow) = (limit("rate_limit 100/m"), limit("rate_limit 1/s burst 0"));
+    let mut exchange = request(&[]);
+    assert!(passes(&wide, &mut exchange) && passes(&narrow, &mut exchange));
+    assert_eq!(fields(&narrow, &mut exchange, 200)[1], "ratelimit: \"1/s\";r=0;t=1");
+    assert_eq!(fields(&wide, &mut exchange, 200)[1], "ratelimit: \"100/m\";r=99;t=1");
+    assert!(exchange.limits.is_empty());
+}
+
+#[test]
+fn a_reload_keeps_what_is_known_and_equal_limits_stay_apart() {
+    let compile = |supplies: &mut Supplies, texts: &[&str]| {
+        let mut site = Building::new(supplies);
+        for text in texts {
+            model(text).compile(&mut site).unwrap();
+        }
+        site.finish()
+    };
+    let run = |program: &crate::site::Program| {
+        let mut exchange = request(&[]);
+        let waker = std::task::Waker::noop();
+        let mut run = Box::pin(program.run(&mut exchange));
+        match std::future::Future::poll(run.as_mut(), &mut std::task::Context::from_waker(waker)) {
+            std::task::Poll::Ready(answer) => answer.status().as_u16(),
+            std::task::Poll::Pending => panic!("limits do not wait"),
+        }
+    };
+    let mut first = Supplies::default();
+    // Two equal limits: were they one, a request would use it up twice and be refused at once.
+    let before = compile(&mut first, &["rate_limit 1/h", "rate_limit 1/h"]);
+    assert_eq!((run(&before), run(&before)), (404, 429));
+    let mut second = Supplies::after(first.legacy());
+    let same = compile(&mut second, &["rate_limit 1/h", "rate_limit 1/h"]);
+    assert_eq!(run(&same), 429);
+    let mut third = Supplies::after(second.legacy());
+    let other = compile(&mut third, &["rate_limit 2/h"]);
+    assert_eq!(run(&other), 404);
+}
