@@ -2,6 +2,7 @@
 
 pub mod bind;
 mod body;
+mod file_server;
 mod handle_errors;
 //mod header;
 pub mod log;
@@ -100,6 +101,7 @@ pub static ROOMS: &[&Room] = &[
     &reverse_proxy::ROOM,
     &respond::ROOM,
     &redirect::ROOM,
+    &file_server::ROOM,
     //&header::ROOM,
     &tls::ROOM,
     &bind::ROOM,

@@ -1,0 +1,133 @@
+//! Which precompressed form a client prefers (RFC 9110, section 12.5.3).
+
+use http::HeaderMap;
+use http::header::{self, HeaderValue};
+use smallvec::SmallVec;
+
+use crate::check::{Value, Wrong};
+
+/// A content coding for which a file may have a compressed sibling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Coding {
+    Brotli,
+    Zstd,
+    Gzip,
+}
+
+/// The best one first.
+pub type Wanted = SmallVec<[Coding; 3]>;
+
+impl Coding {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Brotli => "br",
+            Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    /// What the sibling's name has more.
+    pub fn suffix(self) -> &'static str {
+        match self {
+            Self::Brotli => ".br",
+            Self::Zstd => ".zst",
+            Self::Gzip => ".gz",
+        }
+    }
+
+    pub fn value(self) -> HeaderValue {
+        HeaderValue::from_static(self.name())
+    }
+}
+
+impl Value for Coding {
+    const KIND: &'static str = "`br`, `zstd` or `gzip`";
+    const EXAMPLE: &'static str = "br";
+
+    fn parse(text: &str) -> Result<Self, Wrong> {
+        match text {
+            "br" => Ok(Self::Brotli),
+            "zstd" => Ok(Self::Zstd),
+            "gzip" => Ok(Self::Gzip),
+            "brotli" => Err(Wrong::kind().help("write br")),
+            "gz" => Err(Wrong::kind().help("write gzip")),
+            "zst" => Err(Wrong::kind().help("write zstd")),
+            _ => Err(Wrong::kind().help("write br, zstd or gzip, the one you prefer first")),
+        }
+    }
+}
+
+/// Of what is offered, what the client takes: in its order of preference, then in the order of the offer.
+pub fn wanted(headers: &HeaderMap, offered: &[Coding]) -> Wanted {
+    let mut graded: SmallVec<[(u16, Coding); 3]> = SmallVec::new();
+    if offered.is_empty() || !headers.contains_key(header::ACCEPT_ENCODING) {
+        return Wanted::new();
+    }
+    let plain = grade(headers, "identity").unwrap_or(0);
+    for &coding in offered {
+        let own = grade(headers, coding.name());
+        let alias = if coding == Coding::Gzip { grade(headers, "x-gzip") } else { None };
+        let grade = own.or(alias).or_else(|| grade(headers, "*")).unwrap_or(0);
+        if grade > 0 && grade >= plain {
+            graded.push((grade, coding));
+        }
+    }
+    graded.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+    graded.into_iter().map(|(_, coding)| coding).collect()
+}
+
+/// The weight of a coding in thousandths.
+fn grade(headers: &HeaderMap, name: &str) -> Option<u16> {
+    let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).find_map(|item| {
+        let mut parts = item.split(';').map(str::trim);
+        if !parts.next()?.eq_ignore_ascii_case(name) {
+            return None;
+        }
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        Some(weight.map_or(1_000, |weight| thousandths(weight).unwrap_or(0)))
+    })
+}
+
+/// `0`, `0.5`, `1.000`
+fn thousandths(weight: &str) -> Option<u16> {
+    let (whole, fraction) = weight.split_once('.').unwrap_or((weight, ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(fraction),
+        "1" if fraction == 0 => Some(1_000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(accept: &str, expected: &[Coding]) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_str(accept).unwrap());
+        let all = [Coding::Brotli, Coding::Zstd, Coding::Gzip];
+        assert_eq!(wanted(&headers, &all).as_slice(), expected, "{accept}");
+    }
+
+    #[test]
+    fn the_client_weighs_and_the_server_breaks_ties() {
+        use Coding::{Brotli, Gzip, Zstd};
+        check("gzip, deflate, br, zstd", &[Brotli, Zstd, Gzip]);
+        check("gzip;q=1, br;q=0.5", &[Gzip, Brotli]);
+        check("br;q=0, *", &[Zstd, Gzip]);
+        check("*;q=0.1, gzip", &[Gzip, Brotli, Zstd]);
+        check("GZIP ; q=0.001", &[Gzip]);
+        check("x-gzip", &[Gzip]);
+        check("identity, gzip;q=0.5", &[]);
+        check("gzip;q=2", &[]);
+        check("gzip;q=0.0001", &[]);
+        check("", &[]);
+        check("deflate", &[]);
+        assert!(wanted(&HeaderMap::new(), &[Gzip]).is_empty());
+    }
+}
