@@ -94,7 +94,7 @@ struct Entry {
 
 /// Reads the folder `name`, which is open as `file`. May wait for the disk.
 pub fn list(file: &File, folder: &Folder, name: &str, hiding: &Hiding, look: &Look) -> Result<Listing, Trouble> {
-    let (mut entries, more) = read(file, folder, name, hiding)?;
+    let (mut entries, more) = read(file, folder, name, hiding, MOST)?;
     entries.sort_by(|a, b| {
         let order = match look.sort {
             Sort::Name => std::cmp::Ordering::Equal,
@@ -109,7 +109,7 @@ pub fn list(file: &File, folder: &Folder, name: &str, hiding: &Hiding, look: &Lo
 }
 
 /// The entries that could be asked for by name, and whether there are more.
-fn read(file: &File, folder: &Folder, name: &str, hiding: &Hiding) -> Result<(Vec<Entry>, bool), Trouble> {
+fn read(file: &File, folder: &Folder, name: &str, hiding: &Hiding, most: usize) -> Result<(Vec<Entry>, bool), Trouble> {
     let mut entries = Vec::new();
     for found in Dir::read_from(file)? {
         let found = found?;
@@ -119,7 +119,7 @@ fn read(file: &File, folder: &Folder, name: &str, hiding: &Hiding) -> Result<(Ve
             continue;
         }
         let Some(entry) = entry(file, folder, own, &relative) else { continue };
-        if entries.len() == MOST {
+        if entries.len() == most {
             return Ok((entries, true));
         }
         entries.push(entry);
@@ -174,7 +174,7 @@ p{color:var(--soft)}
 @media(max-width:36rem){td:nth-child(3),th:nth-child(3){display:none}}";
 
 const SHAPES: &str = "<svg hidden><symbol id=d viewBox=\"0 0 20 20\"><path d=\"M2 5.5A1.5 1.5 0 0 1 3.5 4h4l2 2.5h7A1.5 1.5 0 0 1 18 8v7a1.5 1.5 0 0 1-1.5 1.5h-13A1.5 1.5 0 0 1 2 15z\"/></symbol>\
-<symbol id=f viewBox=\"0 0 20 20\"><path d=\"M5 2.5h6.5L16 7v10.5H5zM11.500 2.500V7H16\"/></symbol></svg>";
+<symbol id=f viewBox=\"0 0 20 20\"><path d=\"M5 2.5h6.5L16 7v10.5H5zM11.5 2.5V7H16\"/></symbol></svg>";
 
 fn page(entries: &[Entry], more: bool, look: &Look) -> String {
     let shown = path::decode(&look.path).unwrap_or_else(|| look.path.clone());
@@ -371,11 +371,15 @@ mod tests {
     #[test]
     fn a_page_is_bounded() {
         let scratch = Scratch::new();
-        for n in 0..=MOST {
-            scratch.file(&format!("{n}"), b"");
+        for name in ["a", "b", "c"] {
+            scratch.file(name, b"");
         }
-        let page = listing(&scratch, &Look { path: "/".to_owned(), ..LOOK });
-        assert!(page.contains("more than this page shows"));
-        assert_eq!(page.matches("<time").count(), MOST);
+        let folder = Folder::new(scratch.path("."), Links::Beneath);
+        let (file, _) = folder.open(".", Pace::Patient).unwrap();
+        for (most, more) in [(2, true), (3, false)] {
+            let (entries, is_more) = read(&file, &folder, ".", &Hiding::default(), most).unwrap();
+            assert_eq!((entries.len(), is_more), (most, more));
+            assert_eq!(page(&entries, is_more, &LOOK).contains("more than this page shows"), more);
+        }
     }
 }
