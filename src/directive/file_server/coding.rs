@@ -59,34 +59,61 @@ impl Value for Coding {
 
 /// Of what is offered, what the client takes: in its order of preference, then in the order of the offer.
 pub fn wanted(headers: &HeaderMap, offered: &[Coding]) -> Wanted {
-    let mut graded: SmallVec<[(u16, Coding); 3]> = SmallVec::new();
     if offered.is_empty() || !headers.contains_key(header::ACCEPT_ENCODING) {
         return Wanted::new();
     }
-    let plain = grade(headers, "identity").unwrap_or(0);
-    for &coding in offered {
-        let own = grade(headers, coding.name());
-        let alias = if coding == Coding::Gzip { grade(headers, "x-gzip") } else { None };
-        let grade = own.or(alias).or_else(|| grade(headers, "*")).unwrap_or(0);
-        if grade > 0 && grade >= plain {
-            graded.push((grade, coding));
-        }
-    }
-    graded.sort_by_key(|(grade, _)| std::cmp::Reverse(*grade));
+    let weights = Weights::read(headers);
+    let plain = weights.identity.unwrap_or(0);
+    let mut graded: SmallVec<[(u16, Coding); 3]> = offered
+        .iter()
+        .map(|coding| (weights.of(*coding), *coding))
+        .filter(|(weight, _)| *weight > 0 && *weight >= plain)
+        .collect();
+    graded.sort_by_key(|(weight, _)| std::cmp::Reverse(*weight));
     graded.into_iter().map(|(_, coding)| coding).collect()
 }
 
-/// The weight of a coding in thousandths.
-fn grade(headers: &HeaderMap, name: &str) -> Option<u16> {
-    let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).find_map(|item| {
-        let mut parts = item.split(';').map(str::trim);
-        if !parts.next()?.eq_ignore_ascii_case(name) {
-            return None;
+/// What the client says of each coding, in thousandths.
+#[derive(Default)]
+struct Weights {
+    brotli: Option<u16>,
+    zstd: Option<u16>,
+    gzip: Option<u16>,
+    identity: Option<u16>,
+    others: Option<u16>,
+}
+
+impl Weights {
+    fn read(headers: &HeaderMap) -> Self {
+        let mut weights = Self::default();
+        let lines = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+        for item in lines.flat_map(|line| line.split(',')) {
+            let mut parts = item.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let is = |known: &str| name.eq_ignore_ascii_case(known);
+            let place = match name.len() {
+                1 if name == "*" => &mut weights.others,
+                2 if is("br") => &mut weights.brotli,
+                4 if is("zstd") => &mut weights.zstd,
+                4 if is("gzip") => &mut weights.gzip,
+                6 if is("x-gzip") => &mut weights.gzip,
+                8 if is("identity") => &mut weights.identity,
+                _ => continue,
+            };
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            *place = Some(weight.map_or(1_000, |weight| thousandths(weight).unwrap_or(0)));
         }
-        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-        Some(weight.map_or(1_000, |weight| thousandths(weight).unwrap_or(0)))
-    })
+        weights
+    }
+
+    fn of(&self, coding: Coding) -> u16 {
+        let own = match coding {
+            Coding::Brotli => self.brotli,
+            Coding::Zstd => self.zstd,
+            Coding::Gzip => self.gzip,
+        };
+        own.or(self.others).unwrap_or(0)
+    }
 }
 
 /// `0`, `0.5`, `1.000`
@@ -95,7 +122,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     if fraction.len() > 3 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    let digits = fraction.bytes().chain(std::iter::repeat(b'0')).take(3);
+    let fraction = digits.fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0'));
     match whole {
         "0" => Some(fraction),
         "1" if fraction == 0 => Some(1_000),
