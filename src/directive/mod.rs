@@ -3,6 +3,7 @@
 pub mod bind;
 mod body;
 pub mod encode;
+mod file_server;
 mod handle_errors;
 mod header;
 pub mod log;
@@ -114,6 +115,7 @@ pub static ROOMS: &[&Room] = &[
     &max_body::ROOM,
     &encode::ROOM,
     &rate_limit::ROOM,
+    &file_server::ROOM,
     &tls::ROOM,
     &bind::ROOM,
     &log::ROOM,
