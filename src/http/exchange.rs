@@ -190,38 +190,6 @@ impl Exchange {
     }
 }
 
-#[cfg(test)]
-impl Exchange {
-    /// A request for the tests of steps: `GET`, over plain HTTP, from 192.0.2.1.
-    pub(crate) fn sample(uri: &str, fields: &[(&'static str, &str)]) -> Self {
-        let client = std::net::SocketAddr::from(([192, 0, 2, 1], 40_000));
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("example.com"));
-        for (name, value) in fields {
-            headers.append(*name, HeaderValue::from_str(value).expect("a field value"));
-        }
-        let uri: Uri = uri.parse().expect("a target");
-        Self {
-            connection: Rc::new(Connection::new(Some(client), 80, None)),
-            method: Method::GET,
-            version: Version::HTTP_11,
-            host: Host::of(&uri, &headers, Version::HTTP_11).expect("a host"),
-            headers,
-            target: Target::of(&uri).expect("a target"),
-            body: Body::Empty,
-            client_ip: client.ip(),
-            trusted: false,
-            id: HeaderValue::from_static("sample"),
-            captures: SmallVec::new(),
-            notes: Notes::default(),
-            fault: None,
-            started: Instant::now(),
-            upgrade: Upgrade::No,
-            limits: SmallVec::new(),
-        }
-    }
-}
-
 /// Whether and how the client's connection can become a tunnel.
 #[derive(Default)]
 pub enum Upgrade {
@@ -294,6 +262,7 @@ impl Exchange {
             fault: None,
             started: Instant::now(),
             upgrade: Upgrade::No,
+            limits: SmallVec::new(),
         }
     }
 }

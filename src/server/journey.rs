@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::watched::{Expired, Watch};
+use super::world::Hold;
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
-use crate::model::World;
 use crate::site::Site;
 use crate::telemetry::access::{Phases, Record};
 use crate::telemetry::metrics;
@@ -20,7 +20,7 @@ use crate::telemetry::metrics;
 /// What must be known at the end. Dropped early, it tells of a client that left.
 pub struct Journey {
     pub exchange: Exchange,
-    world: Rc<std::sync::Arc<World>>,
+    world: Hold,
     site: Option<std::sync::Arc<Site>>,
     watch: Rc<Watch>,
     arrived: SystemTime,
@@ -30,12 +30,7 @@ pub struct Journey {
 }
 
 impl Journey {
-    pub fn new(
-        exchange: Exchange,
-        world: Rc<std::sync::Arc<World>>,
-        site: Option<std::sync::Arc<Site>>,
-        watch: Rc<Watch>,
-    ) -> Box<Self> {
+    pub fn new(exchange: Exchange, world: Hold, site: Option<std::sync::Arc<Site>>, watch: Rc<Watch>) -> Box<Self> {
         Box::new(Self { exchange, world, site, watch, arrived: SystemTime::now(), status: 0, sent: 0, done: false })
     }
 

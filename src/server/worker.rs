@@ -128,7 +128,9 @@ async fn work(shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::Unbounded
                 }
                 Some(Order::Refresh) => refresh(&worker.shared),
                 Some(Order::Drain(done)) => {
-                    listeners.drain().for_each(|(_, task)| task.abort());
+                    for (_, task) in listeners.drain() {
+                        task.abort();
+                    }
                     tokio::task::spawn_local(drain(worker.clone(), done));
                 }
                 None => break,

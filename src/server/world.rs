@@ -41,12 +41,16 @@ impl Shared {
     }
 }
 
+/// The configuration as a request holds it: counted on this thread alone, so that no two cores fight for one counter.
+#[allow(clippy::redundant_allocation, reason = "the outer count is local, the inner one is shared")]
+pub type Hold = Rc<Arc<World>>;
+
 thread_local! {
     /// This worker's hold on the configuration: requests count references without touching other cores' caches.
-    static HELD: RefCell<Option<(u64, Rc<Arc<World>>)>> = const { RefCell::new(None) };
+    static HELD: RefCell<Option<(u64, Hold)>> = const { RefCell::new(None) };
 }
 
-fn held(shared: &Shared) -> (u64, Rc<Arc<World>>) {
+fn held(shared: &Shared) -> (u64, Hold) {
     let generation = shared.generation.load(Ordering::Acquire);
     HELD.with(|held| {
         let mut held = held.borrow_mut();
@@ -82,7 +86,7 @@ impl View {
 
     /// As of this request. No door: the address is no longer listened on.
     #[must_use]
-    pub fn now(&self) -> (Rc<Arc<World>>, Option<Arc<Door>>) {
+    pub fn now(&self) -> (Hold, Option<Arc<Door>>) {
         let (generation, world) = held(&self.shared);
         if self.seen.replace(generation) != generation {
             *self.door.borrow_mut() = world.doors.get(&self.listen).cloned();

@@ -1,24 +1,19 @@
 //! Requests against a folder, through the program that a statement compiles to.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode, Uri, Version};
+use http::header::HeaderMap;
+use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 
 use crate::check::Check;
 use crate::diagnostic::{Code, Mistake, Sources};
 use crate::directive;
-use crate::http::body::Body;
-use crate::http::connection::Connection;
-use crate::http::exchange::{Exchange, Host, Notes, Upgrade};
+use crate::http::exchange::Exchange;
 use crate::http::fault::Cause;
-use crate::http::target::Target;
 use crate::site::{Building, Program, Supplies};
 use crate::syntax;
 
@@ -142,29 +137,7 @@ impl Site {
 }
 
 fn exchange(method: Method, path: &str, fields: &[(&str, &str)]) -> Exchange {
-    let uri: Uri = path.parse().unwrap();
-    let mut headers: HeaderMap = fields
-        .iter()
-        .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap()))
-        .collect();
-    headers.insert(header::HOST, HeaderValue::from_static("example.com"));
-    Exchange {
-        connection: Rc::new(Connection::new(Some(([127, 0, 0, 1], 1).into()), 80, None)),
-        method,
-        version: Version::HTTP_11,
-        host: Host::of(&uri, &headers, Version::HTTP_11).unwrap(),
-        headers,
-        target: Target::of(&uri).unwrap(),
-        body: Body::Empty,
-        client_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        trusted: false,
-        id: HeaderValue::from_static("id"),
-        captures: smallvec::SmallVec::new(),
-        notes: Notes::default(),
-        fault: None,
-        started: Instant::now(),
-        upgrade: Upgrade::No,
-    }
+    Exchange { method, ..Exchange::sample(path, fields) }
 }
 
 #[tokio::test]
