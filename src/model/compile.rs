@@ -134,11 +134,11 @@ impl Compiler<'_> {
         if !self.mistakes.is_empty() {
             return None;
         }
-        let mut building = Building::new(&mut self.supplies);
+        let name = model.addresses.first().map_or("", |address| address.text.as_str());
+        let mut building = Building::new(&mut self.supplies).named(name);
         match model.body.compile(&mut building) {
             Ok(()) => {
                 let program = building.finish();
-                let name = model.addresses.first().map_or("", |address| address.text.as_str());
                 Some(Arc::new(Site { name: name.into(), program, log }))
             }
             Err(mistake) => {

@@ -87,6 +87,8 @@ impl Supplies {
 /// A site under construction.
 pub struct Building<'s> {
     pub supplies: &'s mut Supplies,
+    /// The site's first address: what its directives keep is kept under it.
+    pub name: Box<str>,
     program: Program,
     /// Where the block that is being built began.
     block: usize,
@@ -105,7 +107,13 @@ type Built = Result<(), Mistake>;
 impl<'s> Building<'s> {
     #[must_use]
     pub fn new(supplies: &'s mut Supplies) -> Self {
-        Self { supplies, program: Program::default(), block: 0, log: None }
+        Self { supplies, name: "".into(), program: Program::default(), block: 0, log: None }
+    }
+
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
     }
 
     pub fn filter(&mut self, filter: impl Filter + 'static) {

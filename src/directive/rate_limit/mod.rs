@@ -120,7 +120,8 @@ impl Model {
 impl Directive for Model {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         let what = self.what();
-        let table = site.supplies.adopt_own(&format!("rate_limit {what} keys {}", self.keys), || Table::new(self.keys));
+        let place = format!("rate_limit {} {what} keys {}", site.name, self.keys);
+        let table = site.supplies.adopt_own(&place, || Table::new(self.keys));
         site.filter(Limit {
             pace: self.pace,
             key: self.key.clone(),

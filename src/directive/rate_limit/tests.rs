@@ -220,8 +220,8 @@ fn several_limits_each_tell_their_own() {
 
 #[test]
 fn a_reload_keeps_what_is_known_and_equal_limits_stay_apart() {
-    let compile = |supplies: &mut Supplies, texts: &[&str]| {
-        let mut site = Building::new(supplies);
+    let compile = |supplies: &mut Supplies, name: &str, texts: &[&str]| {
+        let mut site = Building::new(supplies).named(name);
         for text in texts {
             model(text).compile(&mut site).unwrap();
         }
@@ -238,12 +238,14 @@ fn a_reload_keeps_what_is_known_and_equal_limits_stay_apart() {
     };
     let mut first = Supplies::default();
     // Two equal limits: were they one, a request would use it up twice and be refused at once.
-    let before = compile(&mut first, &["rate_limit 1/h", "rate_limit 1/h"]);
+    let before = compile(&mut first, "a.example", &["rate_limit 1/h", "rate_limit 1/h"]);
     assert_eq!((run(&before), run(&before)), (404, 429));
     let mut second = Supplies::after(first.legacy());
-    let same = compile(&mut second, &["rate_limit 1/h", "rate_limit 1/h"]);
+    let same = compile(&mut second, "a.example", &["rate_limit 1/h", "rate_limit 1/h"]);
     assert_eq!(run(&same), 429);
     let mut third = Supplies::after(second.legacy());
-    let other = compile(&mut third, &["rate_limit 2/h"]);
-    assert_eq!(run(&other), 404);
+    let other = compile(&mut third, "a.example", &["rate_limit 2/h"]);
+    assert_eq!(run(&other), 404, "another limit begins anew");
+    let elsewhere = compile(&mut third, "b.example", &["rate_limit 1/h"]);
+    assert_eq!(run(&elsewhere), 404, "an equal limit of another site is another limit");
 }
