@@ -3,3 +3,5 @@
 mod harness;
 
 mod core;
+mod encode;
+mod rate_limit;

@@ -143,16 +143,16 @@ impl Value for Coding {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         Self::find(text).ok_or_else(|| match text {
-            "brotli" => Wrong::kind().help("write br"),
-            "zstandard" => Wrong::kind().help("write zstd"),
-            "zip" | "x-gzip" | "gz" => Wrong::kind().help("write gzip"),
-            "deflate" => Wrong::say("`deflate` is understood in two ways, so no one sends it").help("write gzip"),
+            "brotli" => Wrong::kind().help("write `br`"),
+            "zstandard" => Wrong::kind().help("write `zstd`"),
+            "zip" | "x-gzip" | "gz" => Wrong::kind().help("write `gzip`"),
+            "deflate" => Wrong::say("`deflate` is understood in two ways, so no one sends it").help("write `gzip`"),
             "identity" | "off" | "none" => {
                 Wrong::kind().help("remove the statement: without `encode`, nothing is encoded")
             }
             _ => match near::nearest(text, Self::ALL.map(Self::name)) {
-                Some(near) => Wrong::kind().help(format!("write {near}")),
-                None => Wrong::kind().help("write zstd, br or gzip"),
+                Some(near) => Wrong::kind().help(format!("write `{near}`")),
+                None => Wrong::kind().help("write `zstd`, `br` or `gzip`"),
             },
         })
     }
@@ -215,7 +215,7 @@ impl Levels {
                         node.span,
                         format!("`{}` is not offered, so it has no level", coding.name()),
                     )
-                    .help(format!("remove the line, or name the encoding: encode … {}", coding.name())),
+                    .help(format!("remove the line, or name the encoding: `encode … {}`", coding.name())),
                 );
             }
         }
@@ -232,7 +232,7 @@ fn of_which(word: &Word, offers: &[Offer], cx: &mut Check) -> Reported {
     let name = offers.last().map_or("gzip", |offer| offer.coding.name());
     cx.report(
         Mistake::new(Code::E0022, word.span, "several encodings are offered, and this does not say whose level it is")
-            .help(format!("write: level {name} {text}")),
+            .help(format!("write `level {name} {text}`")),
     )
 }
 

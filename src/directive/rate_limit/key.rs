@@ -147,11 +147,13 @@ fn warn_if_forgeable(field: &str, at: &Word, cx: &mut Check) {
 fn unknown(text: &str, word: &Word, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0020, word.span, format!("`{text}` is not a key"));
     let help = match text {
-        "ip" | "remote_ip" | "remote_host" | "address" => "write: by client_ip".to_owned(),
-        "query" => "write: by {query.NAME}".to_owned(),
-        _ if placeholder::find(text).is_some() => format!("write: by {{{text}}}"),
-        _ => "write: by client_ip, by header NAME, by cookie NAME, or by a text with placeholders: by {query.token}"
-            .to_owned(),
+        "ip" | "remote_ip" | "remote_host" | "address" => "write `by client_ip`".to_owned(),
+        "query" => "write `by {query.NAME}`".to_owned(),
+        _ if placeholder::find(text).is_some() => format!("write `by {{{text}}}`"),
+        _ => {
+            "write `by client_ip`, `by header NAME`, `by cookie NAME`, or a text with placeholders: `by {query.token}`"
+                .to_owned()
+        }
     };
     cx.report(mistake.help(help))
 }
