@@ -21,6 +21,7 @@ use proxyfile::http::body::Body;
 use proxyfile::http::connection::Connection;
 use proxyfile::http::exchange::{Exchange, Host, Notes, Upgrade};
 use proxyfile::http::fault::Fault;
+use proxyfile::http::prefix::Prefixes;
 use proxyfile::http::step::{Answer, Answers};
 use proxyfile::http::target::Target;
 use proxyfile::site::{Building, Program, Supplies};
@@ -88,7 +89,9 @@ fn exchange(coding: &str) -> Exchange {
         host: Host::of(&uri, &headers, Version::HTTP_11).unwrap(),
         target: Target::of(&uri).unwrap(),
         headers,
+        prefixes: Prefixes::default(),
         body: Body::Empty,
+        max_body: u64::MAX,
         client_ip: client.ip(),
         trusted: false,
         id: HeaderValue::from_static("bench"),

@@ -54,7 +54,7 @@ fn s02_who_is_refused_is_told_when_to_come_back() {
     let wait: u32 = response.field("retry-after").unwrap().parse().unwrap();
     assert!((3500..=3600).contains(&wait), "{wait}");
     let line = proxy.logged_for(&response);
-    assert_eq!((&line["status"], &line["error_code"]), (&429.into(), &"rate_limited".into()));
+    assert_eq!((&line["status"], &line["error"]), (&429.into(), &"rate_limited".into()));
 }
 
 #[test]

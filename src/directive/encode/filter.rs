@@ -52,6 +52,13 @@ impl Filter for Encode {
             not_modified(exchange, answer);
             return;
         }
+        if answer.status() == StatusCode::PARTIAL_CONTENT {
+            // A part is never encoded, but what it is a part of might have been.
+            if self.is_listed(answer) {
+                add_vary(answer.headers_mut());
+            }
+            return;
+        }
         let length = length(exchange, answer);
         if !self.is_worth_it(exchange, answer, length) {
             return;
@@ -71,7 +78,7 @@ impl Encode {
         let status = answer.status();
         let headers = answer.headers();
         if status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::PARTIAL_CONTENT)
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT)
             || exchange.method == Method::CONNECT
             || length.is_some_and(|length| length < self.minimum.max(1))
             || headers.contains_key(header::CONTENT_ENCODING)
@@ -79,10 +86,16 @@ impl Encode {
         {
             return false;
         }
-        let Some(content_type) = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else { return false };
+        self.is_listed(answer) && may_be_transformed(headers)
+    }
+
+    fn is_listed(&self, answer: &Answer) -> bool {
+        let Some(content_type) = answer.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else {
+            return false;
+        };
         // gRPC frames its messages and compresses them by its own rules.
         let is_grpc = content_type.get(..16).is_some_and(|head| head.eq_ignore_ascii_case(b"application/grpc"));
-        !is_grpc && self.types.iter().any(|range| range.holds(content_type)) && may_be_transformed(headers)
+        !is_grpc && self.types.iter().any(|range| range.holds(content_type))
     }
 }
 

@@ -192,7 +192,7 @@ impl Levels {
         cx: &mut Check,
     ) -> Result<(), Reported> {
         let coding = match (args.peek(), &*offers) {
-            (Some(word), [one]) if is_number(word) => one.coding,
+            (Some(word), [one]) if !names_a_coding(word) => one.coding,
             (Some(word), _) if is_number(word) => return Err(of_which(word, offers, cx)),
             _ => args.expect("an encoding and a level", cx)?,
         };
@@ -221,6 +221,10 @@ impl Levels {
         }
         Ok(())
     }
+}
+
+fn names_a_coding(word: &Word) -> bool {
+    word.plain().is_some_and(|text| Coding::find(text).is_some())
 }
 
 fn is_number(word: &Word) -> bool {

@@ -57,14 +57,14 @@ impl Key {
             "header" => {
                 let name = args.expect_word("the name of a field", cx)?;
                 let field: FieldName = cx.value(name)?;
-                warn_if_forgeable(field.0.as_str(), name, cx);
+                warn_if_forgeable(cx.plain(name)?, name, cx);
                 Ok(Self::named("header", field.0.as_str()))
             }
             "cookie" => {
                 let name = args.expect_word("the name of a cookie", cx)?;
                 Ok(Self::named("cookie", cx.plain(name)?))
             }
-            text => Err(unknown(text, word, cx)),
+            text => Err(unknown(text, word, args, cx)),
         }
     }
 
@@ -144,11 +144,14 @@ fn warn_if_forgeable(field: &str, at: &Word, cx: &mut Check) {
     }
 }
 
-fn unknown(text: &str, word: &Word, cx: &mut Check) -> Reported {
+fn unknown(text: &str, word: &Word, args: &Arguments<'_>, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0020, word.span, format!("`{text}` is not a key"));
     let help = match text {
         "ip" | "remote_ip" | "remote_host" | "address" => "write `by client_ip`".to_owned(),
-        "query" => "write `by {query.NAME}`".to_owned(),
+        "query" => {
+            let name = args.peek().and_then(Word::plain).unwrap_or("NAME");
+            format!("write `by {{query.{name}}}`")
+        }
         _ if placeholder::find(text).is_some() => format!("write `by {{{text}}}`"),
         _ => {
             "write `by client_ip`, `by header NAME`, `by cookie NAME`, or a text with placeholders: `by {query.token}`"

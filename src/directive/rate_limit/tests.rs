@@ -29,11 +29,6 @@ fn model(text: &str) -> Model {
     model.unwrap()
 }
 
-fn complains(text: &str, expected: &str) {
-    let (_, said) = read_text(text);
-    assert_eq!(said, [expected], "{text}");
-}
-
 /// The step of a statement, with a table of its own.
 fn limit(text: &str) -> Limit {
     let model = model(text);
@@ -82,49 +77,6 @@ fn every_example_is_read_without_a_finding() {
     for example in ROOM.examples {
         model(example);
     }
-}
-
-#[test]
-fn mistakes_say_what_to_write() {
-    complains(
-        "rate_limit",
-        "E0022: `rate_limit` wants a rate | write: rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY]",
-    );
-    complains("rate_limit 10", "E0020: `10` does not say in what time | write 10/s, 10/m or 10/h");
-    complains(
-        "rate_limit 10/s burst",
-        "E0022: `rate_limit` wants a number | write: rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY]",
-    );
-    complains("rate_limit 10/s burst x", "E0020: `x` is not a number of requests | a number of requests looks like 20");
-    complains("rate_limit 10/s by ip", "E0020: `ip` is not a key | write: by client_ip");
-    complains("rate_limit 10/s by host", "E0020: `host` is not a key | write: by {host}");
-    complains("rate_limit 10/s by query", "E0020: `query` is not a key | write: by {query.NAME}");
-    complains(
-        "rate_limit 10/s by all",
-        "E0020: `all` is not a key | write: by client_ip, by header NAME, by cookie NAME, or by a text with placeholders: by {query.token}",
-    );
-    complains("rate_limit 10/s by {hots}", "E0012: there is no placeholder `{hots}` | write {host}");
-    complains(
-        "rate_limit 2000000/s",
-        "E0021: `2000000/s` is more than a million in a second | write 1000000/s or less",
-    );
-    complains(
-        "rate_limit 1/d burst 100000",
-        "E0021: at `1/d`, what is used up takes more than a hundred years to come back | write a smaller burst, or a shorter time",
-    );
-}
-
-#[test]
-fn xa13_a_key_that_any_client_can_write_is_warned_of() {
-    let help = "write `by client_ip`: it believes the proxies in `trusted_proxies`, and no one else";
-    complains(
-        "rate_limit 10/s by header X-Forwarded-For",
-        &format!("W0014: any client can write another `x-forwarded-for` into each request | {help}"),
-    );
-    complains(
-        "rate_limit 10/s by {header.X-Real-IP}{path}",
-        &format!("W0014: any client can write another `X-Real-IP` into each request | {help}"),
-    );
 }
 
 #[test]
