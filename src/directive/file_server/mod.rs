@@ -157,15 +157,15 @@ impl Files {
         match option.name {
             "index" => self.index = check_index(&mut args, cx)?,
             "try_files" => self.tries = check_tries(&mut args, cx)?,
-            "browse" => self.browse = args.expect::<Switch>("on or off", cx)?.0,
+            "browse" => self.browse = args.expect::<Switch>("`on` or `off`", cx)?.0,
             "precompressed" => self.offered = check_codings(&mut args, cx)?,
-            "hidden" => self.hiding.dots = args.expect::<Switch>("on or off", cx)?.0,
+            "hidden" => self.hiding.dots = args.expect::<Switch>("`on` or `off`", cx)?.0,
             "follow_links" => {
-                let Switch(on) = args.expect("on or off", cx)?;
+                let Switch(on) = args.expect("`on` or `off`", cx)?;
                 self.links = if on { Links::Anywhere } else { Links::Beneath };
             }
             "expires" => self.dress.cache_control = check_expires(&mut args, cx)?,
-            _ => self.dress.etag = args.expect::<Switch>("on or off", cx)?.0,
+            _ => self.dress.etag = args.expect::<Switch>("`on` or `off`", cx)?.0,
         }
         args.done_without_block(cx)
     }
@@ -211,6 +211,12 @@ fn check_index(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<String>, 
     if args.rest().len() == 1 && args.keyword("off") {
         return Ok(Vec::new());
     }
+    if let Some(off) = args.rest().iter().find(|word| word.plain() == Some("off")) {
+        return Err(cx.report(
+            Mistake::new(Code::E0028, off.span, "`off` stands alone: with other names it says two things at once")
+                .help("remove it, or the names beside it"),
+        ));
+    }
     let names = args.expect_all::<FileName>("a file name", cx)?;
     Ok(names.into_iter().map(|name| name.0).collect())
 }
@@ -221,11 +227,20 @@ fn check_tries(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<Template>
     words.extend(std::iter::from_fn(|| args.word()));
     let mut tries = Vec::with_capacity(words.len());
     for word in words {
-        if word.plain().is_some_and(|text| text.starts_with('=')) {
-            return Err(cx.report(
-                Mistake::new(Code::E0020, word.span, "a status is not a path")
-                    .help("leave it out: when nothing fits, the answer is 404; `handle_errors` makes a page of it"),
-            ));
+        match word.plain() {
+            Some(text) if text.starts_with('=') => {
+                return Err(cx.report(Mistake::new(Code::E0020, word.span, format!("`{text}` is not a path")).help(
+                    "leave it out: when nothing fits, the answer is 404; `handle_errors 404` makes a page of it",
+                )));
+            }
+            Some(text) if text.starts_with('$') => {
+                let slash = if text.ends_with('/') { "/" } else { "" };
+                return Err(cx.report(
+                    Mistake::new(Code::E0020, word.span, format!("`{text}` is not a path"))
+                        .help(format!("for the path of the request, write `{{path}}{slash}`")),
+                ));
+            }
+            _ => {}
         }
         tries.push(Template::check(word, When::Request, cx)?);
     }
