@@ -196,6 +196,25 @@ fn f03_files_may_be_kept_as_long_as_the_site_says() {
 }
 
 #[test]
+fn f05_a_folder_under_another_name_is_linked_by_that_name() {
+    let root = Folder::new();
+    root.write("www/img/a.png", "a");
+    root.write("www/docs/index.html", "docs");
+    let proxy = serving(
+        &root,
+        "route /static/* { strip_prefix /static; file_server {$ROOT} { browse on } }\n file_server {$ROOT}/img",
+    );
+    assert_eq!(proxy.get("/static/img/a.png").text(), "a");
+    assert_eq!(proxy.get("/a.png").text(), "a");
+    let redirect = proxy.get("/static/docs?x=1");
+    assert_eq!((redirect.status(), redirect.field("location")), (308, Some("/static/docs/?x=1")));
+    assert_eq!(proxy.get("/static/docs/").text(), "docs");
+    assert!(proxy.get("/static/").text().contains("<title>/static/</title>"));
+    // XP08: the way out of a stripped prefix, as it was open in other servers.
+    assert_eq!(proxy.get("/static../secret").status(), 404);
+}
+
+#[test]
 fn a_file_that_shrinks_while_it_is_sent_is_broken_off() {
     let root = Folder::new();
     let path = root.write("www/big", "");

@@ -37,7 +37,7 @@ pub static ROOM: Room = Room {
     name: "file_server",
     syntax: "file_server FOLDER [{ … }]",
     summary: "serves the files of a folder",
-    doc: "The request's path is looked up in FOLDER; a relative FOLDER is relative to the directory that rp is started in. What is not there is answered 404.
+    doc: "The request's path is looked up in FOLDER; a relative FOLDER is relative to the directory that rp is started in. It is the whole path that is looked up: to serve `/static/a.css` from FOLDER/a.css, put `strip_prefix /static` above. What is not there is answered 404.
 
 A folder is served by its index file, and without one not at all unless `browse on` asks for a page that lists it. A folder's path without its slash is redirected to the one with it. Names that begin with a dot (except `.well-known`), a file named `Proxyfile`, what `hide` names, and symbolic links that lead out of FOLDER are answered as if they were not there. Only regular files are served: no pipes, no devices.
 
