@@ -5,3 +5,4 @@ mod harness;
 mod core;
 mod encode;
 mod rate_limit;
+mod files;

@@ -37,7 +37,7 @@ pub static ROOM: Room = Room {
     name: "file_server",
     syntax: "file_server FOLDER [{ … }]",
     summary: "serves the files of a folder",
-    doc: "The request's path is looked up in FOLDER; a relative FOLDER is relative to the directory that rp is started in. What is not there is answered 404.
+    doc: "The request's path is looked up in FOLDER; a relative FOLDER is relative to the directory that rp is started in. It is the whole path that is looked up: to serve `/static/a.css` from FOLDER/a.css, put `strip_prefix /static` above. What is not there is answered 404.
 
 A folder is served by its index file, and without one not at all unless `browse on` asks for a page that lists it. A folder's path without its slash is redirected to the one with it. Names that begin with a dot (except `.well-known`), a file named `Proxyfile`, what `hide` names, and symbolic links that lead out of FOLDER are answered as if they were not there. Only regular files are served: no pipes, no devices.
 
@@ -157,15 +157,15 @@ impl Files {
         match option.name {
             "index" => self.index = check_index(&mut args, cx)?,
             "try_files" => self.tries = check_tries(&mut args, cx)?,
-            "browse" => self.browse = args.expect::<Switch>("on or off", cx)?.0,
+            "browse" => self.browse = args.expect::<Switch>("`on` or `off`", cx)?.0,
             "precompressed" => self.offered = check_codings(&mut args, cx)?,
-            "hidden" => self.hiding.dots = args.expect::<Switch>("on or off", cx)?.0,
+            "hidden" => self.hiding.dots = args.expect::<Switch>("`on` or `off`", cx)?.0,
             "follow_links" => {
-                let Switch(on) = args.expect("on or off", cx)?;
+                let Switch(on) = args.expect("`on` or `off`", cx)?;
                 self.links = if on { Links::Anywhere } else { Links::Beneath };
             }
             "expires" => self.dress.cache_control = check_expires(&mut args, cx)?,
-            _ => self.dress.etag = args.expect::<Switch>("on or off", cx)?.0,
+            _ => self.dress.etag = args.expect::<Switch>("`on` or `off`", cx)?.0,
         }
         args.done_without_block(cx)
     }
@@ -211,6 +211,12 @@ fn check_index(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<String>, 
     if args.rest().len() == 1 && args.keyword("off") {
         return Ok(Vec::new());
     }
+    if let Some(off) = args.rest().iter().find(|word| word.plain() == Some("off")) {
+        return Err(cx.report(
+            Mistake::new(Code::E0028, off.span, "`off` stands alone: with other names it says two things at once")
+                .help("remove it, or the names beside it"),
+        ));
+    }
     let names = args.expect_all::<FileName>("a file name", cx)?;
     Ok(names.into_iter().map(|name| name.0).collect())
 }
@@ -221,11 +227,20 @@ fn check_tries(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<Template>
     words.extend(std::iter::from_fn(|| args.word()));
     let mut tries = Vec::with_capacity(words.len());
     for word in words {
-        if word.plain().is_some_and(|text| text.starts_with('=')) {
-            return Err(cx.report(
-                Mistake::new(Code::E0020, word.span, "a status is not a path")
-                    .help("leave it out: when nothing fits, the answer is 404; `handle_errors` makes a page of it"),
-            ));
+        match word.plain() {
+            Some(text) if text.starts_with('=') => {
+                return Err(cx.report(Mistake::new(Code::E0020, word.span, format!("`{text}` is not a path")).help(
+                    "leave it out: when nothing fits, the answer is 404; `handle_errors 404` makes a page of it",
+                )));
+            }
+            Some(text) if text.starts_with('$') => {
+                let slash = if text.ends_with('/') { "/" } else { "" };
+                return Err(cx.report(
+                    Mistake::new(Code::E0020, word.span, format!("`{text}` is not a path"))
+                        .help(format!("for the path of the request, write `{{path}}{slash}`")),
+                ));
+            }
+            _ => {}
         }
         tries.push(Template::check(word, When::Request, cx)?);
     }
