@@ -262,3 +262,104 @@ fn obeyed(sign: char) -> bool {
     sign.is_control()
         || matches!(sign, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnostic::Code;
+
+    fn check(texts: &[&str], mistake: &Mistake, expected: &str) {
+        let mut sources = Sources::default();
+        for (index, text) in texts.iter().enumerate() {
+            sources.add(format!("{index}.conf"), *text);
+        }
+        let found = render(std::slice::from_ref(mistake), &sources, Style { color: false, width: 60 });
+        let found: String = found.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn places_in_other_files_are_named() {
+        let mistake = Mistake::new(Code::E0040, Span::new(1, 0, 1), "two sites are called `a`")
+            .label("again here")
+            .other(Span::new(0, 3, 4), "first defined here")
+            .help("rename one of them, so that each has an address of its own that no other site has");
+        check(
+            &["#\n a\n", "a\n"],
+            &mistake,
+            "error E0040
+
+  × two sites are called `a`
+   ╭─[1.conf:1:1]
+ 1 │ a
+   · ┬
+   · ╰── again here
+   ╰────
+  help: rename one of them, so that each has an address of
+        its own that no other site has
+  note: first defined at 0.conf:2:2
+
+1 error
+",
+        );
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_made_visible() {
+        let mistake = Mistake::new(Code::W0001, Span::new(0, 5, 6), "`\u{1b}[2J` never runs");
+        check(
+            &["\u{1b}[2J a\u{9b}\u{202e}b\n"],
+            &mistake,
+            "warning W0001
+
+  ⚠ `\u{fffd}[2J` never runs
+   ╭─[0.conf:1:6]
+ 1 │ ?[2J a¿\u{fffd}b
+   ·      ─
+   ╰────
+
+1 warning
+",
+        );
+    }
+
+    #[test]
+    fn an_empty_file_has_no_picture() {
+        let mistake = Mistake::new(Code::E0009, Span::new(0, 0, 0), "cannot read it");
+        check(&[""], &mistake, "error E0009\n\n  × cannot read it\n\n1 error\n");
+    }
+
+    #[test]
+    fn spans_over_lines_and_long_lines_show_their_beginning() {
+        let mistake = Mistake::new(Code::E0010, Span::new(0, 2, 9), "here").label("from here on");
+        check(
+            &["a\nb {\n  c\n}\n"],
+            &mistake,
+            "error E0010
+
+  × here
+   ╭─[0.conf:2:1]
+ 1 │ a
+ 2 │ b {
+   · ─┬─
+   ·  ╰── from here on
+ 3 │   c
+   ╰────
+
+1 error
+",
+        );
+        let long = format!("{} x {}", "a".repeat(5000), "b".repeat(5000));
+        let mut sources = Sources::default();
+        sources.add("long", long);
+        let mistake = Mistake::new(Code::E0010, Span::new(0, 5001, 5002), "here");
+        let shown = render(&[mistake], &sources, Style { color: false, width: 60 });
+        assert!(shown.contains("[long:1:5002]") && shown.contains("aaa x bbb") && shown.len() < 1500, "{shown}");
+    }
+
+    #[test]
+    fn code_is_not_broken_over_lines() {
+        assert_eq!(wrap("write `a b c d` here", 12), "write `a b c d`\nhere");
+        assert_eq!(wrap("one two three", 8), "one two\nthree");
+    }
+}

@@ -24,7 +24,7 @@ pub fn parse(file: FileId, text: &str) -> (Block, Vec<Mistake>) {
             let at = match error.location {
                 pest::error::InputLocation::Pos(at) | pest::error::InputLocation::Span((at, _)) => at,
             };
-            reader.words.report(complaint::too_deep(Span::new(file, at, at)));
+            reader.words.report(|| complaint::too_deep(Span::new(file, at, at)));
             Block::default()
         }
     };
@@ -106,14 +106,14 @@ impl<'a> Reader<'a> {
 
     fn end_of_line(&mut self, body: &mut Body) {
         if let Some(at) = body.semicolon.take() {
-            self.words.report(complaint::semicolon(at));
+            self.words.report(|| complaint::semicolon(at));
         }
     }
 
     fn stray(&mut self, body: &Body, at: Span) {
-        if !self.in_doubt && !self.words.is_full() {
+        if !self.in_doubt {
             let before = body.closed.map(|index| &body.block.nodes[index]);
-            self.words.report(complaint::stray(at, before, self.text));
+            self.words.report(|| complaint::stray(at, before, self.text));
         }
     }
 
@@ -128,7 +128,7 @@ impl<'a> Reader<'a> {
         };
         let behind_block = !separated && body.neighbour().is_some_and(|node| node.block.is_some());
         if behind_block && !is_else(first) {
-            self.words.report(complaint::behind_block(first.span, self.text));
+            self.words.report(|| complaint::behind_block(first.span, self.text));
         }
         self.words.check_ends(&words);
         let mut span = words.iter().fold(first.span, |span, word| span.to(word.span));
@@ -164,12 +164,12 @@ impl<'a> Reader<'a> {
         let open = Span::new(self.file, start, start + 1);
         if pair.clone().into_inner().peek().is_some_and(|first| first.as_rule() == Rule::too_deep) {
             self.in_doubt = true;
-            self.words.report(complaint::too_deep(open));
+            self.words.report(|| complaint::too_deep(open));
             return None;
         }
         let loose = !self.text[start + 1..].starts_with([' ', '\t', '\r', '\n', '}']) && start + 1 < self.text.len();
         if loose {
-            self.words.report(complaint::loose_brace(open, self.text));
+            self.words.report(|| complaint::loose_brace(open, self.text));
         } else if let Some(word) = before.filter(|word| word.span.end == open.start) {
             self.words.check_brace(word, open);
         }
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         let place = if body.top { complaint::Place::File } else { complaint::Place::Block };
-        self.words.report(complaint::headless(block.span, above.as_deref(), place, self.text));
+        self.words.report(|| complaint::headless(block.span, above.as_deref(), place, self.text));
         if let Some(node) = above {
             node.span = node.span.to(block.span);
             node.block = Some(block);
@@ -251,7 +251,4 @@ fn comment(body: &mut Body, text: &str, at: Span) {
         body.comments.push(comment);
     }
     body.newlines = 0;
-}
-pub fn only_pest(text: &str) -> usize {
-    Grammar::parse(Rule::file, text).unwrap().count()
 }

@@ -39,15 +39,11 @@ impl<'a> Words<'a> {
         Self { file, text, mistakes: Vec::new(), wrong_until: u32::MAX }
     }
 
-    pub(super) fn report(&mut self, mistake: Mistake) {
-        if !self.is_full() {
-            self.mistakes.push(mistake);
+    /// Keeps a mistake, unless there are so many that nobody needs another.
+    pub(super) fn report(&mut self, mistake: impl FnOnce() -> Mistake) {
+        if self.mistakes.len() < MOST {
+            self.mistakes.push(mistake());
         }
-    }
-
-    /// There are so many mistakes that nobody needs another.
-    pub(super) fn is_full(&self) -> bool {
-        self.mistakes.len() >= MOST
     }
 
     /// Carriage returns that end no line. The grammar takes them for blanks; a terminal would go back to the line's
@@ -57,7 +53,8 @@ impl<'a> Words<'a> {
         let mut lone = memchr::memchr_iter(b'\r', bytes).filter(|at| bytes.get(at + 1) != Some(&b'\n'));
         if let Some(first) = lone.next() {
             let others = lone.count();
-            self.report(complaint::carriage_return(Span::new(self.file, first, first + 1), others));
+            let at = Span::new(self.file, first, first + 1);
+            self.report(|| complaint::carriage_return(at, others));
         }
     }
 
@@ -81,7 +78,7 @@ impl<'a> Words<'a> {
                 complaint::string_over_lines(last, Span { end: at.start + 1, ..at });
                 self.wrong_until = at.end;
             }
-            None => self.wrong(at, complaint::open_string(at, text)),
+            None => self.wrong(at, || complaint::open_string(at, text)),
         }
         let style = if text.starts_with('"') { Style::Quoted } else { Style::Raw };
         Word { parts: text_parts(text[1..].to_owned()), style, span: at }
@@ -89,8 +86,8 @@ impl<'a> Words<'a> {
 
     pub(super) fn heredoc(&mut self, at: Span, closed: bool, lines: impl Iterator<Item = Line>) -> Word {
         if !closed {
-            let mistake = complaint::open_heredoc(at, self.slice(at));
-            self.wrong(at, mistake);
+            let text = self.slice(at);
+            self.wrong(at, || complaint::open_heredoc(at, text));
         }
         let lines: Vec<Line> = lines.collect();
         let body = lines.first().map_or("", |first| &self.text[first.whole.start..lines[lines.len() - 1].whole.end]);
@@ -137,18 +134,18 @@ impl<'a> Words<'a> {
         match piece {
             Piece::Text => parts.text(slice),
             Piece::Brace => {
-                self.wrong(word, complaint::brace(at, text, word));
+                self.wrong(word, || complaint::brace(at, text, word));
                 parts.text(slice);
             }
             Piece::Escape => match unescape(slice) {
                 Some(sign) => parts.sign(sign),
-                None => self.wrong(word, complaint::escape(at, text, word)),
+                None => self.wrong(word, || complaint::escape(at, text, word)),
             },
             Piece::Placeholder => {
                 if let Some(part) = placeholder(&slice[1..slice.len() - 1], at) {
                     parts.all.push(part);
                 } else {
-                    self.wrong(word, complaint::placeholder(at, text, word, style));
+                    self.wrong(word, || complaint::placeholder(at, text, word, style));
                     parts.text(slice);
                 }
             }
@@ -161,20 +158,22 @@ impl<'a> Words<'a> {
             let odd = text.char_indices().find(|(_, sign)| sign.is_whitespace() || is_invisible(*sign));
             if let Some((offset, sign)) = odd {
                 let start = at.start as usize + offset;
-                self.wrong(at, complaint::invisible(Span::new(self.file, start, start + sign.len_utf8()), sign));
+                let sign_at = Span::new(self.file, start, start + sign.len_utf8());
+                self.wrong(at, || complaint::invisible(sign_at, sign));
             }
         }
         // Where its line ends, or another word follows, the sign would be taken for punctuation.
         if text.ends_with([',', ';', '\\']) {
-            self.wrong(at, complaint::last_sign(at, text));
+            self.wrong(at, || complaint::last_sign(at, text));
         }
         if text.strip_prefix("<<").is_some_and(|tag| tag.starts_with(|sign: char| sign.is_ascii_alphabetic())) {
-            self.wrong(at, complaint::heredoc_opening(at, text));
+            self.wrong(at, || complaint::heredoc_opening(at, text));
         }
     }
 
     /// Two words want white space between them, punctuation does not.
     pub(super) fn check_space(&mut self, last: &Word, word: &Word) {
+        let text = self.text;
         let punctuated = last.style == Style::Punctuation || word.style == Style::Punctuation;
         if last.span.end != word.span.start || punctuated {
             return;
@@ -182,14 +181,15 @@ impl<'a> Words<'a> {
         if self.wrong_until == last.span.end || self.wrong_until == word.span.end {
             self.wrong_until = word.span.end;
         } else {
-            self.wrong(word.span, complaint::touching(last, word, self.text));
+            self.wrong(word.span, || complaint::touching(last, word, text));
         }
     }
 
     /// The `{` of a block stands apart from the word before it.
     pub(super) fn check_brace(&mut self, word: &Word, open: Span) {
+        let text = self.text;
         if self.wrong_until != word.span.end {
-            self.report(complaint::glued_brace(word, open, self.text));
+            self.report(|| complaint::glued_brace(word, open, text));
         }
     }
 
@@ -199,18 +199,18 @@ impl<'a> Words<'a> {
             if let [only] = words
                 && only.style == Style::Punctuation
             {
-                self.report(complaint::first_sign(only));
+                self.report(|| complaint::first_sign(only));
             }
             return;
         };
         if first.style == Style::Punctuation {
-            self.report(complaint::first_sign(first));
+            self.report(|| complaint::first_sign(first));
         } else if last.is_punctuation(",") {
-            self.report(complaint::last_comma(last));
+            self.report(|| complaint::last_comma(last));
         }
     }
 
-    fn wrong(&mut self, word: Span, mistake: Mistake) {
+    fn wrong(&mut self, word: Span, mistake: impl FnOnce() -> Mistake) {
         if self.wrong_until != word.end {
             self.wrong_until = word.end;
             self.report(mistake);
@@ -324,4 +324,78 @@ pub(super) fn placeholder(inside: &str, span: Span) -> Option<Part> {
 fn is_invisible(sign: char) -> bool {
     sign.is_control()
         || matches!(sign, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    /// The parts of the words of one statement: text as it is, placeholders between ‹ and ›, words between spaces.
+    fn check(text: &str, expected: &str) {
+        let (tree, mistakes) = parse(0, text);
+        assert_eq!(mistakes, [], "{text}");
+        assert_eq!(tree.nodes.len(), 1, "{text}");
+        let words = tree.nodes[0].words.iter().map(|word| word.parts.iter().map(show).collect::<String>());
+        assert_eq!(words.collect::<Vec<_>>().join("|"), expected, "{text}");
+    }
+
+    fn show(part: &Part) -> String {
+        match part {
+            Part::Text(text) => text.clone(),
+            Part::Placeholder { name, .. } => format!("‹{name}›"),
+            Part::Environment { name, default: None, .. } => format!("‹${name}›"),
+            Part::Environment { name, default: Some(default), .. } => format!("‹${name}:{default}›"),
+            Part::File { path, .. } => format!("‹file {path}›"),
+        }
+    }
+
+    #[test]
+    fn words_end_at_white_space_and_punctuation() {
+        check("a b\tc", "a|b|c");
+        check("a, b,c , d", "a|,|b,c|,|d");
+        check("a,\n   b,\r\n\tc", "a|,|b|,|c");
+        check("use x(a, b)", "use|x|(|a|,|b|)");
+        check("text/html;charset=utf-8 a#b", "text/html;charset=utf-8|a#b");
+        check("a \\\n b \\\r\n c", "a|b|c");
+        check("\u{feff}a", "a");
+        check("a \\\n # a comment ends it", "a");
+    }
+
+    #[test]
+    fn escapes_are_undone() {
+        check(r#"a "\" \\ \n \t \r \{ \} \u{e9}""#, "a|\" \\ \n \t \r { } é");
+        check(r#"a """#, "a|");
+        check(r"a `\n {x} \`", r"a|\n {x} \");
+        check("a `x\r\ny`", "a|x\ny");
+    }
+
+    #[test]
+    fn placeholders_are_told_apart() {
+        check("a {host}:{header.X-Name}", "a|‹host›:‹header.X-Name›");
+        check("a {$A} {$B_2:} {$c:a,b:c}", "a|‹$A›|‹$B_2:›|‹$c:a,b:c›");
+        check("a {file./run/x} {file.x}", "a|‹file /run/x›|‹file x›");
+        check("a \"{host} \\{host}\"", "a|‹host› {host}");
+    }
+
+    #[test]
+    fn heredocs_lose_their_common_indentation() {
+        check("a <<END\n    x\n      y\n\n    z\n  END", "a|x\n  y\n\nz");
+        check("a <<END\n\tx\r\n\t y\r\nEND b", "a|x\n y|b");
+        check("a <<END\nEND", "a|");
+        check("a <<END\n  \n\nEND", "a|\n");
+        check(
+            "a <<E\n {host} {a b} \\{host} {$X} {header.X-A} {A} \\n\n ENDE\n E",
+            "a|‹host› {a b} {host} ‹$X› ‹header.X-A› {A} \\n\nENDE",
+        );
+    }
+
+    #[test]
+    fn blocks_are_told_from_placeholders() {
+        for text in ["a { b }", "a {\nb\n}", "a {b}{ c }", "a {b} {}", "a { b { c; d } }"] {
+            let (tree, _) = parse(0, text);
+            assert!(tree.nodes[0].block.is_some(), "{text}");
+        }
+        check("a {b} {c}", "a|‹b›|‹c›");
+    }
 }

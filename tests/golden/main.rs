@@ -62,3 +62,12 @@ fn check() {
         terminal::render(&checked.findings, &checked.sources, STYLE)
     });
 }
+
+#[test]
+fn format() {
+    harness::run("format", |input| {
+        let formatted = syntax::format::format(input).expect("the input parses");
+        assert_eq!(syntax::format::format(&formatted).as_ref(), Ok(&formatted), "a second time changes it");
+        formatted
+    });
+}
