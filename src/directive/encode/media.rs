@@ -52,17 +52,17 @@ impl Value for MediaRange {
         }
         match text.split_once('/') {
             Some(("*", _)) => Err(Wrong::say("not everything gets smaller by encoding")
-                .help("write the types: types text/* application/json +json +xml")),
+                .help("write the types: `types text/* application/json +json +xml`")),
             Some((major, "*")) if token(major) => Ok(Self::Below(format!("{major}/").into())),
             Some((major, minor)) if token(major) && token(minor) => Ok(Self::Exact(text.into())),
             Some(_) => Err(Wrong::kind()),
             None => Err(match text.as_str() {
-                "text" => Wrong::kind().help("write text/*"),
-                "json" | "xml" => Wrong::kind().help(format!("write application/{text} +{text}")),
-                "js" | "javascript" => Wrong::kind().help("write text/javascript application/javascript"),
-                "html" | "css" | "csv" => Wrong::kind().help(format!("write text/{text}")),
-                "svg" => Wrong::kind().help("write image/svg+xml"),
-                "wasm" => Wrong::kind().help("write application/wasm"),
+                "text" => Wrong::kind().help("write `text/*`"),
+                "json" | "xml" => Wrong::kind().help(format!("write `application/{text} +{text}`")),
+                "js" | "javascript" => Wrong::kind().help("write `text/javascript application/javascript`"),
+                "html" | "css" | "csv" => Wrong::kind().help(format!("write `text/{text}`")),
+                "svg" => Wrong::kind().help("write `image/svg+xml`"),
+                "wasm" => Wrong::kind().help("write `application/wasm`"),
                 _ => Wrong::kind(),
             }),
         }
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn habits_get_the_right_form() {
         assert_eq!(MediaRange::parse("Text/*"), Ok(MediaRange::Below("text/".into())));
-        assert_eq!(MediaRange::parse("json").unwrap_err().help.as_deref(), Some("write application/json +json"));
+        assert_eq!(MediaRange::parse("json").unwrap_err().help.as_deref(), Some("write `application/json +json`"));
         for bad in ["", "*", "*/*", "text/", "/html", "te xt/html", "+", "text/html;x=y"] {
             assert!(MediaRange::parse(bad).is_err(), "{bad}");
         }

@@ -143,16 +143,16 @@ impl Value for Coding {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         Self::find(text).ok_or_else(|| match text {
-            "brotli" => Wrong::kind().help("write br"),
-            "zstandard" => Wrong::kind().help("write zstd"),
-            "zip" | "x-gzip" | "gz" => Wrong::kind().help("write gzip"),
-            "deflate" => Wrong::say("`deflate` is understood in two ways, so no one sends it").help("write gzip"),
+            "brotli" => Wrong::kind().help("write `br`"),
+            "zstandard" => Wrong::kind().help("write `zstd`"),
+            "zip" | "x-gzip" | "gz" => Wrong::kind().help("write `gzip`"),
+            "deflate" => Wrong::say("`deflate` is understood in two ways, so no one sends it").help("write `gzip`"),
             "identity" | "off" | "none" => {
                 Wrong::kind().help("remove the statement: without `encode`, nothing is encoded")
             }
             _ => match near::nearest(text, Self::ALL.map(Self::name)) {
-                Some(near) => Wrong::kind().help(format!("write {near}")),
-                None => Wrong::kind().help("write zstd, br or gzip"),
+                Some(near) => Wrong::kind().help(format!("write `{near}`")),
+                None => Wrong::kind().help("write `zstd`, `br` or `gzip`"),
             },
         })
     }

@@ -53,9 +53,9 @@ fn every_example_is_read_without_a_finding() {
 
 #[test]
 fn mistakes_say_what_to_write() {
-    complains("encode brotli", "E0020: `brotli` is not an encoding | write br");
-    complains("encode gzipp", "E0020: `gzipp` is not an encoding | write gzip");
-    complains("encode deflate", "E0020: `deflate` is understood in two ways, so no one sends it | write gzip");
+    complains("encode brotli", "E0020: `brotli` is not an encoding | write `br`");
+    complains("encode gzipp", "E0020: `gzipp` is not an encoding | write `gzip`");
+    complains("encode deflate", "E0020: `deflate` is understood in two ways, so no one sends it | write `gzip`");
     complains(
         "encode off",
         "E0020: `off` is not an encoding | remove the statement: without `encode`, nothing is encoded",
@@ -69,8 +69,8 @@ fn mistakes_say_what_to_write() {
         "encode br { level 7 }",
         "E0021: `br` has no level 7 here | the levels of br go from 1 (fast) to 6 (small)",
     );
-    complains("encode br { level 0 }", "E0021: `0` is too small | write 1 or more");
-    complains("encode gzip { level best }", "E0020: `best` is not an encoding | write zstd, br or gzip");
+    complains("encode br { level 0 }", "E0021: `0` is too small | write `1` or more");
+    complains("encode gzip { level best }", "E0020: `best` is not an encoding | write `zstd`, `br` or `gzip`");
     complains(
         "encode { level 5 }",
         "E0022: several encodings are offered, and this does not say whose level it is | write: level gzip 5",
@@ -85,11 +85,11 @@ fn mistakes_say_what_to_write() {
     );
     complains(
         "encode { minimum 1024 }",
-        "E0020: `1024` has no unit | write 1024B for bytes, or 1024KiB, 1024MiB, 1024GiB",
+        "E0020: `1024` has no unit | write `1024B` for bytes, or `1024KiB`, `1024MiB`, `1024GiB`",
     );
-    complains("encode { types html }", "E0020: `html` is not a media type | write text/html");
+    complains("encode { types html }", "E0020: `html` is not a media type | write `text/html`");
     complains(
         "encode { min_length 1KiB }",
-        "E0011: `encode` has no option `min_length` | it has `level`, `minimum`, `types` or `cross_site`",
+        "E0011: `encode` has no option `min_length` | the options are `level`, `minimum`, `types` and `cross_site`",
     );
 }

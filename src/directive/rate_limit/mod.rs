@@ -88,7 +88,7 @@ fn read(node: &Node, cx: &mut Check) -> Result<Model, Reported> {
 fn unkept(why: Unkept, word: &Word, cx: &mut Check) -> Reported {
     let text = word.plain().unwrap_or_default();
     let (sentence, help) = match why {
-        Unkept::TooFast => (format!("`{text}` is more than a million in a second"), "write 1000000/s or less"),
+        Unkept::TooFast => (format!("`{text}` is more than a million in a second"), "write `1000000/s` or less"),
         Unkept::TooLong => (
             format!("at `{text}`, what is used up takes more than a hundred years to come back"),
             "write a smaller burst, or a shorter time",

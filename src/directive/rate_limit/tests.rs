@@ -90,7 +90,7 @@ fn mistakes_say_what_to_write() {
         "rate_limit",
         "E0022: `rate_limit` wants a rate | write: rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY]",
     );
-    complains("rate_limit 10", "E0020: `10` does not say in what time | write 10/s, 10/m or 10/h");
+    complains("rate_limit 10", "E0020: `10` does not say in what time | write `10/s`, `10/m` or `10/h`");
     complains(
         "rate_limit 10/s burst",
         "E0022: `rate_limit` wants a number | write: rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY]",
@@ -103,10 +103,10 @@ fn mistakes_say_what_to_write() {
         "rate_limit 10/s by all",
         "E0020: `all` is not a key | write: by client_ip, by header NAME, by cookie NAME, or by a text with placeholders: by {query.token}",
     );
-    complains("rate_limit 10/s by {hots}", "E0012: there is no placeholder `{hots}` | write {host}");
+    complains("rate_limit 10/s by {hots}", "E0012: there is no placeholder `{hots}` | write `{host}`");
     complains(
         "rate_limit 2000000/s",
-        "E0021: `2000000/s` is more than a million in a second | write 1000000/s or less",
+        "E0021: `2000000/s` is more than a million in a second | write `1000000/s` or less",
     );
     complains(
         "rate_limit 1/d burst 100000",
