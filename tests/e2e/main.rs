@@ -2,4 +2,5 @@
 
 mod harness;
 
+mod change;
 mod core;
