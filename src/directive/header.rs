@@ -27,6 +27,7 @@ pub static ROOM: Room = Room {
         "header { set X-Content-Type-Options nosniff; remove Server X-Powered-By }",
         "header request { set X-Tenant {host}; remove X-Internal-* }",
         "header replace Location `^http://` `https://`",
+        "header set X-Served-By {hostname}",
     ],
     check,
 };

@@ -100,7 +100,7 @@ fn m06_the_fields_of_a_request_change_over_http2() {
 fn m07_m08_s08_the_fields_of_an_answer_change() {
     let response = answered(
         "header { set X-Served-By {upstream.address}; remove Server X-Powered-By; add Vary Origin }\n \
-         header set X-Status {status}\n \
+         header set X-Status {status}; header set X-Machine {hostname}\n \
          header replace X-Link `http://([a-z]+)` `https://$1`\n \
          reverse_proxy {$ORIGIN}",
         "HTTP/1.1 200 OK\r\nServer: Origin/1.2.3\r\nX-Powered-By: PHP/5\r\nVary: Accept\r\n\
@@ -111,6 +111,8 @@ fn m07_m08_s08_the_fields_of_an_answer_change() {
     assert_eq!((response.field("server"), response.field("x-powered-by")), (None, None));
     assert_eq!(response.all("vary"), ["Accept", "Origin"]);
     assert_eq!(response.field("x-status"), Some("200"));
+    let machine = std::process::Command::new("uname").arg("-n").output().unwrap().stdout;
+    assert_eq!(response.field("x-machine"), Some(String::from_utf8(machine).unwrap().trim()));
     assert_eq!(response.field("x-link"), Some("<https://a>, <https://b>"));
 }
 

@@ -119,7 +119,7 @@ fn xa13_a_key_that_any_client_can_write_is_warned_of() {
     let help = "write `by client_ip`: it believes the proxies in `trusted_proxies`, and no one else";
     complains(
         "rate_limit 10/s by header X-Forwarded-For",
-        &format!("W0014: any client can write another `x-forwarded-for` into each request | {help}"),
+        &format!("W0014: any client can write another `X-Forwarded-For` into each request | {help}"),
     );
     complains(
         "rate_limit 10/s by {header.X-Real-IP}{path}",
