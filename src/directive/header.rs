@@ -27,6 +27,7 @@ pub static ROOM: Room = Room {
         "header { set X-Content-Type-Options nosniff; remove Server X-Powered-By }",
         "header request { set X-Tenant {host}; remove X-Internal-* }",
         "header replace Location `^http://` `https://`",
+        "header set X-Served-By {hostname}",
     ],
     check,
 };
@@ -172,7 +173,7 @@ fn unknown(node: &Node, when: When, cx: &mut Check) -> Reported {
             _ => ("set", word),
         },
     };
-    if name != "" && !FieldName::looks_like(name) {
+    if !name.is_empty() && !FieldName::looks_like(name) {
         return cx.report(mistake.help(known("operation", OPERATIONS.iter().map(|operation| operation.name))));
     }
     let words = [name.to_owned()].into_iter().chain(node.words[1..].iter().map(Word::written));
@@ -213,11 +214,13 @@ fn removed(word: &Word, when: When, cx: &mut Check) -> Result<Removed, Reported>
 fn own(name: HeaderName, word: &Word, when: When, cx: &mut Check) -> Result<HeaderName, Reported> {
     let shown = word.plain().unwrap_or_default();
     let (sentence, help) = if is_framing(&name) {
-        let help = match name.as_str() {
-            "upgrade" | "connection" => "remove this: WebSocket passes without it",
-            _ => "remove this: messages are framed without it",
+        let (what, help) = match name.as_str() {
+            "content-length" | "transfer-encoding" | "trailer" => {
+                ("says how a message is framed", "remove this: rp frames what it sends")
+            }
+            _ => ("is of one connection only", "remove this: WebSocket and other upgrades pass without it"),
         };
-        (format!("`{shown}` is of one connection only, and rp writes it from what it really sends"), help.to_owned())
+        (format!("`{shown}` {what}, and rp writes it from what it really sends"), help.to_owned())
     } else if when == When::Response {
         return Ok(name);
     } else if name == header::HOST {

@@ -1,5 +1,7 @@
 //! The placeholders: one table, from which checking, evaluation, help and completion are read.
 
+use std::sync::OnceLock;
+
 use http::HeaderName;
 use http::response::Parts;
 
@@ -96,6 +98,7 @@ pub static TABLE: &[Placeholder] = &[
         .extend_from_slice(v.exchange.target.original().as_bytes())),
     plain!("request_id", "the id that stands in logs, answers and upstream requests", |v, out| out
         .extend_from_slice(v.exchange.id.as_bytes())),
+    plain!("hostname", "the name of the machine that rp runs on", |_, out| out.extend_from_slice(hostname())),
     plain!("tls.version", "`TLSv1.2` or `TLSv1.3`; nothing on a plain connection", |v, out| {
         if let Some(tls) = &v.exchange.connection.tls {
             out.extend_from_slice(tls.version.as_bytes());
@@ -160,6 +163,12 @@ pub static TABLE: &[Placeholder] = &[
         evaluate: Evaluate::Keyed(Key::ResponseHeader),
     },
 ];
+
+/// Asked once: a machine that gets another name gets it with its next start.
+fn hostname() -> &'static [u8] {
+    static NAME: OnceLock<Box<[u8]>> = OnceLock::new();
+    NAME.get_or_init(|| rustix::system::uname().nodename().to_bytes().into())
+}
 
 /// The placeholder of this name, with what stands behind its dot.
 #[must_use]

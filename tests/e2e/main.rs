@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod change;
 mod core;
 mod encode;
 mod rate_limit;

@@ -57,6 +57,8 @@ impl Value for MediaRange {
             Some((major, minor)) if token(major) && token(minor) => Ok(Self::Exact(text.into())),
             Some(_) => Err(Wrong::kind()),
             None => Err(match text.as_str() {
+                "*" => Wrong::say("not everything gets smaller by encoding")
+                    .help("write the types: `types text/* application/json +json +xml`"),
                 "text" => Wrong::kind().help("write `text/*`"),
                 "json" | "xml" => Wrong::kind().help(format!("write `application/{text} +{text}`")),
                 "js" | "javascript" => Wrong::kind().help("write `text/javascript application/javascript`"),

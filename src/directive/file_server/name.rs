@@ -105,7 +105,9 @@ impl Value for NamePattern {
             return Err(Wrong::kind());
         }
         if trimmed.contains("**") {
-            return Err(Wrong::kind().help("write `*`; a name is hidden in every folder unless it begins with `/`"));
+            let plain = trimmed.replace("**/", "").replace("**", "*");
+            return Err(Wrong::kind()
+                .help(format!("write `{plain}`: a name is hidden in every folder unless it begins with `/`")));
         }
         Ok(Self { segments: trimmed.split('/').map(str::to_owned).collect(), top: text.starts_with('/') })
     }

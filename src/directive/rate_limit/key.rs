@@ -137,6 +137,7 @@ fn write_network(ip: IpAddr, hasher: &mut impl Hasher) {
 
 fn warn_if_forgeable(field: &str, at: &Word, cx: &mut Check) {
     if FORGEABLE.iter().any(|known| field.eq_ignore_ascii_case(known)) {
+        let field = at.plain().unwrap_or(field);
         cx.report(
             Mistake::new(Code::W0014, at.span, format!("any client can write another `{field}` into each request"))
                 .help("write `by client_ip`: it believes the proxies in `trusted_proxies`, and no one else"),
