@@ -2,6 +2,10 @@
 
 mod harness;
 
+mod answers;
 mod core;
 mod encode;
 mod rate_limit;
+mod forwarded;
+mod framing;
+mod routing;
