@@ -1,6 +1,9 @@
 //! Threats XR: origins are not believed. What they say wrongly is a fault of theirs, and never a whole answer.
 
-use crate::harness::{Origin, Proxy, Wire, eventually};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::harness::{Origin, Proxy, Wire, eventually, of};
 
 /// The origin's answer makes this of the request, with this error in the log.
 fn becomes(answer: &'static str, status: u16, error: &str) {
@@ -51,12 +54,11 @@ fn breaks_off(answer: &'static str, error: &str) {
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
     let outcome = client.try_response();
-    // Nothing at all where not even the head had left.
-    assert!(!matches!(outcome, Ok(Some(_))), "{answer:?}: {outcome:?}");
+    assert!(outcome.is_err(), "what came before has left, and is not whole: {answer:?}: {outcome:?}");
     let mut client = proxy.client();
     client.send("GET / HTTP/1.0\r\nHost: example.com\r\n\r\n");
     let outcome = client.try_response();
-    assert!(!matches!(outcome, Ok(Some(_))), "HTTP/1.0 {answer:?}: {outcome:?}");
+    assert!(outcome.is_err(), "HTTP/1.0 {answer:?}: {outcome:?}");
     proxy.logged_where(error, |line| line["error"] == error);
 }
 
@@ -98,16 +100,20 @@ fn xr04_heads_without_measure_are_refused() {
 
 #[test]
 fn xr05_an_answer_that_nobody_asked_for_ends_the_connection() {
-    let origin = Origin::new(|request, wire| {
+    let said = Arc::new(AtomicUsize::new(0));
+    let counter = said.clone();
+    let origin = Origin::new(move |request, wire| {
         wire.ok("asked for");
         if request.target() == "/first" {
-            // Together with it, or while the connection is idle: both must not become the next answer.
             wire.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+            counter.fetch_add(1, Ordering::SeqCst);
         }
     });
-    let proxy = Proxy::to(&origin);
-    for _ in 0..4 {
+    let proxy =
+        of("global { workers 1 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}").with("ORIGIN", &origin).start();
+    for round in 1..5 {
         assert_eq!(proxy.get("/first").text(), "asked for");
+        eventually("it is said", || (said.load(Ordering::SeqCst) == round).then_some(()));
         assert_eq!(proxy.get("/second").text(), "asked for");
     }
 }

@@ -3,9 +3,12 @@
 mod harness;
 
 mod answers;
+mod balancing;
 mod core;
 mod encode;
 mod rate_limit;
+mod failures;
 mod forwarded;
 mod framing;
 mod routing;
+mod tls;
