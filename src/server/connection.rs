@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 
 use super::executor::Local;
 use super::handle::{Context, handle};
-use super::watched::{LINGER, Watch, Watched};
+use super::watched::{Expired, LINGER, Watch, Watched};
 use super::world::{Shared, View};
 use crate::check::value::ListenAddress;
 use crate::http::connection::{Connection, TlsFacts};
@@ -34,6 +34,29 @@ pub struct Arrival {
     pub shared: Arc<Shared>,
     pub listen: ListenAddress,
     pub watch: Rc<Watch>,
+}
+
+/// What a client's bytes come from.
+trait Socket: AsyncRead + AsyncWrite + Unpin {
+    /// Makes the end that comes with the drop of it one that no peer takes for an orderly one.
+    fn reset_on_close(&self);
+}
+
+impl Socket for TcpStream {
+    fn reset_on_close(&self) {
+        // Without it the connection still ends.
+        let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl Socket for tokio_rustls::server::TlsStream<TcpStream> {
+    /// The missing `close_notify` says it.
+    fn reset_on_close(&self) {}
+}
+
+impl Socket for tokio::net::UnixStream {
+    /// There is no reset on these.
+    fn reset_on_close(&self) {}
 }
 
 /// Serves a TCP connection until it ends.
@@ -90,7 +113,7 @@ async fn plain(stream: TcpStream, connection: Connection, view: View, watch: Rc<
 
 async fn serve_http1<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, world: &World)
 where
-    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    T: Socket + 'static,
 {
     let tunnel = Rc::new(TunnelSlot::default());
     let context =
@@ -110,24 +133,30 @@ where
         Pin::new(&mut driver).poll(cx)
     })
     .await;
-    if outcome.is_err() {
-        return;
-    }
     let parts = driver.into_parts();
     let mut stream = parts.io.into_inner().into_inner();
     match tunnel.take() {
-        Some(tunnel) => tunnel(Box::new(stream), parts.read_buf).await,
-        None => linger(&mut stream).await,
+        Some(tunnel) if outcome.is_ok() => tunnel(Box::new(stream), parts.read_buf).await,
+        // An answer that broke off must not look as if it had ended: no goodbye, no `close_notify`, and a reset where
+        // the end of the connection would be the end of the answer (threat XR02).
+        _ if outcome.is_err_and(|error| error.is_user()) => {
+            if watch.ends_with_connection() {
+                stream.reset_on_close();
+            }
+        }
+        // It takes nothing, not even a goodbye.
+        _ if watch.expired() == Some(Expired::Write) => {}
+        _ => linger(&mut stream, &watch).await,
     }
 }
 
 /// Says goodbye, and reads what is still on its way: closing a socket with unread bytes resets the connection, and the
 /// client may lose the answer that it was sent (a 413, above all).
-async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let drain = async {
+async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, watch: &Watch) {
+    let goodbye = async {
+        if stream.shutdown().await.is_err() {
+            return;
+        }
         let mut left = 1024 * 1024_usize;
         let mut buffer = [0_u8; 4096];
         while let Ok(read) = stream.read(&mut buffer).await {
@@ -137,7 +166,8 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T) {
             left -= read;
         }
     };
-    within(LINGER, drain).await;
+    // A shutdown waits for this.
+    within(if watch.is_draining() { LINGER / 10 } else { LINGER }, goodbye).await;
 }
 
 async fn serve_http2<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, world: &World)

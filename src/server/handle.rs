@@ -42,7 +42,8 @@ pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<
     let (world, door) = context.view.now();
     let (exchange, fault) = exchange(&context, &world, request);
     let limits = &world.global.limits;
-    let last = served >= limits.requests || context.watch.is_draining();
+    // Where one request was malformed, nobody can say for sure where the next one begins.
+    let last = served >= limits.requests || context.watch.is_draining() || fault.is_some();
     let http1 = exchange.version < Version::HTTP_2;
     let site = match fault {
         Some(fault) => Err(fault),
@@ -65,6 +66,9 @@ pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let (parts, body) = answer.into_parts();
+    if journey.exchange.version < Version::HTTP_11 && body.length().is_none() {
+        context.watch.delimit_by_close();
+    }
     Ok(Response::from_parts(parts, Outbound::new(body, journey)))
 }
 
@@ -101,6 +105,9 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
         Target::refused(&parts.uri)
     });
     if let Err(found) = fits(&parts.uri, &parts.headers, &world.global.limits) {
+        keep(found);
+    }
+    if let Err(found) = framed(&parts.headers) {
         keep(found);
     }
     let upgrade = upgrade(context, &mut parts, &incoming);
@@ -154,8 +161,27 @@ fn fits(uri: &http::Uri, headers: &HeaderMap, limits: &Limits) -> Result<(), Fau
     if uri.path_and_query().is_some_and(|target| target.as_str().len() > limits.uri) {
         return Err(Cause::UriTooLong.into());
     }
-    if headers.len() > limits.fields {
+    // Every value counts, so crumbs of cookies do (HPACK makes a byte of each).
+    if headers.len() > limits.fields || headers.values().any(|value| value.len() > LONGEST_LINE) {
         return Err(Cause::FieldsTooLarge.into());
+    }
+    Ok(())
+}
+
+/// Bytes of one field's value, whatever the head as a whole may have.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// Threats XF01 and XF04: a message with two framings, or with codings around `chunked`, is read by some servers in
+/// one way and by some in another. RFC 9112 (section 6.1) lets us refuse it.
+fn framed(headers: &HeaderMap) -> Result<(), Fault> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else { return Ok(()) };
+    let plain = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
+    if !plain {
+        return Err(Fault::detailed(Cause::BadRequest, "a transfer coding other than chunked"));
+    }
+    if headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Fault::detailed(Cause::BadRequest, "both Content-Length and Transfer-Encoding"));
     }
     Ok(())
 }

@@ -100,13 +100,15 @@ impl Drop for Journey {
 /// The body of an answer on its way to the client.
 pub struct Outbound {
     body: Body,
+    /// Why it breaks off, kept back while what came before leaves.
+    broken: Option<Fault>,
     /// Given up as soon as the body has ended.
     journey: Option<Box<Journey>>,
 }
 
 impl Outbound {
     pub fn new(body: Body, journey: Box<Journey>) -> Self {
-        Self { body, journey: Some(journey) }
+        Self { body, broken: None, journey: Some(journey) }
     }
 
     fn finish(&mut self) {
@@ -122,6 +124,9 @@ impl HttpBody for Outbound {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = &mut *self;
+        if let Some(fault) = this.broken.take() {
+            return Poll::Ready(Some(Err(fault)));
+        }
         let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else { return Poll::Pending };
         match &frame {
             Some(Ok(frame)) => {
@@ -133,10 +138,15 @@ impl HttpBody for Outbound {
                 }
             }
             Some(Err(fault)) => {
-                // The client sees the answer break off: never a short one that looks whole.
+                // The client sees the answer break off: never a short one that looks whole. hyper throws away what it
+                // has not written when a body fails, be it the last event that the server had to tell: it is given one
+                // turn to write.
                 if let Some(journey) = &mut this.journey {
                     journey.exchange.notes.error = Some(fault.clone());
                 }
+                this.broken = Some(fault.clone());
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             None => this.finish(),
         }

@@ -40,6 +40,8 @@ pub struct Watch {
     served: Cell<u32>,
     /// The connection is to end when what is under way has.
     draining: Cell<bool>,
+    /// An answer is under way that has no other end than the connection's.
+    close_delimited: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     expired: Cell<Option<Expired>>,
 }
@@ -66,6 +68,7 @@ impl Watch {
             active: Cell::new(0),
             served: Cell::new(0),
             draining: Cell::new(false),
+            close_delimited: Cell::new(false),
             waker: RefCell::new(None),
             expired: Cell::new(None),
         };
@@ -121,6 +124,16 @@ impl Watch {
             Some(known) => known.clone_from(cx.waker()),
             None => *waker = Some(cx.waker().clone()),
         }
+    }
+
+    /// HTTP/1.0 knows no chunks: an answer of unknown length ends with the connection.
+    pub fn delimit_by_close(&self) {
+        self.close_delimited.set(true);
+    }
+
+    #[must_use]
+    pub fn ends_with_connection(&self) -> bool {
+        self.close_delimited.get()
     }
 
     #[must_use]

@@ -1,6 +1,6 @@
 //! Requirements C: a request reaches its server as it was meant, and the answer comes back as it was given.
 
-use crate::harness::{Framing, H2, Origin, Proxy, run};
+use crate::harness::{Client, Framing, H2, Origin, Proxy, eventually, of, run};
 
 #[test]
 fn c01_an_answer_arrives_as_the_origin_gave_it() {
@@ -13,6 +13,7 @@ fn c01_an_answer_arrives_as_the_origin_gave_it() {
     assert_eq!(response.framing, Framing::Length(5));
     assert_eq!(response.field("x-custom"), Some("a, b"));
     assert_eq!(response.all("set-cookie"), ["a=1", "b=2"]);
+    assert_eq!(response.field("server"), None);
     assert_eq!(origin.request().start, "GET /path?query=1%20x HTTP/1.1");
     let line = proxy.logged_for(&response);
     assert_eq!((&line["status"], &line["bytes_out"]), (&203.into(), &5.into()));
@@ -25,4 +26,232 @@ fn c01_an_answer_arrives_over_http2() {
     let response = run(async { H2::connect(proxy.address()).await.get("example.com", "/x").await });
     assert_eq!((response.status.as_u16(), &response.body[..]), (200, &b"hello"[..]));
     assert_eq!(response.field("content-length"), Some("5"));
+}
+
+#[test]
+fn c01_bodies_of_every_size_pass_both_ways_unchanged() {
+    let origin = Origin::new(|request, wire| {
+        wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()));
+        wire.say(&request.body);
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    for size in [0, 1, 100, 16_383, 16_384, 16_385, 65_536, 1_000_000, 5_000_003] {
+        let body: Vec<u8> = (0..size).map(|at: u32| (at % 251) as u8).collect();
+        client.send(format!("POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: {size}\r\n\r\n"));
+        client.send(&body);
+        assert!(client.response().body == body, "{size} bytes of known length");
+        client.send("POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for piece in body.chunks(70_000) {
+            client.send(format!("{:x}\r\n", piece.len())).send(piece).send("\r\n");
+        }
+        client.send("0\r\n\r\n");
+        assert!(client.response().body == body, "{size} bytes in chunks");
+    }
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn c01_trailers_pass() {
+    let origin = Origin::new(|request, wire| {
+        assert_eq!(request.trailers, [("x-sum".to_owned(), "1".to_owned())]);
+        wire.say(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n2\r\nok\r\n0\r\nX-End: yes\r\n\r\n",
+        );
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: example.com\r\nTE: trailers\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n\
+         2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n",
+    );
+    let response = client.response();
+    assert_eq!(response.text(), "ok");
+    assert_eq!(response.trailers, [("x-end".to_owned(), "yes".to_owned())]);
+    assert_eq!(origin.request().trailers.len(), 1);
+}
+
+#[test]
+fn c01_answers_without_a_body_have_none_and_keep_their_length() {
+    let origin = Origin::new(|request, wire| match request.target() {
+        "/204" => wire.say("HTTP/1.1 204 No Content\r\n\r\n"),
+        "/304" => wire.say("HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 77\r\n\r\n"),
+        _ => wire.say("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nContent-Type: text/x\r\n\r\n"),
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send("HEAD / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    let response = client.response_to("HEAD");
+    assert_eq!((response.status(), response.field("content-length")), (200, Some("1234")));
+    assert_eq!(response.field("content-type"), Some("text/x"));
+    assert_eq!(client.get("example.com", "/204").status(), 204);
+    let response = client.get("example.com", "/304");
+    assert_eq!((response.status(), response.field("etag")), (304, Some("\"x\"")));
+    client.send("HEAD / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    assert_eq!(client.response_to("HEAD").field("content-length"), Some("1234"), "all on one connection");
+    let response = run(async {
+        let mut client = H2::connect(proxy.address()).await;
+        let request = client.request("HEAD", "example.com", "/");
+        client.send(request, b"").await.unwrap()
+    });
+    assert_eq!((response.field("content-length"), response.body.len()), (Some("1234"), 0));
+}
+
+#[test]
+fn c01_a_client_of_http_1_0_is_never_sent_chunks() {
+    let origin = Origin::new(|request, wire| match request.target() {
+        "/chunks" => wire.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        _ => wire.ok("hello"),
+    });
+    let proxy = Proxy::to(&origin);
+    for target in ["/chunks", "/length"] {
+        let mut client = proxy.client();
+        client.send(format!("GET {target} HTTP/1.0\r\nHost: example.com\r\n\r\n"));
+        let response = client.response();
+        assert_eq!(response.text(), "hello");
+        assert!(response.field("transfer-encoding").is_none());
+        client.assert_closed();
+    }
+    let mut client = proxy.client();
+    client.send("GET /length HTTP/1.0\r\nHost: example.com\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(client.response().field("connection"), Some("keep-alive"));
+    client.send("GET /length HTTP/1.0\r\n\r\n");
+    assert_eq!(client.response().text(), "hello", "HTTP/1.0 needs no Host");
+}
+
+#[test]
+fn c02_errors_show_nothing_of_what_lies_behind() {
+    let nobody = Origin::nobody();
+    let proxy = Proxy::to(nobody);
+    let response = proxy.get("/");
+    assert_eq!(response.status(), 502);
+    let everything = format!("{:?} {}", response.fields, response.text()).to_lowercase();
+    for secret in ["127.0.0.1", &nobody.port().to_string(), "refused", "upstream", "hyper", "rp/"] {
+        assert!(!everything.contains(secret), "{secret} in {everything}");
+    }
+}
+
+#[test]
+fn c04_nothing_listens_but_what_the_configuration_names() {
+    let proxy = of("localhost:0 { respond ok }").start();
+    let pid = proxy.pid();
+    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned()))
+        .collect();
+    let mut listening = Vec::new();
+    for table in ["tcp", "tcp6"] {
+        let table = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+        for line in table.lines().skip(1) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            if words[3] == "0A" && sockets.iter().any(|inode| inode == words[9]) {
+                listening.push(words[1].to_owned());
+            }
+        }
+    }
+    listening.sort();
+    listening.dedup();
+    // 127.0.0.1, as the kernel writes it, at the one port.
+    assert_eq!(listening, [format!("0100007F:{:04X}", proxy.address().port())]);
+}
+
+#[test]
+fn c05_idle_clients_hold_no_connection_to_a_server() {
+    let origin = Origin::saying("ok");
+    let proxy = Proxy::to(&origin);
+    let mut clients: Vec<Client> = (0..300).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("example.com", "/").text(), "ok");
+    }
+    // One for each worker, as the requests came one after the other.
+    assert!(origin.connections() <= 16, "{}", origin.connections());
+    drop(clients);
+}
+
+#[test]
+fn c07_http2_request_reaches_an_http1_origin_as_one_well_formed_request() {
+    let origin = Origin::saying("ok");
+    let proxy = Proxy::to(&origin);
+    let response = run(async {
+        let mut client = H2::connect(proxy.address()).await;
+        let request = client
+            .request("POST", "example.com:8080", "/a?b=c")
+            .header("cookie", "a=1")
+            .header("cookie", "b=2")
+            .header("x-custom", "yes")
+            .header("te", "trailers");
+        client.send(request, b"hello").await.unwrap()
+    });
+    assert_eq!(response.status, 200);
+    let request = origin.request();
+    assert_eq!(request.start, "POST /a?b=c HTTP/1.1");
+    assert_eq!(request.field("host"), Some("example.com:8080"));
+    assert_eq!(request.field("cookie"), Some("a=1; b=2"));
+    assert_eq!(request.field("x-custom"), Some("yes"));
+    assert_eq!(request.body, b"hello");
+    assert!(request.names().iter().all(|name| !name.starts_with(':')), "{:?}", request.names());
+    assert_eq!(request.field("connection"), None);
+    assert!(["connection", "transfer-encoding", "keep-alive"].iter().all(|name| response.field(name).is_none()));
+}
+
+#[test]
+fn c07_an_answer_streams_back_over_http2() {
+    let origin = Origin::new(|_, wire| {
+        wire.say(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n",
+        );
+        for _ in 0..100 {
+            wire.say("3e8\r\n");
+            wire.say([b'x'; 1000]);
+            wire.say("\r\n");
+        }
+        wire.say("0\r\nX-End: yes\r\n\r\n");
+    });
+    let proxy = Proxy::to(&origin);
+    let response = run(async { H2::connect(proxy.address()).await.get("example.com", "/").await });
+    assert_eq!(response.body.len(), 100_000);
+    assert!(response.field("keep-alive").is_none() && response.field("transfer-encoding").is_none());
+    assert_eq!(response.trailers.unwrap()["x-end"], "yes");
+}
+
+#[test]
+fn c09_fields_of_one_hop_stay_on_it() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: X-Private\r\nX-Private: 1\r\nKeep-Alive: timeout=5\r\n\
+         Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-Public: 1\r\n\r\nok",
+    );
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send(
+        "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: 300\r\nX-Hop: 1\r\n\
+         TE: trailers, deflate\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\nProxy-Authorization: x\r\nProxy-Connection: x\r\n\
+         Trailer: x\r\nX-Stays: 1\r\n\r\n",
+    );
+    let response = client.response();
+    for name in ["x-private", "keep-alive", "proxy-authenticate", "upgrade"] {
+        assert_eq!(response.field(name), None, "{name}");
+    }
+    assert_eq!(response.field("x-public"), Some("1"));
+    let request = origin.request();
+    for name in
+        ["connection", "keep-alive", "x-hop", "upgrade", "http2-settings", "proxy-authorization", "proxy-connection"]
+    {
+        assert_eq!(request.field(name), None, "{name}");
+    }
+    assert_eq!(request.field("te"), Some("trailers"));
+    assert_eq!(request.field("x-stays"), Some("1"));
+}
+
+#[test]
+fn a_client_that_leaves_is_told_to_the_origin() {
+    let origin = Origin::new(|_, wire| wire.wait_closed());
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    origin.wait_for(1);
+    drop(client);
+    eventually("the origin's connection ends", || (origin.open() == 0).then_some(()));
+    let line = proxy.logged_where("client_abort", |line| line["error"] == "client_abort");
+    assert_eq!(line["status"], 499);
 }

@@ -2,8 +2,15 @@
 
 mod harness;
 
+mod answers;
+mod balancing;
 mod change;
 mod core;
 mod encode;
-mod rate_limit;
+mod failures;
 mod files;
+mod forwarded;
+mod framing;
+mod rate_limit;
+mod routing;
+mod tls;

@@ -123,9 +123,12 @@ fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<bool, Fault
     hop::strip_aliases(&mut exchange.headers);
     exchange.headers.remove(header::EXPECT);
     forwarded::write(exchange, field);
-    if exchange.version >= Version::HTTP_2 {
+    // HTTP/2 says it in `:authority`, HTTP/1.0 may leave it out; HTTP/1.1 has exactly one, be it empty.
+    if !exchange.headers.contains_key(header::HOST) {
         let host = exchange.host.authority().clone();
         exchange.headers.insert(header::HOST, host);
+    }
+    if exchange.version >= Version::HTTP_2 {
         join_cookies(exchange);
     }
     if websocket {

@@ -1,5 +1,6 @@
 //! What an upstream is made of: servers and how to reach them. Read from an `upstream` block and from `reverse_proxy`.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -232,7 +233,8 @@ impl PoolModel {
             .map(|server| {
                 let tls = match (&client, server.target.scheme) {
                     (Some((client, key)), Scheme::Https) => {
-                        let name = client.server_name(host(&server.target)).map_err(|trouble| trouble.at(server.at))?;
+                        let name =
+                            client.server_name(&host(&server.target)).map_err(|trouble| trouble.at(server.at))?;
                         Some(Tls { config: client.config().clone(), name, key: key.as_str().into() })
                     }
                     _ => None,
@@ -284,10 +286,12 @@ impl PoolModel {
     }
 }
 
-fn host(target: &Target) -> &str {
+/// What its certificate is asked to name. A unix socket's server is on this machine.
+fn host(target: &Target) -> Cow<'_, str> {
     match &target.address {
-        Address::Host { name, .. } => name,
-        Address::Ip(_) | Address::Unix(_) => "",
+        Address::Host { name, .. } => Cow::Borrowed(name),
+        Address::Ip(address) => Cow::Owned(address.ip().to_string()),
+        Address::Unix(_) => Cow::Borrowed("localhost"),
     }
 }
 

@@ -64,6 +64,12 @@ impl H2 {
         self.send(request, b"").await.unwrap()
     }
 
+    /// The same, where it may fail.
+    pub async fn try_get(&mut self, target: &str) -> Result<H2Response, h2::Error> {
+        let request = self.request("GET", "example.com", target);
+        self.send(request, b"").await
+    }
+
     /// The whole response to a request with this body.
     pub async fn send(&mut self, request: http::request::Builder, body: &[u8]) -> Result<H2Response, h2::Error> {
         let (response, mut stream) = self.open(request, body.is_empty()).await?;
