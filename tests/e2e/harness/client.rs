@@ -62,7 +62,7 @@ impl Client {
 
     /// That the other side closes, having said nothing more.
     pub fn assert_closed(&mut self) {
-        let (rest, _) = self.pipe.to_end();
+        let (rest, _) = self.pipe.drain();
         assert!(rest.is_empty(), "said before closing: {:?}", String::from_utf8_lossy(&rest));
     }
 

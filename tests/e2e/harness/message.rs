@@ -120,7 +120,7 @@ impl Message {
             }
             Framing::Chunked(_) => return self.read_chunks(pipe),
             Framing::Close => {
-                let (body, orderly) = pipe.to_end();
+                let (body, orderly) = pipe.drain();
                 if !orderly {
                     return Err("the connection was reset within the body".to_owned());
                 }

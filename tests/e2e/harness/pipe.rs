@@ -83,7 +83,7 @@ impl Pipe {
     }
 
     /// What comes until the other side finishes, and whether it did so in good order (else it reset the connection).
-    pub fn to_end(&mut self) -> (Vec<u8>, bool) {
+    pub fn drain(&mut self) -> (Vec<u8>, bool) {
         let start = Instant::now();
         let orderly = loop {
             assert!(start.elapsed() < PATIENCE, "the connection does not end; so far: {:?}", self.text());

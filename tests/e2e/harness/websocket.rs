@@ -39,11 +39,11 @@ impl Frame {
         match u16::try_from(self.payload.len()) {
             Ok(length @ 0..126) => out.push(mask_bit | u8::try_from(length).unwrap()),
             Ok(length) => {
-                out.push(mask_bit | 126);
+                out.push(mask_bit | 0x7e);
                 out.extend_from_slice(&length.to_be_bytes());
             }
             Err(_) => {
-                out.push(mask_bit | 127);
+                out.push(mask_bit | 0x7f);
                 out.extend_from_slice(&(self.payload.len() as u64).to_be_bytes());
             }
         }
