@@ -2,7 +2,10 @@
 
 mod findings;
 mod fmt;
+mod reload;
 mod run;
+mod serve;
+mod trust;
 mod validate;
 
 use std::path::PathBuf;
@@ -26,6 +29,16 @@ enum Command {
     Validate(validate::Validate),
     /// Put Proxyfiles into their one canonical form
     Fmt(fmt::Fmt),
+    /// Tell the running process to put its Proxyfile in force: exit code 0 if it is, 1 if it was refused
+    Reload(reload::Reload),
+    /// Show what the running process does
+    Status(reload::Status),
+    /// Serve a folder without a Proxyfile
+    Serve(serve::Serve),
+    /// Proxy to a server without a Proxyfile
+    Proxy(serve::Proxy),
+    /// Make this machine trust the certificates that rp makes for `localhost` and private names
+    Trust(trust::Trust),
 }
 
 /// How findings are printed.
@@ -64,6 +77,11 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.execute(),
         Command::Validate(validate) => validate.execute(),
         Command::Fmt(fmt) => fmt.execute(),
+        Command::Reload(reload) => reload.execute(),
+        Command::Status(status) => status.execute(),
+        Command::Serve(serve) => serve.execute(),
+        Command::Proxy(proxy) => proxy.execute(),
+        Command::Trust(trust) => trust.execute(),
     };
     outcome.into()
 }

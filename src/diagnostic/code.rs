@@ -79,6 +79,7 @@ codes! {
     E0051 Error "a certificate and key that do not belong together",
     E0052 Error "an address that cannot be listened on",
     E0053 Error "a file or folder that is not there",
+    E0054 Error "a configuration without a site",
     W0001 Warning "a statement that can never run",
     W0002 Warning "a route that an earlier one covers",
     W0003 Warning "a site that never answers",

@@ -33,10 +33,22 @@ pub struct World {
     pub doors: BTreeMap<ListenAddress, Arc<Door>>,
     pub global: Global,
     pub logs: Vec<Log>,
-    /// Files beyond the Proxyfile whose change asks for a reload.
-    pub watched: Vec<PathBuf>,
     pub legacy: Legacy,
 }
+
+impl World {
+    /// Whether a certificate of our own authority is near its end.
+    #[must_use]
+    pub fn needs_renewal(&self, now: OffsetDateTime) -> bool {
+        let of_ours = self.legacy.iter().filter(|(key, _)| key.starts_with(INTERNAL));
+        of_ours
+            .filter_map(|(_, any)| any.downcast_ref::<Arc<Certificate>>())
+            .any(|certificate| certificate.needs_renewal(now))
+    }
+}
+
+/// Under such keys certificates of our own authority live on.
+const INTERNAL: &str = "internal certificate ";
 
 /// What is behind one listening address.
 #[derive(Debug)]
@@ -74,6 +86,8 @@ pub struct Log {
 pub struct Inherited<'a> {
     pub legacy: Legacy,
     pub writers: &'a mut Writers,
+    /// Where the files are noted whose change asks for a reload; those of a failure too.
+    pub files: &'a mut Vec<PathBuf>,
 }
 
 /// Builds all of it, or says everything that is in the way.
@@ -83,22 +97,16 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         supplies: Supplies::after(inherited.legacy),
         writers: inherited.writers,
         logs: Vec::new(),
-        watched: Vec::new(),
         mistakes: Vec::new(),
     };
     compiler.upstreams();
     let sites = compiler.sites();
     let doors = compiler.doors(&sites);
+    inherited.files.append(&mut compiler.supplies.files);
     if !compiler.mistakes.is_empty() {
         return Err(compiler.mistakes);
     }
-    Ok(World {
-        doors,
-        global: model.global.clone(),
-        logs: compiler.logs,
-        watched: compiler.watched,
-        legacy: compiler.supplies.legacy(),
-    })
+    Ok(World { doors, global: model.global.clone(), logs: compiler.logs, legacy: compiler.supplies.legacy() })
 }
 
 struct Compiler<'a> {
@@ -106,7 +114,6 @@ struct Compiler<'a> {
     supplies: Supplies,
     writers: &'a mut Writers,
     logs: Vec<Log>,
-    watched: Vec<PathBuf>,
     mistakes: Vec<Mistake>,
 }
 
@@ -196,9 +203,16 @@ impl Compiler<'_> {
                 );
             let certificate = match model {
                 Some(TlsModel::Files { certificate, certificate_at, key, key_at }) => {
-                    self.files(&certificate, certificate_at, &key, key_at)?
+                    self.files(&certificate, certificate_at, &key, key_at)
                 }
-                Some(TlsModel::Internal) | None => self.internal(address)?,
+                Some(TlsModel::Internal) | None => self.internal(address),
+            };
+            let certificate = match certificate {
+                Ok(certificate) => certificate,
+                Err(mistake) => {
+                    self.mistakes.push(mistake);
+                    continue;
+                }
             };
             match address.host.as_ref().and_then(|host| Name::parse(&host.to_string())) {
                 Some(name) => names.add(&name, certificate.key().clone()),
@@ -227,7 +241,7 @@ impl Compiler<'_> {
         key: &Path,
         key_at: Span,
     ) -> Result<Arc<Certificate>, Mistake> {
-        self.watched.extend([certificate.to_owned(), key.to_owned()]);
+        self.supplies.files.extend([certificate.to_owned(), key.to_owned()]);
         Certificate::load(certificate, key).map(Arc::new).map_err(|trouble| {
             let at = match trouble.part() {
                 crate::tls::Part::Certificate => certificate_at,
@@ -241,7 +255,7 @@ impl Compiler<'_> {
     fn internal(&mut self, address: &SiteAddress) -> Result<Arc<Certificate>, Mistake> {
         let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
         let storage = self.model.global.storage.clone().unwrap_or_else(default_storage);
-        let key = format!("internal certificate {host} {}", storage.display());
+        let key = format!("{INTERNAL}{host} {}", storage.display());
         if let Some(known) = self.supplies.find::<Arc<Certificate>>(&key)
             && !known.needs_renewal(OffsetDateTime::now_utc())
         {

@@ -64,6 +64,12 @@ fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
     let mut all = Findings::default();
     all.extend(findings.sorted());
     all.extend(more.sorted());
+    // An editor that writes in place leaves an empty file for a moment, and that must not close every port.
+    if model.sites.is_empty() && !all.has_errors() {
+        let text = "there is no site here, so nothing would be served";
+        let help = "write one: example.com { reverse_proxy 127.0.0.1:3000 }";
+        all.push(Mistake::new(Code::E0054, Span::default(), text).help(help));
+    }
     let model = if all.has_errors() { None } else { Some(model) };
     Checked { model, sources, findings: all.sorted(), files }
 }

@@ -4,47 +4,22 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::signal::unix::{SignalKind, signal};
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
-use super::listener::{self, Bound};
+use super::activation::Given;
+use super::build::{Built, Reading, Refused, Sockets, Source, bind, build};
+use super::listener::Bound;
+use super::stamp::Stamp;
 use super::worker::{self, Census, Handle, Order};
 use super::world::Shared;
-use crate::check::expand::Process;
 use crate::check::value::ListenAddress;
-use crate::diagnostic::{Code, Mistake, Severity, Sources};
-use crate::model::{self, Checked, Inherited, World, compile};
-use crate::syntax::include::Disk;
+use crate::diagnostic::{Code, Mistake, Sources, Span};
+use crate::model::{self, World};
 use crate::telemetry::metrics;
 use crate::telemetry::writer::Writers;
-
-/// Where the configuration comes from.
-#[derive(Debug, Clone)]
-pub enum Source {
-    File(PathBuf),
-    /// Made by a command that needs no file.
-    Text(String),
-}
-
-impl Source {
-    /// Reads and checks it.
-    #[must_use]
-    pub fn load(&self) -> Checked {
-        match self {
-            Self::File(path) => model::load(path, &Disk, &Process),
-            Self::Text(text) => model::load_text("Proxyfile".as_ref(), text.clone(), &Disk, &Process),
-        }
-    }
-}
-
-/// Findings of a configuration that is not put in force.
-#[derive(Debug)]
-pub struct Refused {
-    pub findings: Vec<Mistake>,
-    pub sources: Sources,
-}
 
 /// The running process, as the control plane holds it.
 #[derive(Debug)]
@@ -53,40 +28,86 @@ pub struct Plane {
     shared: Arc<Shared>,
     census: Arc<Census>,
     workers: Vec<Handle>,
-    listening: BTreeMap<ListenAddress, ()>,
+    /// With the place as it really is: the system chooses for port 0.
+    listening: BTreeMap<ListenAddress, String>,
+    given: Given,
     writers: Writers,
-    /// What a change of which asks for a reload.
-    pub files: Vec<PathBuf>,
+    inputs: Inputs,
+    in_force: Stamp,
+    pub(super) loaded: SystemTime,
+    pub(super) began: Instant,
 }
 
-/// Sockets that are bound and not yet anybody's.
-type Sockets = Vec<(ListenAddress, Vec<Bound>)>;
+/// What the last attempt was made from, whatever came of it.
+#[derive(Debug)]
+struct Inputs {
+    /// Whatever a change of asks for another attempt.
+    files: Vec<PathBuf>,
+    /// Those of them that are no Proxyfiles.
+    others: Vec<PathBuf>,
+    seen: Stamp,
+}
+
+/// A configuration that was put in force.
+#[derive(Debug)]
+pub struct Loaded {
+    pub warnings: Vec<Mistake>,
+    pub sources: Sources,
+    pub sites: usize,
+}
+
+/// What a look at the files came to.
+#[derive(Debug)]
+pub enum Look {
+    /// The same bytes as before.
+    Same,
+    /// What is in force again, after something that was refused.
+    Back,
+    /// Something else.
+    New(Result<Loaded, Refused>),
+}
 
 impl Plane {
     /// Reads, checks, builds, listens, serves. Warnings come back with it.
-    pub fn start(source: Source) -> Result<(Self, Vec<Mistake>, Sources), Refused> {
+    pub fn start(source: Source) -> Result<(Self, Loaded), Refused> {
         let mut writers = Writers::default();
-        let built = build(&source, &mut writers, model::Legacy::default())?;
-        let Built { world, warnings, sources, files } = built;
+        let given = Given::from_environment();
+        let (inputs, built) = attempt(source.read(), &mut writers, model::Legacy::default());
+        let Built { world, warnings, sources, sites } = built?;
         let count = world.global.workers.unwrap_or_else(cores);
         let census = Census::new(most_connections(&world));
-        let sockets =
-            bind(&world, &BTreeMap::new(), count).map_err(|findings| Refused { findings, sources: sources.clone() })?;
+        let sockets = match bind(&world, &BTreeMap::new(), &given, count) {
+            Ok(sockets) => sockets,
+            Err(findings) => return Err(Refused { findings, sources }),
+        };
         let shared = Shared::new(world);
-        let workers = (0..count)
-            .map(|index| worker::start(index, shared.clone(), census.clone()))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(|error| Refused {
-                findings: vec![Mistake::new(
-                    Code::E0052,
-                    crate::diagnostic::Span::default(),
-                    format!("cannot start {count} workers: {error}"),
-                )],
-                sources: sources.clone(),
-            })?;
-        let mut plane = Self { source, shared, census, workers, listening: BTreeMap::new(), writers, files };
+        let workers: io::Result<Vec<_>> =
+            (0..count).map(|index| worker::start(index, shared.clone(), census.clone())).collect();
+        let workers = match workers {
+            Ok(workers) => workers,
+            Err(error) => {
+                let text = format!("cannot start {count} workers: {error}");
+                return Err(Refused::one(Mistake::new(Code::E0052, Span::default(), text), sources));
+            }
+        };
+        let mut plane = Self {
+            source,
+            shared,
+            census,
+            workers,
+            listening: BTreeMap::new(),
+            given,
+            writers,
+            in_force: inputs.seen.clone(),
+            inputs,
+            loaded: SystemTime::now(),
+            began: Instant::now(),
+        };
         plane.open(sockets);
-        Ok((plane, warnings, sources))
+        for socket in plane.given.unused(plane.listening.keys()) {
+            tracing::warn!(socket, "the service manager opened a socket that no site listens on");
+        }
+        Ok((plane, Loaded { warnings, sources, sites }))
     }
 
     #[must_use]
@@ -94,9 +115,68 @@ impl Plane {
         self.shared.world()
     }
 
+    /// What a change of which asks for a [`Self::look`].
+    #[must_use]
+    pub fn files(&self) -> &[PathBuf] {
+        &self.inputs.files
+    }
+
+    /// Whether no file changed while it was read.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.inputs.seen.is_settled()
+    }
+
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Names what is in force.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        self.in_force.short()
+    }
+
+    pub fn listeners(&self) -> impl Iterator<Item = &str> {
+        self.listening.values().map(String::as_str)
+    }
+
     /// Puts the configuration in force as it is now. Everything that can fail is done before anything changes.
-    pub fn reload(&mut self) -> Result<(Vec<Mistake>, Sources), Refused> {
-        let outcome = self.try_reload();
+    pub fn reload(&mut self) -> Result<Loaded, Refused> {
+        let reading = self.source.read();
+        self.put(reading)
+    }
+
+    /// The same if there is anything new: nothing is tried twice for the same bytes.
+    pub fn look(&mut self) -> Look {
+        let reading = self.source.read();
+        let stamp = reading.stamp(&self.inputs.others);
+        if stamp.is(&self.inputs.seen) {
+            return Look::Same;
+        }
+        if stamp.is(&self.in_force) {
+            self.inputs = Inputs {
+                files: files(&reading, &self.inputs.others),
+                seen: stamp,
+                others: std::mem::take(&mut self.inputs.others),
+            };
+            return Look::Back;
+        }
+        Look::New(self.put(reading))
+    }
+
+    /// Whether a certificate of our own authority has to be made anew.
+    #[must_use]
+    pub fn needs_renewal(&self) -> bool {
+        self.shared.world().needs_renewal(OffsetDateTime::now_utc())
+    }
+
+    fn put(&mut self, reading: Reading) -> Result<Loaded, Refused> {
+        let legacy = self.shared.world().legacy.clone();
+        let (inputs, built) = attempt(reading, &mut self.writers, legacy);
+        self.inputs = inputs;
+        let outcome = built.and_then(|built| self.swap(built));
         let metrics = metrics::global();
         match &outcome {
             Ok(_) => metrics.reloads_ok.add(1),
@@ -105,37 +185,52 @@ impl Plane {
         outcome
     }
 
-    fn try_reload(&mut self) -> Result<(Vec<Mistake>, Sources), Refused> {
-        let legacy = self.shared.world().legacy.clone();
-        let Built { world, warnings, sources, files } = build(&self.source, &mut self.writers, legacy)?;
-        let sockets = bind(&world, &self.listening, self.workers.len())
-            .map_err(|findings| Refused { findings, sources: sources.clone() })?;
-        self.files = files;
+    fn swap(&mut self, built: Built) -> Result<Loaded, Refused> {
+        let Built { world, warnings, sources, sites } = built;
+        let sockets = match bind(&world, &self.listening, &self.given, self.workers.len()) {
+            Ok(sockets) => sockets,
+            Err(findings) => return Err(Refused { findings, sources }),
+        };
         self.census.allow(most_connections(&world));
         let gone: Vec<ListenAddress> =
             self.listening.keys().filter(|address| !world.doors.contains_key(address)).cloned().collect();
         self.shared.swap(world);
+        self.in_force = self.inputs.seen.clone();
+        self.loaded = SystemTime::now();
         self.open(sockets);
         for address in gone {
-            self.listening.remove(&address);
-            self.order(|| Order::Close(address.clone()));
-            tracing::info!(%address, "no longer listening");
+            self.close(&address);
         }
         self.order(|| Order::Refresh);
-        Ok((warnings, sources))
+        Ok(Loaded { warnings, sources, sites })
     }
 
     fn open(&mut self, sockets: Sockets) {
         for (address, bound) in sockets {
-            let local =
-                bound.first().and_then(Bound::local).map_or_else(|| address.to_string(), |local| local.to_string());
+            let local = bound.first().map_or_else(|| address.to_string(), Bound::shown);
             let tls = self.shared.world().doors.get(&address).is_some_and(|door| door.tls.is_some());
             tracing::info!(address = %local, tls, "listening");
             for (worker, bound) in self.workers.iter().zip(bound) {
                 // A worker that has ended has said why.
                 let _ = worker.orders.send(Order::Listen(address.clone(), bound));
             }
-            self.listening.insert(address, ());
+            self.listening.insert(address, local);
+        }
+    }
+
+    fn close(&mut self, address: &ListenAddress) {
+        let local = self.listening.remove(address);
+        self.order(|| Order::Close(address.clone()));
+        self.unlink(address);
+        tracing::info!(address = local, "no longer listening");
+    }
+
+    /// The file of a socket that we made goes with it; one that was given to us is not ours.
+    fn unlink(&self, address: &ListenAddress) {
+        if let ListenAddress::Unix(path) = address
+            && self.given.find(address).is_none()
+        {
+            let _ = std::fs::remove_file(path);
         }
     }
 
@@ -149,8 +244,8 @@ impl Plane {
         self.writers.reopen();
     }
 
-    /// Takes no new connections, lets what is under way finish for as long as the grace period lasts, and ends.
-    pub async fn shut_down(self) {
+    /// Takes no new connections and lets what is under way finish, for as long as the grace period lasts.
+    pub async fn drain(&self) {
         let grace = self.shared.world().global.grace;
         let mut ends = Vec::new();
         for worker in &self.workers {
@@ -162,11 +257,11 @@ impl Plane {
         if tokio::time::timeout(grace, all).await.is_err() {
             tracing::warn!(?grace, "requests were still under way when the grace period ended");
         }
-        for address in self.listening.keys() {
-            if let ListenAddress::Unix(path) = address {
-                let _ = std::fs::remove_file(path);
-            }
-        }
+    }
+
+    /// Ends, whatever is under way.
+    pub fn end(self) {
+        self.listening.keys().for_each(|address| self.unlink(address));
         for worker in self.workers {
             drop(worker.orders);
             let _ = worker.thread.join();
@@ -175,65 +270,22 @@ impl Plane {
     }
 }
 
-struct Built {
-    world: World,
-    warnings: Vec<Mistake>,
-    sources: Sources,
-    files: Vec<PathBuf>,
+/// Builds what was read, and notes what it was built from.
+fn attempt(mut reading: Reading, writers: &mut Writers, legacy: model::Legacy) -> (Inputs, Result<Built, Refused>) {
+    let mut others = Vec::new();
+    let checked = &mut reading.checked;
+    let read = model::Checked {
+        model: checked.model.take(),
+        sources: checked.sources.clone(),
+        findings: std::mem::take(&mut checked.findings),
+        files: Vec::new(),
+    };
+    let built = build(read, writers, legacy, &mut others);
+    (Inputs { files: files(&reading, &others), seen: reading.stamp(&others), others }, built)
 }
 
-fn build(source: &Source, writers: &mut Writers, legacy: model::Legacy) -> Result<Built, Refused> {
-    let Checked { model, sources, findings, mut files } = source.load();
-    let Some(model) = model else { return Err(Refused { findings, sources }) };
-    match compile(&model, Inherited { legacy, writers }) {
-        Ok(world) => {
-            files.extend(world.watched.iter().cloned());
-            Ok(Built { world, warnings: findings, sources, files })
-        }
-        Err(mistakes) => {
-            let mut findings = findings;
-            findings.extend(mistakes);
-            findings.sort_by_key(|mistake| (mistake.at.file, mistake.at.start));
-            debug_assert!(findings.iter().any(|mistake| mistake.severity() == Severity::Error));
-            Err(Refused { findings, sources })
-        }
-    }
-}
-
-/// Binds what the new world listens on and the old one did not.
-fn bind(world: &World, listening: &BTreeMap<ListenAddress, ()>, workers: usize) -> Result<Sockets, Vec<Mistake>> {
-    let mut sockets = Sockets::new();
-    let mut mistakes = Vec::new();
-    let loopback6 =
-        |address: &ListenAddress| matches!(address, ListenAddress::Ip(ip) if ip.is_ipv6() && ip.ip().is_loopback());
-    for (address, door) in world.doors.iter().filter(|(address, _)| !listening.contains_key(address)) {
-        match listener::bind(address, workers, None) {
-            Ok(bound) => sockets.push((address.clone(), bound)),
-            // A machine without IPv6 still has `localhost`.
-            Err(error) if loopback6(address) && error.kind() == io::ErrorKind::AddrNotAvailable => {}
-            Err(error) => mistakes.push(cannot_listen(address, &error, door.at)),
-        }
-    }
-    if mistakes.is_empty() { Ok(sockets) } else { Err(mistakes) }
-}
-
-fn cannot_listen(address: &ListenAddress, error: &io::Error, at: crate::diagnostic::Span) -> Mistake {
-    let mistake = Mistake::new(Code::E0052, at, format!("cannot listen on `{address}`: {}", reason(error)));
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => mistake.help("ports below 1024 need a right: run `setcap cap_net_bind_service=+ep` on the rp binary, let systemd open the socket, or choose other ports: global { http_port 8080; https_port 8443 }"),
-        io::ErrorKind::AddrInUse => mistake.help("another process has it: `ss -ltnp` names it; stop it, or choose another port"),
-        io::ErrorKind::AddrNotAvailable => mistake.help("this machine has no such address: `ip address` lists those that it has"),
-        _ => mistake,
-    }
-}
-
-fn reason(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => "this user may not",
-        io::ErrorKind::AddrInUse => "it is taken",
-        io::ErrorKind::AddrNotAvailable => "it is not ours",
-        _ => "the system refuses",
-    }
+fn files(reading: &Reading, others: &[PathBuf]) -> Vec<PathBuf> {
+    [&reading.checked.files, &reading.secrets, others].concat()
 }
 
 fn cores() -> usize {
@@ -257,24 +309,4 @@ pub fn raise_descriptor_limit() {
         // It is only a wish; what is there decides (`most_connections`).
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
-}
-
-/// What reaches the control plane from outside.
-pub async fn signals(plane: Plane, mut on_change: impl FnMut(&mut Plane)) -> io::Result<()> {
-    let mut plane = plane;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let mut user = signal(SignalKind::user_defined1())?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hang_up.recv() => on_change(&mut plane),
-            _ = user.recv() => plane.reopen_logs(),
-        }
-    }
-    tracing::info!("shutting down");
-    plane.shut_down().await;
-    Ok(())
 }

@@ -31,7 +31,20 @@ impl Bound {
         }
     }
 
-    fn again(&self) -> io::Result<Self> {
+    /// Where it is, for people.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().map_or_else(|_| "?".to_owned(), |local| local.to_string()),
+            Self::Unix(listener) => match listener.local_addr().ok().as_ref().and_then(|local| local.as_pathname()) {
+                Some(path) => format!("unix/{}", path.display()),
+                None => "unix".to_owned(),
+            },
+        }
+    }
+
+    /// The same socket under another descriptor.
+    pub fn again(&self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
             Self::Unix(listener) => Self::Unix(listener.try_clone()?),

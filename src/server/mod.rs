@@ -1,13 +1,22 @@
 //! What runs: workers that serve, and a control plane that reads, reloads and ends.
 
+mod activation;
+pub mod admin;
+mod build;
 mod connection;
 mod control;
 mod executor;
 mod handle;
 mod journey;
 mod listener;
+mod run;
+mod service;
+mod stamp;
+mod watch;
 mod watched;
 mod worker;
 mod world;
 
-pub use control::{Plane, Refused, Source, raise_descriptor_limit, signals};
+pub use build::{Refused, Source};
+pub use control::{Loaded, Look, Plane, raise_descriptor_limit};
+pub use run::{Settings, Watching, run};

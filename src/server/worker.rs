@@ -24,7 +24,7 @@ use crate::upstream;
 #[derive(Debug)]
 pub enum Order {
     Listen(ListenAddress, Bound),
-    /// No new connections from there; those that are open go on.
+    /// No new connections from there; those that are open end when what is under way on them has.
     Close(ListenAddress),
     /// A new configuration is in force.
     Refresh,
@@ -64,7 +64,7 @@ impl Census {
 struct Worker {
     shared: Arc<Shared>,
     census: Arc<Census>,
-    connections: RefCell<Vec<Weak<Watch>>>,
+    connections: RefCell<Vec<(Rc<ListenAddress>, Weak<Watch>)>>,
     /// How many entries the list had when the dead were last taken out.
     swept: Cell<usize>,
     open: Cell<usize>,
@@ -125,6 +125,7 @@ async fn work(shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::Unbounded
                     if let Some(task) = listeners.remove(&address) {
                         task.abort();
                     }
+                    worker.drain(|from| *from == address);
                 }
                 Some(Order::Refresh) => refresh(&worker.shared),
                 Some(Order::Drain(done)) => {
@@ -142,10 +143,7 @@ async fn work(shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::Unbounded
 
 async fn drain(worker: Rc<Worker>, done: oneshot::Sender<()>) {
     worker.draining.set(true);
-    let open: Vec<Rc<Watch>> = worker.connections.borrow().iter().filter_map(Weak::upgrade).collect();
-    for watch in open {
-        watch.drain();
-    }
+    worker.drain(|_| true);
     while worker.open.get() > 0 {
         worker.emptied.notified().await;
     }
@@ -154,6 +152,7 @@ async fn drain(worker: Rc<Worker>, done: oneshot::Sender<()>) {
 }
 
 async fn accept(worker: Rc<Worker>, address: ListenAddress, bound: Bound) {
+    let address = Rc::new(address);
     let outcome = match bound {
         Bound::Tcp(listener) => match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => loop {
@@ -199,7 +198,7 @@ async fn back_off(error: &io::Error) {
 }
 
 impl Worker {
-    fn admit<F>(self: &Rc<Self>, address: &ListenAddress, serve: impl FnOnce(Arrival) -> F)
+    fn admit<F>(self: &Rc<Self>, address: &Rc<ListenAddress>, serve: impl FnOnce(Arrival) -> F)
     where
         F: Future<Output = ()> + 'static,
     {
@@ -207,8 +206,8 @@ impl Worker {
         if self.draining.get() {
             return;
         }
-        self.remember(&watch);
-        let arrival = Arrival { shared: self.shared.clone(), listen: address.clone(), watch };
+        self.remember(address, &watch);
+        let arrival = Arrival { shared: self.shared.clone(), listen: ListenAddress::clone(address), watch };
         let task = serve(arrival);
         let presence = Presence::new(self.clone());
         tokio::task::spawn_local(async move {
@@ -217,13 +216,25 @@ impl Worker {
         });
     }
 
-    fn remember(&self, watch: &Rc<Watch>) {
+    /// Ends the connections that came from some addresses, each when nothing is under way on it.
+    fn drain(&self, from: impl Fn(&ListenAddress) -> bool) {
+        let open: Vec<Rc<Watch>> = self
+            .connections
+            .borrow()
+            .iter()
+            .filter(|(address, _)| from(address))
+            .filter_map(|(_, watch)| watch.upgrade())
+            .collect();
+        open.iter().for_each(|watch| watch.drain());
+    }
+
+    fn remember(&self, address: &Rc<ListenAddress>, watch: &Rc<Watch>) {
         let mut connections = self.connections.borrow_mut();
         if connections.len() >= self.swept.get() {
-            connections.retain(|known| known.strong_count() > 0);
+            connections.retain(|(_, known)| known.strong_count() > 0);
             self.swept.set((connections.len() * 2).max(64));
         }
-        connections.push(Rc::downgrade(watch));
+        connections.push((address.clone(), Rc::downgrade(watch)));
     }
 }
 

@@ -84,12 +84,15 @@ impl View {
         Self { shared, listen, seen: Cell::new(u64::MAX), door: RefCell::new(None) }
     }
 
-    /// As of this request. No door: the address is no longer listened on.
+    /// As of this request. A connection outlives its door: what comes through it until it ends in good order finds what
+    /// was behind the door last.
     #[must_use]
     pub fn now(&self) -> (Hold, Option<Arc<Door>>) {
         let (generation, world) = held(&self.shared);
-        if self.seen.replace(generation) != generation {
-            *self.door.borrow_mut() = world.doors.get(&self.listen).cloned();
+        if self.seen.replace(generation) != generation
+            && let Some(door) = world.doors.get(&self.listen)
+        {
+            *self.door.borrow_mut() = Some(door.clone());
         }
         (world, self.door.borrow().clone())
     }

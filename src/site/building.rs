@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::program::{Handler, Op, Program};
@@ -19,6 +20,8 @@ pub struct Supplies {
     pub upstreams: HashMap<String, Arc<Upstream>>,
     /// The authorities of this machine, read once for all upstreams.
     pub roots: SystemRoots,
+    /// Files that were read to build this, or could not be: when one changes, it is to be built again.
+    pub files: Vec<PathBuf>,
     /// What directives keep across reloads, by a key that holds everything that makes it what it is.
     before: HashMap<String, Arc<dyn Any + Send + Sync>>,
     kept: HashMap<String, Arc<dyn Any + Send + Sync>>,

@@ -256,6 +256,10 @@ impl PoolModel {
     fn client(&self, supplies: &mut Supplies) -> Result<(Arc<Client>, String), Mistake> {
         use crate::tls::Alpn;
         let tls = &self.tls;
+        supplies.files.extend(tls.ca.iter().map(|(path, _)| path.clone()));
+        supplies
+            .files
+            .extend(tls.certificate.iter().flat_map(|(certificate, key, _)| [certificate.clone(), key.clone()]));
         let at = tls.ca.as_ref().map_or(self.at, |(_, at)| *at);
         let certificate = match &tls.certificate {
             None => None,

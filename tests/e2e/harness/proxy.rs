@@ -19,6 +19,7 @@ use super::{Folder, eventually, lock};
 pub struct Setup {
     config: String,
     environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
     doors: usize,
 }
 
@@ -36,13 +37,20 @@ pub struct Proxy {
 
 /// A configuration, to be started.
 pub fn of(config: &str) -> Setup {
-    Setup { config: config.to_owned(), environment: BTreeMap::new(), doors: 1 }
+    Setup { config: config.to_owned(), environment: BTreeMap::new(), arguments: Vec::new(), doors: 1 }
 }
 
 impl Setup {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Display) -> Self {
         self.environment.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// More for the command line of `rp run`.
+    #[must_use]
+    pub fn arguments(mut self, more: &[&str]) -> Self {
+        self.arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         self
     }
 
@@ -59,6 +67,7 @@ impl Setup {
         let mut child = command(&folder)
             .arg("run")
             .arg(&config)
+            .args(&self.arguments)
             .envs(&self.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -92,6 +101,8 @@ pub fn command(folder: &Folder) -> Command {
     for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
         command.env(name, folder.path().join(name.to_ascii_lowercase()));
     }
+    // Of the same user there may be others that run, and they would share the default admin socket.
+    command.env("RUNTIME_DIRECTORY", folder.path().join("runtime"));
     std::fs::create_dir_all(folder.path().join("xdg_runtime_dir")).unwrap();
     command
 }

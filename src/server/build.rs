@@ -1,0 +1,175 @@
+//! From a source to a world: what is read, what is built from it, and what is bound for it. Nothing here changes what is
+//! in force.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::activation::Given;
+use super::listener::{self, Bound};
+use super::stamp::{Moment, Stamp};
+use crate::check::expand::{Process, Surroundings};
+use crate::check::value::ListenAddress;
+use crate::diagnostic::{Code, Mistake, Severity, Sources, Span};
+use crate::model::{self, Checked, Inherited, World, compile};
+use crate::syntax::include::Disk;
+use crate::telemetry::writer::Writers;
+
+/// Where the configuration comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    File(PathBuf),
+    /// Made by a command that needs no file.
+    Text(String),
+}
+
+impl Source {
+    /// Reads and checks it.
+    #[must_use]
+    pub fn load(&self) -> Checked {
+        self.load_in(&Process)
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn name(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Text(_) => Path::new("command line"),
+        }
+    }
+
+    fn load_in(&self, surroundings: &dyn Surroundings) -> Checked {
+        match self {
+            Self::File(path) => model::load(path, &Disk, surroundings),
+            Self::Text(text) => model::load_text(self.name(), text.clone(), &Disk, surroundings),
+        }
+    }
+
+    pub(super) fn read(&self) -> Reading {
+        let began = Moment::now();
+        let noting = Noting::default();
+        let checked = self.load_in(&noting);
+        Reading { checked, secrets: noting.secrets.into_inner(), began }
+    }
+}
+
+/// Findings of a configuration that is not put in force.
+#[derive(Debug)]
+pub struct Refused {
+    pub findings: Vec<Mistake>,
+    pub sources: Sources,
+}
+
+impl Refused {
+    pub(super) fn one(mistake: Mistake, sources: Sources) -> Self {
+        Self { findings: vec![mistake], sources }
+    }
+}
+
+/// A configuration as it was read.
+pub(super) struct Reading {
+    pub checked: Checked,
+    /// Files behind `{file.PATH}`.
+    pub secrets: Vec<PathBuf>,
+    pub began: Moment,
+}
+
+impl Reading {
+    /// What was read, with these files beside it.
+    pub fn stamp(&self, others: &[PathBuf]) -> Stamp {
+        Stamp::of(&self.checked.sources, &[others, &self.secrets].concat(), self.began)
+    }
+}
+
+/// The process, with a note of what was asked of its disk.
+#[derive(Default)]
+struct Noting {
+    secrets: RefCell<Vec<PathBuf>>,
+}
+
+impl Surroundings for Noting {
+    fn variable(&self, name: &str) -> Option<String> {
+        Process.variable(name)
+    }
+
+    fn secret(&self, path: &str) -> Result<String, String> {
+        self.secrets.borrow_mut().push(path.into());
+        Process.secret(path)
+    }
+}
+
+/// Sockets that are bound and not yet anybody's.
+pub(super) type Sockets = Vec<(ListenAddress, Vec<Bound>)>;
+
+pub(super) struct Built {
+    pub world: World,
+    pub warnings: Vec<Mistake>,
+    pub sources: Sources,
+    pub sites: usize,
+}
+
+/// Builds what was read. `others` takes the files beside the sources, whatever comes of it.
+pub(super) fn build(
+    checked: Checked,
+    writers: &mut Writers,
+    legacy: model::Legacy,
+    others: &mut Vec<PathBuf>,
+) -> Result<Built, Refused> {
+    let Checked { model, sources, findings, files: _ } = checked;
+    let Some(model) = model else { return Err(Refused { findings, sources }) };
+    let sites = model.sites.len();
+    match compile(&model, Inherited { legacy, writers, files: others }) {
+        Ok(world) => Ok(Built { world, warnings: findings, sources, sites }),
+        Err(mistakes) => {
+            let mut findings = findings;
+            findings.extend(mistakes);
+            findings.sort_by_key(|mistake| (mistake.at.file, mistake.at.start));
+            debug_assert!(findings.iter().any(|mistake| mistake.severity() == Severity::Error));
+            Err(Refused { findings, sources })
+        }
+    }
+}
+
+/// Binds what the new world listens on and the old one did not.
+pub(super) fn bind(
+    world: &World,
+    listening: &BTreeMap<ListenAddress, String>,
+    given: &Given,
+    workers: usize,
+) -> Result<Sockets, Vec<Mistake>> {
+    let mut sockets = Sockets::new();
+    let mut mistakes = Vec::new();
+    let loopback6 =
+        |address: &ListenAddress| matches!(address, ListenAddress::Ip(ip) if ip.is_ipv6() && ip.ip().is_loopback());
+    for (address, door) in world.doors.iter().filter(|(address, _)| !listening.contains_key(address)) {
+        let bound = given.find(address).transpose().and_then(|given| listener::bind(address, workers, given));
+        match bound {
+            Ok(bound) => sockets.push((address.clone(), bound)),
+            // A machine without IPv6 still has `localhost`.
+            Err(error) if loopback6(address) && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            Err(error) => mistakes.push(cannot_listen(address, &error, door.at)),
+        }
+    }
+    if mistakes.is_empty() { Ok(sockets) } else { Err(mistakes) }
+}
+
+fn cannot_listen(address: &ListenAddress, error: &io::Error, at: Span) -> Mistake {
+    let mistake = Mistake::new(Code::E0052, at, format!("cannot listen on `{address}`: {}", reason(error)));
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => mistake.help("ports below 1024 need a right: run `setcap cap_net_bind_service=+ep` on the rp binary, let systemd open the socket, or choose other ports: global { http_port 8080; https_port 8443 }"),
+        io::ErrorKind::AddrInUse => mistake.help("another process has it: `ss -ltnp` names it; stop it, or choose another port"),
+        io::ErrorKind::AddrNotAvailable => mistake.help("this machine has no such address: `ip address` lists those that it has"),
+        _ => mistake,
+    }
+}
+
+fn reason(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "this user may not",
+        io::ErrorKind::AddrInUse => "it is taken",
+        io::ErrorKind::AddrNotAvailable => "it is not ours",
+        _ => "the system refuses",
+    }
+}

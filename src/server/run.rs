@@ -1,0 +1,258 @@
+//! The control plane's loop: signals, changed files, the admin socket, renewals, and the service manager.
+
+use std::future::{Future, pending};
+use std::io;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::admin::{self, Admin, Ask, Command};
+use super::build::Refused;
+use super::control::{Loaded, Look, Plane};
+use super::service;
+use super::watch::Watch;
+use crate::diagnostic::terminal::{self, Style};
+use crate::diagnostic::{Mistake, Sources};
+use crate::telemetry::metrics;
+
+/// How often the age of our own certificates is looked at: they live for days.
+const RENEWAL: Duration = Duration::from_secs(3600);
+
+/// Whether a changed file is put in force by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Watching {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    pub watching: Watching,
+    /// Prints findings where whoever runs the process reads them.
+    pub show: fn(&[Mistake], &Sources),
+}
+
+/// Runs the process until a signal ends it.
+pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
+    let mut signals = Signals::new()?;
+    let (asks, mut asked) = mpsc::channel(8);
+    let watch = (settings.watching == Watching::On).then(Watch::start);
+    let mut desk = Desk { plane, watch, asks, admin: None, refusal: None, show: settings.show };
+    let mut renewal = every(Some(RENEWAL));
+    let mut watchdog = every(service::watchdog());
+    desk.follow();
+    service::ready(&desk.status_line());
+    loop {
+        tokio::select! {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.hang_up.recv() => { let _ = desk.reload(); }
+            _ = signals.user.recv() => desk.plane.reopen_logs(),
+            () = changed(&mut desk.watch) => desk.look(),
+            Some(ask) = asked.recv() => desk.answer(ask),
+            () = tick(&mut renewal) => if desk.plane.needs_renewal() { let _ = desk.reload(); },
+            () = tick(&mut watchdog) => service::alive(),
+        }
+    }
+    tracing::info!("shutting down");
+    service::stopping();
+    let Desk { plane, admin, .. } = desk;
+    drop(admin);
+    tokio::select! {
+        () = plane.drain() => {}
+        _ = signals.terminate.recv() => tracing::warn!("ending at once: told to twice"),
+        _ = signals.interrupt.recv() => tracing::warn!("ending at once: told to twice"),
+    }
+    plane.end();
+    Ok(())
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    user: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
+        })
+    }
+}
+
+/// What the loop works at.
+struct Desk {
+    plane: Plane,
+    watch: Option<Watch>,
+    asks: mpsc::Sender<Ask>,
+    admin: Option<Admin>,
+    /// Why the files are not what is in force.
+    refusal: Option<Refusal>,
+    show: fn(&[Mistake], &Sources),
+}
+
+struct Refusal {
+    at: SystemTime,
+    findings: String,
+}
+
+impl Desk {
+    /// Puts in force what the files say now, changed or not.
+    fn reload(&mut self) -> Result<Loaded, Refused> {
+        service::reloading();
+        let began = Instant::now();
+        let outcome = self.plane.reload();
+        self.conclude(&outcome, began);
+        outcome
+    }
+
+    /// The same if there is anything new in them.
+    fn look(&mut self) {
+        let began = Instant::now();
+        match self.plane.look() {
+            Look::Same => self.follow_files(),
+            Look::Back => {
+                tracing::info!("the files are again what is in force");
+                self.refusal = None;
+                self.follow();
+            }
+            Look::New(outcome) => {
+                service::reloading();
+                self.conclude(&outcome, began);
+            }
+        }
+    }
+
+    fn conclude(&mut self, outcome: &Result<Loaded, Refused>, began: Instant) {
+        let ms = began.elapsed().as_millis();
+        match outcome {
+            Ok(Loaded { warnings, sources, sites }) => {
+                let listeners = self.plane.listeners().count();
+                tracing::info!(sites, listeners, warnings = warnings.len(), ms, "configuration reloaded");
+                self.refusal = None;
+                (self.show)(warnings, sources);
+            }
+            Err(Refused { findings, sources }) => {
+                tracing::error!(findings = findings.len(), ms, "the new configuration is refused; the old one goes on");
+                let style = Style { color: false, width: 100 };
+                self.refusal =
+                    Some(Refusal { at: SystemTime::now(), findings: terminal::render(findings, sources, style) });
+                (self.show)(findings, sources);
+            }
+        }
+        self.follow();
+        service::ready(&self.status_line());
+    }
+
+    /// Follows what is in force, or refused, now: files and the admin socket.
+    fn follow(&mut self) {
+        self.follow_files();
+        let wanted = admin::socket(&self.plane.world().global.admin);
+        if self.admin.as_ref().map(Admin::path) == wanted.as_deref() {
+            return;
+        }
+        self.admin = None;
+        let Some(path) = wanted else { return };
+        match Admin::open(&path, self.asks.clone()) {
+            Ok(admin) => self.admin = Some(admin),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                tracing::info!(socket = %path.display(), "another process has the admin socket: `rp reload` reaches that one");
+            }
+            Err(error) => {
+                tracing::warn!(socket = %path.display(), %error, "no admin socket: `rp reload` does not reach this process");
+            }
+        }
+    }
+
+    fn follow_files(&mut self) {
+        let Some(watch) = &mut self.watch else { return };
+        watch.renew(self.plane.files());
+        if !self.plane.is_settled() {
+            watch.stir();
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) {
+        let answer = match ask.command {
+            Command::Reload(style) => match self.reload() {
+                Ok(loaded) => {
+                    let findings = terminal::render(&loaded.warnings, &loaded.sources, style);
+                    json!({ "ok": true, "message": "reloaded", "sites": loaded.sites, "findings": findings })
+                }
+                Err(refused) => {
+                    let findings = terminal::render(&refused.findings, &refused.sources, style);
+                    let message = "the new configuration is refused; the old one goes on";
+                    json!({ "ok": false, "message": message, "findings": findings })
+                }
+            },
+            Command::Status => self.status(),
+        };
+        // Whoever asked may have gone.
+        let _ = ask.answer.send(answer);
+    }
+
+    fn status(&self) -> Value {
+        let metrics = metrics::global();
+        let source = self.plane.source().name();
+        let path = std::path::absolute(source).unwrap_or_else(|_| source.to_owned());
+        json!({
+            "ok": true,
+            "pid": std::process::id(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "uptime": self.plane.began.elapsed().as_secs(),
+            "config": { "path": path, "hash": self.plane.hash(), "loaded": seconds(self.plane.loaded) },
+            "listeners": self.plane.listeners().collect::<Vec<_>>(),
+            "connections": metrics.connections_open.value(),
+            "reloads": { "done": metrics.reloads_ok.value(), "refused": metrics.reloads_failed.value() },
+            "refusal": self.refusal.as_ref().map(|refusal| json!({ "at": seconds(refusal.at), "findings": refusal.findings })),
+        })
+    }
+
+    /// What `systemctl status` shows.
+    fn status_line(&self) -> String {
+        let hash = self.plane.hash();
+        match &self.refusal {
+            None => format!("serving configuration {hash}"),
+            Some(_) => format!("serving configuration {hash}; the files are another one that is refused"),
+        }
+    }
+}
+
+/// Since 1970.
+fn seconds(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn changed(watch: &mut Option<Watch>) -> impl Future<Output = ()> + '_ {
+    async {
+        match watch {
+            Some(watch) => watch.changed().await,
+            None => pending().await,
+        }
+    }
+}
+
+/// The first tick is one period away.
+fn every(period: Option<Duration>) -> Option<Interval> {
+    let mut interval = interval(period?);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.reset();
+    Some(interval)
+}
+
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => pending().await,
+    }
+}
