@@ -2,27 +2,21 @@
 //!
 //! Compare two builds on one machine; for the whole of a request use `benches/instructions.sh`.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use bytes::BytesMut;
 use divan::{Bencher, black_box};
 use futures_util::FutureExt as _;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Uri, Version};
+use http::{Method, Uri};
 use proxyfile::check::Check;
 use proxyfile::check::Value as _;
 use proxyfile::check::value::HostPattern;
 use proxyfile::diagnostic::Sources;
 use proxyfile::directive::check_nodes;
-use proxyfile::http::body::Body;
-use proxyfile::http::connection::Connection;
-use proxyfile::http::exchange::{Exchange, Host, Notes, Upgrade};
+use proxyfile::http::exchange::Exchange;
 use proxyfile::http::forwarded::{self, ForwardedField};
-use proxyfile::http::target::Target;
 use proxyfile::http::{hop, path};
 use proxyfile::site::{Building, Program, Router, Site, Supplies};
 use proxyfile::syntax;
@@ -118,22 +112,5 @@ fn exchange() -> Exchange {
     .map(|(name, value)| (name, HeaderValue::from_static(value)))
     .into_iter()
     .collect();
-    let peer = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
-    Exchange {
-        connection: Rc::new(Connection::new(Some(SocketAddr::new(peer, 4711)), 80, None)),
-        method: Method::GET,
-        version: Version::HTTP_11,
-        host: Host::of(&uri, &headers, Version::HTTP_11).expect("a host"),
-        target: Target::of(&uri).expect("a path"),
-        headers,
-        body: Body::Empty,
-        client_ip: peer,
-        trusted: false,
-        id: HeaderValue::from_static("017f22e279b07cc398c4dc0c0c07398f"),
-        captures: smallvec::SmallVec::new(),
-        notes: Notes::default(),
-        fault: None,
-        started: Instant::now(),
-        upgrade: Upgrade::No,
-    }
+    Exchange::alone(Method::GET, &uri, headers).expect("an ordinary request")
 }
