@@ -233,23 +233,17 @@ pub trait Duplex: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin {}
 
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin> Duplex for T {}
 
-#[cfg(test)]
 impl Exchange {
-    /// A GET for `uri` from 192.0.2.1, with these fields.
-    pub(crate) fn sample(uri: &str, fields: &[(&str, &str)]) -> Self {
-        let uri: Uri = uri.parse().unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert(header::HOST, HeaderValue::from_static("example.com"));
-        for (name, value) in fields {
-            headers.append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
-        }
+    /// A request by itself, as it came from 192.0.2.1 by HTTP/1.1: what tests, fuzzers and benches begin with.
+    #[doc(hidden)]
+    pub fn alone(method: Method, uri: &Uri, headers: HeaderMap) -> Result<Self, Fault> {
         let peer = std::net::SocketAddr::from(([192, 0, 2, 1], 40_000));
-        Self {
+        Ok(Self {
             connection: Rc::new(Connection::new(Some(peer), 80, None)),
-            method: Method::GET,
+            method,
             version: Version::HTTP_11,
-            host: Host::of(&uri, &headers, Version::HTTP_11).unwrap(),
-            target: Target::of(&uri).unwrap(),
+            host: Host::of(uri, &headers, Version::HTTP_11)?,
+            target: Target::of(uri)?,
             headers,
             prefixes: Prefixes::default(),
             body: Body::Empty,
@@ -263,7 +257,18 @@ impl Exchange {
             started: Instant::now(),
             upgrade: Upgrade::No,
             limits: SmallVec::new(),
+        })
+    }
+
+    /// A GET for `uri`, with these fields.
+    #[cfg(test)]
+    pub(crate) fn sample(uri: &str, fields: &[(&str, &str)]) -> Self {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("example.com"));
+        for (name, value) in fields {
+            headers.append(header::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
+        Self::alone(Method::GET, &uri.parse().unwrap(), headers).unwrap()
     }
 }
 

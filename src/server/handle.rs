@@ -78,9 +78,16 @@ fn refuse(exchange: &mut Exchange, fault: Fault) -> Answer {
     answer
 }
 
-/// What every answer bears.
+/// What every answer bears, and what the answer to HEAD does not: hyper leaves a body out on HTTP/1 alone, and a client
+/// of HTTP/2 that gets one ends the stream with an error. The length stays (RFC 9110, section 9.3.2).
 fn finish(answer: &mut Answer, exchange: &Exchange) {
     answer.headers_mut().insert(X_REQUEST_ID.clone(), exchange.id.clone());
+    if exchange.method == Method::HEAD && !answer.body().is_end_stream() {
+        if let Some(length) = answer.body().size_hint().exact() {
+            answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
+        }
+        *answer.body_mut() = Body::Empty;
+    }
 }
 
 /// The request in our terms, and what is wrong with it already.

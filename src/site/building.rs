@@ -134,8 +134,9 @@ impl<'s> Building<'s> {
     /// The body runs if the test holds, and nothing comes out of it.
     pub fn route(&mut self, test: Box<dyn Test>, body: impl FnOnce(&mut Self) -> Built) -> Built {
         let gate = self.test(test);
+        let start = self.program.ops.len();
         self.nested(body)?;
-        self.program.ops.push(Op::Unanswered);
+        self.unanswered(start);
         self.land(gate);
         Ok(())
     }
@@ -164,16 +165,26 @@ impl<'s> Building<'s> {
         self.nested(body)?;
         self.program.ops.push(Op::Unanswered);
         self.land(skip);
-        self.program.handlers.push(Handler { covers, statuses, start });
+        self.program.handlers.push(Handler { covers, end: None, statuses, start });
         Ok(())
     }
 
     #[must_use]
     pub fn finish(mut self) -> Program {
-        self.program.ops.push(Op::Unanswered);
+        self.unanswered(0);
         // The smallest range is the innermost block; of two of one block, the first written is asked first.
         self.program.handlers.sort_by_key(|handler| handler.covers.len());
         self.program
+    }
+
+    /// The end of a block that began at `start`. Its own handlers are told of what comes here; those of a block inside
+    /// it begin behind the test that leads there.
+    fn unanswered(&mut self, start: usize) {
+        let end = self.program.ops.len();
+        self.program.ops.push(Op::Unanswered);
+        for handler in self.program.handlers.iter_mut().filter(|handler| handler.covers.start == start) {
+            handler.end = Some(end);
+        }
     }
 
     fn nested(&mut self, body: impl FnOnce(&mut Self) -> Built) -> Built {

@@ -28,6 +28,8 @@ pub(super) enum Op {
 /// What runs instead of the plain error answer when a step in `covers` fails.
 pub(super) struct Handler {
     pub covers: Range<usize>,
+    /// The end of its block, where nothing comes out of that: a block without an answer has failed, too.
+    pub end: Option<usize>,
     /// Empty: any.
     pub statuses: Vec<StatusMatch>,
     pub start: usize,
@@ -108,7 +110,7 @@ impl Program {
     async fn fail(&self, at: usize, fault: Fault, exchange: &mut Exchange, behind: &mut Behind) -> Answer {
         let status = fault.status();
         let fits = |handler: &&Handler| {
-            handler.covers.contains(&at)
+            (handler.covers.contains(&at) || handler.end == Some(at))
                 && (handler.statuses.is_empty() || handler.statuses.iter().any(|s| s.holds(status)))
         };
         exchange.notes.error = Some(fault.clone());

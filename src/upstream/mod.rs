@@ -24,6 +24,8 @@ pub use balance::Policy;
 pub use body::Body;
 pub use dial::Tls;
 pub use health::Health;
+#[doc(hidden)]
+pub use http1::wire;
 pub use http1::{Reply as Answer, Tunnel};
 pub use pool::{Limits, clear, sweep};
 pub use registry::{InFlight, Slot};

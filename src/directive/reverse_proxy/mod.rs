@@ -25,7 +25,7 @@ pub static ROOM: Room = Room {
     options: OPTIONS,
     examples: &[
         "reverse_proxy 127.0.0.1:3000",
-        "reverse_proxy api { timeout first_byte 5m }",
+        "reverse_proxy api { timeout total 5m }",
         "reverse_proxy https://10.0.0.7:8443 { tls { name internal.example; ca /etc/rp/ca.pem } }",
         "reverse_proxy 127.0.0.1:4000 { timeout idle 1h }",
     ],

@@ -14,5 +14,12 @@ pub use exchange::{Ask, Exchange, Failure, Reply, Tunnel};
 pub use outbound::Outbound;
 pub(super) use parse::is_reserved;
 
+/// The codec by itself, to be fuzzed and measured.
+pub mod wire {
+    pub use super::decode::{Decoder, Step};
+    pub use super::head::{Framing as Outgoing, write};
+    pub use super::parse::{Asked, Head, parse};
+}
+
 #[cfg(test)]
 mod tests;
