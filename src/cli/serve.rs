@@ -159,7 +159,7 @@ mod tests {
         check(":8080", "global { admin off }\n\n:8080 {\n    x\n}\n");
         check("[::1]:8080", "global { admin off }\n\n:8080 {\n    bind ::1\n    x\n}\n");
         check("unix//run/a b", "global { admin off }\n\n\"unix//run/a b\" {\n    x\n}\n");
-        assert_eq!(proxyfile("8080", "x").unwrap_err(), "`8080` is not an address to listen on: write :8080");
+        assert_eq!(proxyfile("8080", "x").unwrap_err(), "`8080` is not an address to listen on: write `:8080`");
         assert!(proxyfile(":1 {}", "x").is_err());
     }
 }

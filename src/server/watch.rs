@@ -128,7 +128,8 @@ impl Watch {
         tracing::warn!(error = %why, every = ?POLL, "the system cannot tell when files change: looking myself");
         self.polls = true;
         self.folders.clear();
-        let config = Config::default().with_poll_interval(POLL);
+        // It knows modification times by whole seconds only, so a second change within one shows in the content alone.
+        let config = Config::default().with_poll_interval(POLL).with_compare_contents(true);
         match PollWatcher::new(handler(self.interest.clone()), config) {
             Ok(watcher) => self.watcher = Box::new(watcher),
             Err(error) => tracing::warn!(%error, "files are not watched: `rp reload` puts a change in force"),

@@ -226,7 +226,7 @@ fn a_file_that_shrinks_while_it_is_sent_is_broken_off() {
     let head = client.pipe.until(b"\r\n\r\n").unwrap();
     assert!(String::from_utf8_lossy(&head).contains("content-length: 268435456"));
     File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
-    let (rest, _) = client.pipe.to_end();
+    let (rest, _) = client.pipe.drain();
     assert!(rest.len() < 256 << 20);
     let line = proxy.logged_where("of the file", |line| line["uri"] == "/big");
     assert_eq!(line["error"], "file_unreadable");
