@@ -37,6 +37,7 @@ fn record<'a>(id: &'a str, uri: &'a [u8]) -> Record<'a> {
         route: Some("Proxyfile:12"),
         tls_version: Some("TLSv1.3"),
         tls_suite: Some("TLS13_AES_128_GCM_SHA256"),
+        tunnel_end: None,
         fields: &[],
     }
 }

@@ -15,6 +15,7 @@ use super::connection::Connection;
 use super::fault::{Cause, Fault};
 use super::prefix::Prefixes;
 use super::target::Target;
+use super::tunnel::Ledger;
 
 /// The host that a request names, in the form that routers and matchers compare.
 #[derive(Debug, Clone)]
@@ -124,6 +125,8 @@ pub struct Notes {
     pub bytes_in: Rc<Cell<u64>>,
     /// Set by `log off`.
     pub quiet: bool,
+    /// Set where the answer opens a tunnel: the log waits for its end.
+    pub tunnel: Option<Rc<Ledger>>,
 }
 
 /// A request and its surroundings.

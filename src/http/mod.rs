@@ -15,3 +15,4 @@ pub mod replacement;
 pub mod step;
 pub mod target;
 pub mod template;
+pub mod tunnel;

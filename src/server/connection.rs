@@ -102,7 +102,8 @@ async fn plain(stream: TcpStream, connection: Connection, view: View, watch: Rc<
     let mut start = [0_u8; PREFACE.len()];
     // One look more for each connection; requests pay nothing. A client that says nothing is not waited for longer
     // than one that says half a head.
-    match within(world.global.timeouts.header, stream.peek(&mut start)).await {
+    let first = unless_draining(&watch, stream.peek(&mut start));
+    match within(world.global.timeouts.header, first).await.flatten() {
         Some(Ok(read)) if read >= 4 && PREFACE.starts_with(&start[..read]) => {
             serve_http2(stream, connection, view, watch, world).await;
         }
@@ -202,6 +203,20 @@ where
         driver.as_mut().poll(cx)
     })
     .await;
+}
+
+/// The outcome, unless the connection is to end before: who has said nothing so far is not waited for.
+async fn unless_draining<T>(watch: &Watch, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        watch.remember(cx);
+        match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if watch.is_draining() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// The outcome, unless it takes longer.

@@ -152,15 +152,14 @@ impl Plane {
     pub fn look(&mut self) -> Look {
         let reading = self.source.read();
         let stamp = reading.stamp(&self.inputs.others);
-        if stamp.is(&self.inputs.seen) {
-            return Look::Same;
-        }
-        if stamp.is(&self.in_force) {
-            self.inputs = Inputs {
-                files: files(&reading, &self.inputs.others),
-                seen: stamp,
-                others: std::mem::take(&mut self.inputs.others),
-            };
+        let same = stamp.is(&self.inputs.seen);
+        if same || stamp.is(&self.in_force) {
+            // There may be new folders to look into, though nothing is in them yet.
+            self.inputs.files = files(&reading, &self.inputs.others);
+            if same {
+                return Look::Same;
+            }
+            self.inputs.seen = self.in_force.clone();
             return Look::Back;
         }
         Look::New(self.put(reading))

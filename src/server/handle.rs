@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, Request, Response, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -62,10 +62,17 @@ pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<
     };
     journey.status = answer.status().as_u16();
     finish(&mut answer, &journey.exchange);
-    if last && http1 {
+    // Behind a request for an upgrade stand bytes of the other protocol: where it was refused, they are no request
+    // (threat XU01).
+    let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if http1 && !switched && (last || matches!(journey.exchange.upgrade, Upgrade::Http1(_))) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let (parts, body) = answer.into_parts();
+    if let Some(ledger) = journey.exchange.notes.tunnel.clone() {
+        ledger.owe(journey);
+        return Ok(Response::from_parts(parts, Outbound::of_tunnel()));
+    }
     if journey.exchange.version < Version::HTTP_11 && body.length().is_none() {
         context.watch.delimit_by_close();
     }

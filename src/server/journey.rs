@@ -13,6 +13,7 @@ use super::world::Hold;
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
+use crate::http::tunnel::End;
 use crate::site::Site;
 use crate::telemetry::access::{Phases, Record};
 use crate::telemetry::metrics;
@@ -67,6 +68,7 @@ impl Journey {
             error_code: notes.error.as_ref().map(|fault| fault.cause.code()),
             site: &site.name,
             route: None,
+            tunnel_end: notes.tunnel.as_ref().and_then(|ledger| ledger.ended()).map(End::as_str),
             tls_version: exchange.connection.tls.as_ref().map(|tls| tls.version),
             tls_suite: exchange.connection.tls.as_ref().map(|tls| tls.suite),
             fields: &[],
@@ -86,6 +88,12 @@ fn protocol(version: http::Version) -> &'static str {
 
 impl Drop for Journey {
     fn drop(&mut self) {
+        if let Some(ledger) = &self.exchange.notes.tunnel {
+            self.exchange.notes.bytes_in.set(ledger.received.get());
+            self.sent = ledger.sent.get();
+            // Without an end it never began: the client was gone before it had its answer.
+            self.done = ledger.ended().is_some();
+        }
         if !self.done && self.exchange.notes.error.is_none() {
             let cause =
                 if self.watch.expired() == Some(Expired::Write) { Cause::WriteTimeout } else { Cause::ClientAbort };
@@ -109,6 +117,11 @@ pub struct Outbound {
 impl Outbound {
     pub fn new(body: Body, journey: Box<Journey>) -> Self {
         Self { body, broken: None, journey: Some(journey) }
+    }
+
+    /// For the answer that opens a tunnel: its journey ends with that.
+    pub fn of_tunnel() -> Self {
+        Self { body: Body::Empty, broken: None, journey: None }
     }
 
     fn finish(&mut self) {

@@ -16,9 +16,12 @@ use super::listener::Bound;
 use super::watched::Watch;
 use super::world::{Shared, refresh};
 use crate::check::value::ListenAddress;
-use crate::http::deadline;
+use crate::http::{deadline, tunnel};
 use crate::telemetry::{metrics, writer};
 use crate::upstream;
+
+/// A tunnel has no end of its own: it gets this long when the process ends.
+const LONGEST_GOODBYE: Duration = Duration::from_secs(30);
 
 /// What the control plane tells a worker.
 #[derive(Debug)]
@@ -81,7 +84,12 @@ pub fn start(index: usize, shared: Arc<Shared>, census: Arc<Census>) -> io::Resu
             .enable_all()
             .build_local(tokio::runtime::LocalOptions::default())
         {
-            Ok(runtime) => runtime.block_on(work(shared, census, ear)),
+            Ok(runtime) => {
+                runtime.block_on(work(shared, census, ear));
+                // What is cut off here still has a line to write.
+                drop(runtime);
+                writer::flush();
+            }
             Err(error) => tracing::error!(%error, "a worker cannot start"),
         }
     })?;
@@ -138,12 +146,17 @@ async fn work(shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::Unbounded
             },
         }
     }
-    writer::flush();
 }
 
 async fn drain(worker: Rc<Worker>, done: oneshot::Sender<()>) {
     worker.draining.set(true);
     worker.drain(|_| true);
+    // A little before the process loses patience, so that what ends them stands in the log.
+    let patience = worker.shared.world().global.grace.min(LONGEST_GOODBYE);
+    tokio::task::spawn_local(async move {
+        sleep(patience * 9 / 10).await;
+        tunnel::begin_curfew();
+    });
     while worker.open.get() > 0 {
         worker.emptied.notified().await;
     }

@@ -19,16 +19,29 @@ pub(super) fn fixed_part(pattern: &str) -> &str {
 
 /// The files that match, sorted, at most `most`. What begins with a dot is found only by a segment that does.
 pub(super) fn find(base: &Path, pattern: &str, most: usize) -> Vec<PathBuf> {
+    walk(base, pattern, most).1
+}
+
+/// The folders in which a file could appear, or another folder, that the pattern would find.
+pub(super) fn folders(base: &Path, pattern: &str, most: usize) -> Vec<PathBuf> {
+    walk(base, pattern, most).0
+}
+
+/// Folders looked into, and files found.
+fn walk(base: &Path, pattern: &str, most: usize) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let fixed = fixed_part(pattern);
     let rest = pattern[fixed.len()..].trim_start_matches('/');
+    let mut folders = Vec::new();
     let mut found = vec![base.join(fixed)];
     let mut segments = rest.split('/').filter(|segment| !segment.is_empty()).peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        found = found.iter().flat_map(|folder| step(folder, segment, last)).take(most).collect();
+        let next = found.iter().flat_map(|folder| step(folder, segment, last)).take(most).collect();
+        folders.append(&mut std::mem::replace(&mut found, next));
     }
     found.sort();
-    found
+    folders.truncate(most);
+    (folders, found)
 }
 
 /// What one segment finds in a folder: files behind the last, folders before it.
@@ -121,6 +134,9 @@ mod tests {
         assert_eq!(found("a/.*"), ["a/.hidden.conf"]);
         assert_eq!(found("*/sub/*.c?nf"), ["c/sub/x.conf"]);
         assert!(found("*").is_empty());
+        let looked = folders(&folder, "*/sub/*.conf", 10);
+        let looked: Vec<_> = looked.iter().map(|path| path.strip_prefix(&folder).unwrap().to_str().unwrap()).collect();
+        assert_eq!(looked, ["", "a", "b", "c", "c/sub"]);
         std::fs::remove_dir_all(&folder).unwrap();
     }
 }

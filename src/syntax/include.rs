@@ -22,7 +22,7 @@ pub struct Loaded {
     pub sources: Sources,
     pub tree: Block,
     pub findings: Findings,
-    /// What a watcher should watch: every file (those too that could not be read), and the folder of every glob.
+    /// What a watcher should watch: every file (those too that could not be read), and every folder that a glob looked into.
     pub files: Vec<PathBuf>,
 }
 
@@ -32,6 +32,11 @@ pub trait Files {
     fn read(&self, path: &Path) -> io::Result<String>;
     /// The files that match a pattern, in order. The pattern is relative to `base`, or absolute.
     fn glob(&self, base: &Path, pattern: &str) -> Vec<PathBuf>;
+
+    /// The folders that a pattern looks into, there or not.
+    fn folders(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {
+        vec![base.join(glob::fixed_part(pattern))]
+    }
 }
 
 /// The files of this machine.
@@ -55,6 +60,10 @@ impl Files for Disk {
 
     fn glob(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {
         glob::find(base, pattern, MOST_FILES + 1)
+    }
+
+    fn folders(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {
+        glob::folders(base, pattern, MOST_FILES)
     }
 }
 
@@ -173,7 +182,9 @@ impl Loader<'_> {
             self.import_file(clean(&folder.join(pattern)), at, depth, nodes);
             return;
         }
-        self.watch(&clean(&folder.join(glob::fixed_part(pattern))));
+        for looked in self.files.folders(&folder, pattern) {
+            self.watch(&clean(&looked));
+        }
         let found = self.files.glob(&folder, pattern);
         if found.is_empty() {
             let mistake = Mistake::new(Code::W0004, at, format!("no file matches `{pattern}`"));

@@ -72,6 +72,8 @@ pub struct Record<'a> {
     pub upstream_status: Option<u16>,
     /// Why there is no proper answer: `upstream_refused`, `client_abort`, …
     pub error_code: Option<&'static str>,
+    /// What ended the tunnel that this request opened: `closed_by_client`, `idle`, `shutdown`, …
+    pub tunnel_end: Option<&'static str>,
     pub site: &'a str,
     /// Where the route that answered is written: `Proxyfile:12`.
     pub route: Option<&'a str>,
@@ -123,6 +125,7 @@ impl Record<'_> {
         self.append_phases(to);
         self.append_upstream(to);
         optional(to, key!("error"), self.error_code);
+        optional(to, key!("tunnel_end"), self.tunnel_end);
         string(to, key!("site"), self.site.as_bytes());
         optional(to, key!("route"), self.route);
         optional(to, key!("tls_version"), self.tls_version);
@@ -207,6 +210,9 @@ impl Record<'_> {
             to.extend_from_slice(paint.bad);
             word(to, error.as_bytes());
             to.extend_from_slice(paint.end);
+        }
+        if let Some(end) = self.tunnel_end {
+            word(to, end.as_bytes());
         }
         for (name, value) in self.fields {
             word(to, name.as_bytes());

@@ -13,4 +13,6 @@ mod forwarded;
 mod framing;
 mod rate_limit;
 mod routing;
+mod streaming;
 mod tls;
+mod websockets;

@@ -71,3 +71,38 @@ fn format() {
         formatted
     });
 }
+
+/// Files that import each other: a line `=== NAME` begins each but the first. A file that holds `(not text)` is none.
+struct Folder(Vec<(PathBuf, String)>);
+
+impl Files for Folder {
+    fn read(&self, path: &Path) -> io::Result<String> {
+        let found = self.0.iter().find(|(name, _)| name == path).ok_or(io::ErrorKind::NotFound)?;
+        if found.1.contains("(not text)") {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "line 1 is not UTF-8 (byte 3 of the file)"));
+        }
+        Ok(found.1.clone())
+    }
+
+    fn glob(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {
+        let pattern = base.join(pattern);
+        let (before, behind) = pattern.to_str().and_then(|text| text.split_once('*')).expect("one star");
+        let fits = |name: &Path| name.to_str().is_some_and(|n| n.starts_with(before) && n.ends_with(behind));
+        self.0.iter().map(|(name, _)| name.clone()).filter(|name| fits(name)).collect()
+    }
+}
+
+#[test]
+fn imports() {
+    harness::run("imports", |input| {
+        let mut parts = input.split("=== ");
+        let first = parts.next().unwrap_or_default().to_owned();
+        let files = parts
+            .map(|part| part.split_once('\n').expect("a name and a text"))
+            .map(|(name, text)| (PathBuf::from(name), text.to_owned()))
+            .chain([(PathBuf::from("Proxyfile"), first.clone())])
+            .collect();
+        let checked = model::load_text(Path::new("Proxyfile"), first, &Folder(files), &Bare);
+        terminal::render(&checked.findings, &checked.sources, STYLE)
+    });
+}

@@ -11,7 +11,10 @@ use crate::running::{Running, placed, saying};
 /// Says half of an answer, and the rest when it is told to.
 fn slow(rest: std::sync::mpsc::Receiver<()>) -> Origin {
     let rest = std::sync::Mutex::new(rest);
-    Origin::new(move |_, wire| {
+    Origin::new(move |request, wire| {
+        if request.target() == "/idle" {
+            return wire.ok("");
+        }
         wire.say("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello");
         if rest.lock().unwrap().recv().is_ok() {
             wire.say("world");
@@ -48,18 +51,25 @@ fn a_request_under_way_is_finished_before_the_end() {
     let (tell, rest) = std::sync::mpsc::channel();
     let origin = slow(rest);
     let mut proxy = proxy_to(&origin, "10s");
+    // One that says nothing, and one that has nothing more to say, are not waited for.
+    let mut silent = proxy.client();
     let mut idle = proxy.client();
-    idle.send("");
+    idle.get("a", "/idle");
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     client.pipe.until(b"hello").unwrap();
+    let start = Instant::now();
     proxy.signal(Signal::TERM);
     let address = proxy.address();
     eventually("no new connections", || TcpStream::connect(address).is_err().then_some(()));
+    silent.assert_closed();
+    idle.assert_closed();
     tell.send(()).unwrap();
     assert_eq!(client.pipe.exactly(5).unwrap(), b"world");
     client.assert_closed();
+    drop((silent, idle, client));
     assert_eq!(proxy.wait().code(), Some(0));
+    assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
 }
 
 #[test]

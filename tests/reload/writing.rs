@@ -142,8 +142,12 @@ fn a_file_that_a_pattern_finds_is_put_in_force() {
     // Not even the folders are there.
     proxy.folder.write("sites/a/site.conf", site("a.test"));
     eventually("the site of a new file", || (answer("a.test").text() == "a.test").then_some(()));
-    proxy.folder.write("sites/b/site.conf", site("b.test"));
-    eventually("another site", || (answer("b.test").text() == "b.test").then_some(()));
+    std::fs::create_dir(proxy.folder.path().join("sites/b")).unwrap();
+    assert_nothing_comes(&proxy);
+    for name in ["b.test", "c.test"] {
+        proxy.folder.write(&format!("sites/b/{name}.conf"), site(name));
+        eventually("another site", || (answer(name).text() == name).then_some(()));
+    }
     fs::remove_file(proxy.folder.path().join("sites/a/site.conf")).unwrap();
     eventually("the end of the site", || (answer("a.test").text() == "one").then_some(()));
     assert_eq!(proxy.refusals(), 0);

@@ -15,6 +15,7 @@ use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{self, ForwardedField};
 use crate::http::hop;
 use crate::http::step::{Answer, Answers};
+use crate::http::tunnel::Account;
 use crate::upstream::{self, Outgoing, Trace, Upstream};
 
 /// A proxy to one upstream.
@@ -90,21 +91,26 @@ impl ReverseProxy {
         let (mut head, ()) = head.into_parts();
         let accepted = head.headers.get(header::UPGRADE).cloned();
         hop::strip(&mut head.headers);
+        let (account, idle) = (Account::open(), self.upstream.stream_timeout());
+        exchange.notes.tunnel = Some(account.ledger().clone());
         match std::mem::take(&mut exchange.upgrade) {
             Upgrade::Http1(slot) => {
                 head.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
                 if let Some(protocol) = accepted {
                     head.headers.insert(header::UPGRADE, protocol);
                 }
-                slot.put(tunnel::over_http1(tunnel, self.upstream.stream_timeout()));
+                slot.put(tunnel::over_http1(tunnel, idle, account));
             }
             Upgrade::Http2(client) => {
                 // RFC 8441, section 5: the stream is established by a 2xx, and these fields have no meaning on it.
                 head.status = StatusCode::OK;
                 head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
-                tunnel::over_http2(client, tunnel, self.upstream.stream_timeout());
+                tunnel::over_http2(client, tunnel, idle, account);
             }
-            Upgrade::No => return Err(Fault::detailed(Cause::Protocol, "101 to a request that asked for no upgrade")),
+            Upgrade::No => {
+                exchange.notes.tunnel = None;
+                return Err(Fault::detailed(Cause::Protocol, "101 to a request that asked for no upgrade"));
+            }
         }
         Ok(Response::from_parts(head, Body::Empty))
     }

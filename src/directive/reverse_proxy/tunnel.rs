@@ -1,5 +1,6 @@
 //! After a switch of protocols: bytes both ways until both ends have finished, or nothing has moved for too long.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -15,18 +16,24 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::{Duplex, Tunnel};
 use crate::http::fault::{Cause, Fault};
+use crate::http::tunnel::{Account, End, Ledger, curfew};
 use crate::upstream;
 
 /// For the connection's driver, which runs it when the 101 has been written.
-pub(super) fn over_http1(tunnel: upstream::Tunnel, idle: Duration) -> Tunnel {
-    Box::new(move |client, early| Box::pin(join(client, early, tunnel, idle)))
+pub(super) fn over_http1(tunnel: upstream::Tunnel, idle: Duration, account: Account) -> Tunnel {
+    Box::new(move |client, early| Box::pin(join(client, early, tunnel, idle, account)))
 }
 
 /// A stream of an HTTP/2 connection becomes usable once the 200 has gone out.
-pub(super) fn over_http2(client: hyper::upgrade::OnUpgrade, tunnel: upstream::Tunnel, idle: Duration) {
+pub(super) fn over_http2(
+    client: hyper::upgrade::OnUpgrade,
+    tunnel: upstream::Tunnel,
+    idle: Duration,
+    account: Account,
+) {
     tokio::task::spawn_local(async move {
         if let Ok(upgraded) = client.await {
-            join(Box::new(TokioIo::new(upgraded)), Bytes::new(), tunnel, idle).await;
+            join(Box::new(TokioIo::new(upgraded)), Bytes::new(), tunnel, idle, account).await;
         }
     });
 }
@@ -54,25 +61,52 @@ fn base64(bytes: [u8; 16]) -> String {
     text
 }
 
-async fn join(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, idle: Duration) {
+async fn join(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, idle: Duration, account: Account) {
     let upstream::Tunnel { stream, early: said, in_flight: _in_flight } = tunnel;
     let deadline = Rc::new(Deadline::new());
     deadline.set(idle);
-    let mut client = Side { inner: client, early, deadline: deadline.clone(), idle };
-    let mut server = Side { inner: stream, early: said, deadline: deadline.clone(), idle };
+    let ledger = account.ledger();
+    let from_client = Way { closed: End::ClosedByClient, lost: End::ClientLost, read: |ledger| &ledger.received };
+    let from_server = Way { closed: End::ClosedByUpstream, lost: End::UpstreamLost, read: |ledger| &ledger.sent };
+    let side = |way| Watched { way, deadline: deadline.clone(), idle, ledger: ledger.clone() };
+    let mut client = Side { inner: client, early, watched: side(from_client) };
+    let mut server = Side { inner: stream, early: said, watched: side(from_server) };
     tokio::select! {
         // A tunnel ends as it ends: with a close of one side, or with a reset; both are for the two to understand.
         _ = copy_bidirectional(&mut client, &mut server) => {}
-        () = poll_fn(|cx| deadline.poll_passed(cx)) => tracing::debug!("a tunnel was silent for {idle:?} and is closed"),
+        () = poll_fn(|cx| deadline.poll_passed(cx)) => ledger.end(End::Idle),
+        () = curfew() => ledger.end(End::Shutdown),
     }
 }
 
-/// One end, with what it had said before the tunnel stood. Whatever moves puts the deadline off.
+/// One end, with what it had said before the tunnel stood.
 struct Side<T> {
     inner: T,
     early: Bytes,
+    watched: Watched,
+}
+
+/// What is made of the bytes that one end sends: whatever moves puts the deadline off.
+struct Watched {
+    way: Way,
     deadline: Rc<Deadline>,
     idle: Duration,
+    ledger: Rc<Ledger>,
+}
+
+/// How the account calls what happens at one end.
+struct Way {
+    closed: End,
+    lost: End,
+    read: fn(&Ledger) -> &Cell<u64>,
+}
+
+impl Watched {
+    fn moved(&self, bytes: usize) {
+        self.deadline.set(self.idle);
+        let count = (self.way.read)(&self.ledger);
+        count.set(count.get() + bytes as u64);
+    }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
@@ -81,11 +115,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
             let length = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early[..length]);
             self.early.advance(length);
+            self.watched.moved(length);
             return Poll::Ready(Ok(()));
         }
+        let before = buf.filled().len();
         let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if outcome.is_ready() {
-            self.deadline.set(self.idle);
+        let watched = &self.watched;
+        match &outcome {
+            Poll::Ready(Ok(())) if buf.filled().len() > before => watched.moved(buf.filled().len() - before),
+            Poll::Ready(Ok(())) => watched.ledger.end(watched.way.closed),
+            Poll::Ready(Err(_)) => watched.ledger.end(watched.way.lost),
+            Poll::Pending => {}
         }
         outcome
     }
@@ -93,7 +133,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Side<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
+        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
+        if let Poll::Ready(Err(_)) = &outcome {
+            self.watched.ledger.end(self.watched.way.lost);
+        }
+        outcome
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

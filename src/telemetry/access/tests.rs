@@ -34,6 +34,7 @@ fn smallest() -> Record<'static> {
         route: None,
         tls_version: None,
         tls_suite: None,
+        tunnel_end: None,
         fields: &[],
     }
 }

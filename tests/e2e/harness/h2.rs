@@ -55,6 +55,15 @@ impl H2 {
         Self { sender, scheme }
     }
 
+    /// Waits until the server has said what it can do.
+    pub async fn get_ready(&mut self) {
+        self.sender.clone().ready().await.unwrap();
+        // Its settings come before its first response.
+        let request = self.request("OPTIONS", "example.com", "/.settings");
+        let (response, _) = self.open(request, true).await.unwrap();
+        drop(response.await);
+    }
+
     pub fn request(&self, method: &str, host: &str, target: &str) -> http::request::Builder {
         Request::builder().method(method).uri(format!("{}://{host}{target}", self.scheme))
     }

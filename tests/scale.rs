@@ -1,0 +1,118 @@
+//! Time for large configurations, measured on the real binary: ten thousand sites are validated, started and reloaded,
+//! a hundred thousand lines are formatted.
+//!
+//! Without optimisation, and beside other tests, everything may take many times as long; `cargo test --release --test
+//! scale -- --nocapture --test-threads 1` shows what it really takes.
+
+#[path = "e2e/harness/mod.rs"]
+mod harness;
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use harness::{Folder, command, get, of};
+
+const SITES: usize = 10_000;
+
+/// What a build without optimisation may take.
+fn limit(released: Duration) -> Duration {
+    if cfg!(debug_assertions) { released * 30 } else { released }
+}
+
+/// Sites as people write them: routes, headers, pools, a snippet.
+fn sites(scheme: &str, port: &str) -> String {
+    let mut text = "global { admin unix/{$PLACE}/admin.sock; log off; storage file {$PLACE}/storage }\n\
+        snippet secure { header { set X-Content-Type-Options nosniff; remove Server } }\n\
+        upstream api { server 10.0.0.1:3000; server 10.0.0.2:3000 }\n"
+        .to_owned();
+    for site in 0..SITES {
+        let _ = write!(
+            text,
+            "{scheme}site{site}.example.com{port} {{\n    bind 127.0.0.1\n    use secure\n    encode gzip\n\
+             \x20   route /api/* {{\n        rate_limit 100/m\n        reverse_proxy api\n    }}\n\
+             \x20   route /old/* {{ redirect https://example.com/new 308 }}\n    respond \"{site}\"\n}}\n\n"
+        );
+    }
+    text
+}
+
+fn timed<T>(what: &str, limit: Duration, work: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let value = work();
+    let took = start.elapsed();
+    println!("{what}: {took:?}");
+    assert!(took < limit, "{what} takes {took:?}, and may take {limit:?}");
+    value
+}
+
+#[test]
+fn ten_thousand_sites_are_validated_in_a_second() {
+    let folder = Folder::new();
+    folder.write("Proxyfile", sites("http://", ""));
+    let mut command = command(&folder);
+    command.arg("validate").env("PLACE", folder.path());
+    let output = timed("rp validate of 10,000 sites", limit(Duration::from_secs(1)), || command.output().unwrap());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn ten_thousand_mistakes_are_found_in_a_second() {
+    let folder = Folder::new();
+    folder.write("Proxyfile", sites("http://", "").replace("rate_limit 100/m", "rate_limti 100/m"));
+    let mut command = command(&folder);
+    command.args(["validate", "--format", "json"]).env("PLACE", folder.path());
+    let output = timed("rp validate of 10,000 mistakes", limit(Duration::from_secs(1)), || command.output().unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found.to_string().matches("E0010").count() >= SITES);
+}
+
+#[test]
+fn ten_thousand_sites_are_reloaded_in_two_seconds() {
+    let place = Folder::new();
+    let proxy = of(&sites("http://", ":0")).with("PLACE", place.path().display()).start();
+    assert_eq!(get(proxy.address(), "site9999.example.com", "/").text(), "9999");
+    let changed = sites("http://", ":0").replace("respond \"9999\"", "respond changed");
+    std::fs::write(&proxy.config, changed).unwrap();
+    for _ in 0..2 {
+        let mut command = command(&proxy.folder);
+        command.args(["reload", "--socket"]).arg(place.path().join("admin.sock"));
+        let output = timed("rp reload of 10,000 sites", limit(Duration::from_secs(2)), || command.output().unwrap());
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(get(proxy.address(), "site9999.example.com", "/").text(), "changed");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
+    println!("10,000 sites after reloads: {}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap());
+}
+
+/// Each has a certificate of our own authority, made once.
+#[test]
+fn ten_thousand_certificates_are_not_made_again() {
+    let place = Folder::new();
+    let mut proxy = None;
+    timed("start of 10,000 sites with certificates", limit(Duration::from_secs(10)), || {
+        let config = sites("https://", ":0").replace("    use secure\n", "    use secure\n    tls internal\n");
+        proxy = Some(of(&config).with("PLACE", place.path().display()).start());
+    });
+    let mut command = command(&place);
+    command.args(["reload", "--socket"]).arg(place.path().join("admin.sock"));
+    let output = timed("rp reload of 10,000 sites with certificates", limit(Duration::from_secs(2)), || {
+        command.output().unwrap()
+    });
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_hundred_thousand_lines_are_formatted_in_a_second() {
+    let folder = Folder::new();
+    let text = sites("http://", "").replace("    ", "  ");
+    let lines = text.lines().count();
+    assert!(lines > 100_000, "{lines}");
+    let file = folder.write("Proxyfile", text);
+    let run = || command(&folder).arg("fmt").output().unwrap();
+    let output = timed(&format!("rp fmt of {lines} lines"), limit(Duration::from_secs(1)), run);
+    assert!(output.status.success(), "{output:?}");
+    let formatted = std::fs::read(&file).unwrap();
+    assert!(run().status.success());
+    assert_eq!(std::fs::read(&file).unwrap(), formatted);
+}
