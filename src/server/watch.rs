@@ -70,7 +70,7 @@ impl Watch {
     /// Completes when something changed and it has been quiet since.
     pub async fn changed(&mut self) {
         if self.changes.recv().await.is_none() {
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

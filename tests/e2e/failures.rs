@@ -194,7 +194,7 @@ fn o06_a_server_that_takes_no_more_of_the_request() {
     let upload = std::thread::spawn(move || {
         use std::io::Write as _;
         let _ = sender.write_all(b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100000000\r\n\r\n");
-        while sender.write_all(&[b'x'; 65_536]).is_ok() {}
+        while sender.write_all(&vec![b'x'; 65_536]).is_ok() {}
     });
     let response = client.response();
     assert_eq!(response.status(), 504);

@@ -398,5 +398,5 @@ fn heads_that_are_too_large_are_refused_by_their_reason() {
 fn refused_softly(proxy: &Proxy, bytes: &str, status: u16) {
     let mut client: Client = proxy.client();
     let response = client.send(bytes).response();
-    assert_eq!(response.status(), status, "{:.60}", bytes);
+    assert_eq!(response.status(), status, "{bytes:.60}");
 }

@@ -256,7 +256,7 @@ fn p05_both_sides_of_a_call_speak_in_turn() {
 #[test]
 fn p06_a_failure_is_told_in_the_terms_of_grpc() {
     let down = Proxy::to(format!("h2c://{}", Origin::nobody()));
-    let silent = Origin::raw(|wire| wire.wait_closed());
+    let silent = Origin::raw(super::harness::origin::Wire::wait_closed);
     let slow = Proxy::site("reverse_proxy h2c://{$ORIGIN} { timeout first_byte 300ms }", &silent);
     for (proxy, status, error) in
         [(&down, "14", "upstream_connection_refused"), (&slow, "4", "upstream_header_timeout")]

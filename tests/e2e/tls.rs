@@ -1,5 +1,6 @@
 //! Requirements T: HTTPS towards clients and towards servers.
 
+use rustls::pki_types::pem::PemObject as _;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -241,7 +242,6 @@ fn t17_localhost_is_served_by_an_authority_of_its_own() {
     let proxy = of("localhost:0 { respond \"hello {scheme}\" }").start();
     let root = find(proxy.folder.path(), "root").expect("the authority's certificate is kept");
     let mut roots = rustls::RootCertStore::empty();
-    use rustls::pki_types::pem::PemObject as _;
     for certificate in rustls::pki_types::CertificateDer::pem_file_iter(&root).unwrap() {
         roots.add(certificate.unwrap()).unwrap();
     }
