@@ -8,7 +8,7 @@ mod client;
 mod folder;
 pub mod h2;
 mod message;
-mod origin;
+pub mod origin;
 mod pipe;
 mod proxy;
 mod tls;
