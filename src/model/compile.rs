@@ -25,7 +25,7 @@ use crate::site::{Building, Legacy, Router, Site, Supplies};
 use crate::telemetry::access::Style;
 use crate::telemetry::writer::{Sink, Writers};
 use crate::tls::internal::Authority;
-use crate::tls::{Certificate, Name, Names, Options, Resolver, Tickets, default_storage, server_config};
+use crate::tls::{Certificate, Name, Names, Options, Part, Resolver, Tickets, default_storage, server_config};
 
 /// Everything that serves: built whole, swapped in at once, shared by all workers.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct World {
     pub doors: BTreeMap<ListenAddress, Arc<Door>>,
     pub global: Global,
     pub logs: Vec<Log>,
+    /// What is not wrong, but should be known: a certificate about to expire, a key that others can read.
+    pub notices: Vec<Mistake>,
     pub legacy: Legacy,
 }
 
@@ -85,9 +87,18 @@ pub struct Log {
 #[derive(Debug)]
 pub struct Inherited<'a> {
     pub legacy: Legacy,
-    pub writers: &'a mut Writers,
+    pub purpose: Purpose<'a>,
     /// Where the files are noted whose change asks for a reload; those of a failure too.
     pub files: &'a mut Vec<PathBuf>,
+}
+
+/// What a world is built for.
+#[derive(Debug)]
+pub enum Purpose<'a> {
+    /// To serve: logs are opened, and certificates of our own made.
+    Serve(&'a mut Writers),
+    /// To be judged: what is there is read, and nothing is written.
+    Judge,
 }
 
 /// Builds all of it, or says everything that is in the way.
@@ -95,8 +106,9 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
     let mut compiler = Compiler {
         model,
         supplies: Supplies::after(inherited.legacy),
-        writers: inherited.writers,
+        purpose: inherited.purpose,
         logs: Vec::new(),
+        notices: Vec::new(),
         mistakes: Vec::new(),
     };
     compiler.upstreams();
@@ -106,14 +118,21 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
     if !compiler.mistakes.is_empty() {
         return Err(compiler.mistakes);
     }
-    Ok(World { doors, global: model.global.clone(), logs: compiler.logs, legacy: compiler.supplies.legacy() })
+    Ok(World {
+        doors,
+        global: model.global.clone(),
+        logs: compiler.logs,
+        notices: compiler.notices,
+        legacy: compiler.supplies.legacy(),
+    })
 }
 
 struct Compiler<'a> {
     model: &'a Model,
     supplies: Supplies,
-    writers: &'a mut Writers,
+    purpose: Purpose<'a>,
     logs: Vec<Log>,
+    notices: Vec<Mistake>,
     mistakes: Vec<Mistake>,
 }
 
@@ -157,7 +176,8 @@ impl Compiler<'_> {
 
     fn log(&mut self, model: &LogModel, at: Span) -> Option<usize> {
         let LogModel::On { style, target, rotation } = model else { return None };
-        match self.writers.sink(target.clone(), *rotation) {
+        let Purpose::Serve(writers) = &mut self.purpose else { return None };
+        match writers.sink(target.clone(), *rotation) {
             Ok(sink) => {
                 self.logs.push(Log { sink, style: style.settle(target) });
                 Some(self.logs.len() - 1)
@@ -203,12 +223,13 @@ impl Compiler<'_> {
                 );
             let certificate = match model {
                 Some(TlsModel::Files { certificate, certificate_at, key, key_at }) => {
-                    self.files(&certificate, certificate_at, &key, key_at)
+                    self.files(&certificate, certificate_at, &key, key_at).map(Some)
                 }
                 Some(TlsModel::Internal) | None => self.internal(address),
             };
             let certificate = match certificate {
-                Ok(certificate) => certificate,
+                Ok(Some(certificate)) => certificate,
+                Ok(None) => continue,
                 Err(mistake) => {
                     self.mistakes.push(mistake);
                     continue;
@@ -242,24 +263,34 @@ impl Compiler<'_> {
         key_at: Span,
     ) -> Result<Arc<Certificate>, Mistake> {
         self.supplies.files.extend([certificate.to_owned(), key.to_owned()]);
-        Certificate::load(certificate, key).map(Arc::new).map_err(|trouble| {
-            let at = match trouble.part() {
-                crate::tls::Part::Certificate => certificate_at,
-                crate::tls::Part::Key => key_at,
-            };
-            trouble.at(at)
-        })
+        let at = |part| match part {
+            Part::Certificate => certificate_at,
+            Part::Key => key_at,
+        };
+        let loaded = Certificate::load(certificate, key).map_err(|trouble| trouble.at(at(trouble.part())))?;
+        for notice in loaded.notices() {
+            let notice = notice.at(at(notice.part()));
+            // A site has its certificate once, however many addresses it has.
+            if !self.notices.contains(&notice) {
+                self.notices.push(notice);
+            }
+        }
+        Ok(Arc::new(loaded))
     }
 
     /// A certificate of our own authority, made once for each name and again when it has lived two thirds of its life.
-    fn internal(&mut self, address: &SiteAddress) -> Result<Arc<Certificate>, Mistake> {
+    /// None where the world is only judged: asking the authority would write its root.
+    fn internal(&mut self, address: &SiteAddress) -> Result<Option<Arc<Certificate>>, Mistake> {
         let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
         let storage = self.model.global.storage.clone().unwrap_or_else(default_storage);
         let key = format!("{INTERNAL}{host} {}", storage.display());
         if let Some(known) = self.supplies.find::<Arc<Certificate>>(&key)
             && !known.needs_renewal(OffsetDateTime::now_utc())
         {
-            return Ok((*known).clone());
+            return Ok(Some((*known).clone()));
+        }
+        if matches!(self.purpose, Purpose::Judge) {
+            return Ok(None);
         }
         let authority = self.authority(&storage).map_err(|trouble| trouble.at(address.at))?;
         let name = Name::parse(&host).ok_or_else(|| {
@@ -267,7 +298,7 @@ impl Compiler<'_> {
         })?;
         let certificate = Arc::new(authority.issue(&[name]).map_err(|trouble| trouble.at(address.at))?);
         self.supplies.keep(&key, certificate.clone());
-        Ok(certificate)
+        Ok(Some(certificate))
     }
 
     fn authority(&mut self, storage: &Path) -> Result<Arc<Authority>, crate::tls::Trouble> {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 pub use crate::site::Legacy;
 pub use address::{SiteAddress, Transport};
-pub use compile::{Door, DoorTls, Inherited, Log, World, compile};
+pub use compile::{Door, DoorTls, Inherited, Log, Purpose, World, compile};
 pub use global::{Admin, Global, Limits, Timeouts};
 
 use crate::check::expand::{Surroundings, expand};

@@ -12,9 +12,8 @@ use super::stamp::{Moment, Stamp};
 use crate::check::expand::{Process, Surroundings};
 use crate::check::value::ListenAddress;
 use crate::diagnostic::{Code, Mistake, Severity, Sources, Span};
-use crate::model::{self, Checked, Inherited, World, compile};
+use crate::model::{self, Checked, Inherited, Purpose, World, compile};
 use crate::syntax::include::Disk;
-use crate::telemetry::writer::Writers;
 
 /// Where the configuration comes from.
 #[derive(Debug, Clone)]
@@ -113,23 +112,39 @@ pub(super) struct Built {
 /// Builds what was read. `others` takes the files beside the sources, whatever comes of it.
 pub(super) fn build(
     checked: Checked,
-    writers: &mut Writers,
+    purpose: Purpose<'_>,
     legacy: model::Legacy,
     others: &mut Vec<PathBuf>,
 ) -> Result<Built, Refused> {
-    let Checked { model, sources, findings, files: _ } = checked;
+    let Checked { model, sources, mut findings, files: _ } = checked;
     let Some(model) = model else { return Err(Refused { findings, sources }) };
     let sites = model.sites.len();
-    match compile(&model, Inherited { legacy, writers, files: others }) {
-        Ok(world) => Ok(Built { world, warnings: findings, sources, sites }),
+    match compile(&model, Inherited { legacy, purpose, files: others }) {
+        Ok(world) => {
+            findings.extend(world.notices.iter().cloned());
+            in_order(&mut findings);
+            Ok(Built { world, warnings: findings, sources, sites })
+        }
         Err(mistakes) => {
-            let mut findings = findings;
             findings.extend(mistakes);
-            findings.sort_by_key(|mistake| (mistake.at.file, mistake.at.start));
+            in_order(&mut findings);
             debug_assert!(findings.iter().any(|mistake| mistake.severity() == Severity::Error));
             Err(Refused { findings, sources })
         }
     }
+}
+
+/// Everything that can be found without serving: what the text says, and what the files that it names hold.
+#[must_use]
+pub fn judge(source: &Source) -> (Vec<Mistake>, Sources) {
+    match build(source.load(), Purpose::Judge, model::Legacy::default(), &mut Vec::new()) {
+        Ok(built) => (built.warnings, built.sources),
+        Err(Refused { findings, sources }) => (findings, sources),
+    }
+}
+
+fn in_order(findings: &mut [Mistake]) {
+    findings.sort_by_key(|mistake| (mistake.at.file, mistake.at.start));
 }
 
 /// Binds what the new world listens on and the old one did not.

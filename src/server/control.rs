@@ -17,7 +17,7 @@ use super::worker::{self, Census, Handle, Order};
 use super::world::Shared;
 use crate::check::value::ListenAddress;
 use crate::diagnostic::{Code, Mistake, Sources, Span};
-use crate::model::{self, World};
+use crate::model::{self, Purpose, World};
 use crate::telemetry::metrics;
 use crate::telemetry::writer::Writers;
 
@@ -279,7 +279,7 @@ fn attempt(mut reading: Reading, writers: &mut Writers, legacy: model::Legacy) -
         findings: std::mem::take(&mut checked.findings),
         files: Vec::new(),
     };
-    let built = build(read, writers, legacy, &mut others);
+    let built = build(read, Purpose::Serve(writers), legacy, &mut others);
     (Inputs { files: files(&reading, &others), seen: reading.stamp(&others), others }, built)
 }
 

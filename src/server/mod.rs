@@ -17,6 +17,6 @@ mod watched;
 mod worker;
 mod world;
 
-pub use build::{Refused, Source};
+pub use build::{Refused, Source, judge};
 pub use control::{Loaded, Look, Plane, raise_descriptor_limit};
 pub use run::{Settings, Watching, run};
