@@ -8,30 +8,49 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 /// A field that `Connection` names is removed only if it may be: end-to-end framing, `Host` and whatever rp sets itself
 /// can't be taken away by a client (requirement C09).
 pub fn strip(headers: &mut HeaderMap) {
-    if !headers.keys().any(is_hop) {
+    // One look at the names settles what is there: ten removals would hash ten names for each message.
+    let present = headers.keys().filter_map(hop).fold(0_u16, |present, at| present | 1 << at);
+    if present == 0 {
         return;
     }
-    let named: Vec<HeaderName> = headers
+    let has = |at: usize| present & (1 << at) != 0;
+    if has(CONNECTION) {
+        for name in named(headers) {
+            headers.remove(name);
+        }
+    }
+    let trailers = has(TE) && asks_for_trailers(headers);
+    for (at, name) in HOP.iter().enumerate().filter(|(at, _)| has(*at)) {
+        if at == TE && trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        } else {
+            headers.remove(name);
+        }
+    }
+}
+
+/// The fields that `Connection` names, save those that it cannot name away.
+fn named(headers: &HeaderMap) -> Vec<HeaderName> {
+    let ordinary = |token: &str| ["keep-alive", "close", "upgrade"].iter().any(|word| token.eq_ignore_ascii_case(word));
+    headers
         .get_all(header::CONNECTION)
         .iter()
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .flat_map(|value| value.split(',').map(str::trim))
+        .filter(|token| !ordinary(token))
+        .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .filter(|name| !is_kept(name))
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    let trailers = headers.get_all(header::TE).iter().any(|te| {
-        te.to_str().is_ok_and(|te| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")))
-    });
-    for name in &HOP {
-        headers.remove(name);
-    }
-    if trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
+        .collect()
 }
+
+fn asks_for_trailers(headers: &HeaderMap) -> bool {
+    let lists = |te: &str| te.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers"));
+    headers.get_all(header::TE).iter().any(|te| te.to_str().is_ok_and(lists))
+}
+
+/// Places in [`HOP`].
+const CONNECTION: usize = 0;
+const TE: usize = 2;
 
 static HOP: [HeaderName; 10] = [
     header::CONNECTION,
@@ -46,16 +65,12 @@ static HOP: [HeaderName; 10] = [
     HeaderName::from_static("proxy"),
 ];
 
-fn is_hop(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    match name.as_bytes()[0] {
-        b'c' => name == "connection",
-        b'k' => name == "keep-alive",
-        b't' => matches!(name, "te" | "transfer-encoding"),
-        b'u' => name == "upgrade",
-        b'h' => name == "http2-settings",
-        b'p' => name.starts_with("proxy"),
-        _ => false,
+/// The place of a name in [`HOP`].
+fn hop(name: &HeaderName) -> Option<usize> {
+    let text = name.as_str();
+    match text.as_bytes()[0] {
+        b'c' | b'k' | b't' | b'u' | b'h' | b'p' => HOP.iter().position(|hop| hop.as_str() == text),
+        _ => None,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod connection;
 pub mod deadline;
 pub mod exchange;
 pub mod fault;
+pub mod fields;
 pub mod forwarded;
 pub mod hop;
 pub mod page;

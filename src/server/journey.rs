@@ -13,6 +13,7 @@ use super::world::Hold;
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
+use crate::http::fields;
 use crate::http::tunnel::End;
 use crate::site::Site;
 use crate::telemetry::access::{Phases, Record};
@@ -24,7 +25,6 @@ pub struct Journey {
     world: Hold,
     site: Option<std::sync::Arc<Site>>,
     watch: Rc<Watch>,
-    arrived: SystemTime,
     pub status: u16,
     sent: u64,
     done: bool,
@@ -32,7 +32,7 @@ pub struct Journey {
 
 impl Journey {
     pub fn new(exchange: Exchange, world: Hold, site: Option<std::sync::Arc<Site>>, watch: Rc<Watch>) -> Box<Self> {
-        Box::new(Self { exchange, world, site, watch, arrived: SystemTime::now(), status: 0, sent: 0, done: false })
+        Box::new(Self { exchange, world, site, watch, status: 0, sent: 0, done: false })
     }
 
     fn log(&self) {
@@ -40,9 +40,11 @@ impl Journey {
         let (Some(site), false) = (&self.site, exchange.notes.quiet) else { return };
         let Some(log) = site.log.and_then(|log| self.world.logs.get(log)) else { return };
         let notes = &exchange.notes;
+        // The clock on the wall is asked only where somebody writes it down.
+        let total = exchange.started.elapsed();
         let header = |name| exchange.headers.get(name).map(http::HeaderValue::as_bytes);
         let record = Record {
-            time: self.arrived,
+            time: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
             request_id: exchange.id.to_str().unwrap_or_default(),
             client_ip: exchange.client_ip,
             peer: Some(exchange.connection.peer.ip()).filter(|ip| *ip != exchange.client_ip),
@@ -60,7 +62,7 @@ impl Journey {
                 connect: notes.connect,
                 tls: notes.tls,
                 first_byte: notes.first_byte,
-                total: u64::try_from(exchange.started.elapsed().as_micros()).unwrap_or(u64::MAX),
+                total: u64::try_from(total.as_micros()).unwrap_or(u64::MAX),
             },
             upstream: notes.upstream.as_deref(),
             attempts: notes.attempts,
@@ -101,6 +103,7 @@ impl Drop for Journey {
         }
         metrics::global().answered(if self.status == 0 { 499 } else { self.status });
         self.log();
+        fields::give(std::mem::take(&mut self.exchange.headers));
         self.watch.end();
     }
 }

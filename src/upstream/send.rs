@@ -114,7 +114,7 @@ impl Upstream {
             trace.server = Some(at);
             trace.attempts += 1;
             ask.host = (self.host == HostField::Server).then_some(&server.authority);
-            let failure = match self.attempt(server, ask, &mut outbound, source, trace).await {
+            let failure = match self.attempt(server, &ask, &mut outbound, source, trace).await {
                 Ok(reply) => {
                     server.slot.health.succeeded();
                     return Ok(reply);
@@ -153,7 +153,7 @@ impl Upstream {
     async fn attempt<B>(
         &self,
         server: &Server,
-        ask: Ask<'_>,
+        ask: &Ask<'_>,
         outbound: &mut Outbound<B>,
         source: Source,
         trace: &mut Trace,
@@ -195,7 +195,7 @@ impl Upstream {
     async fn exchange<B>(
         &self,
         connection: Box<Connection>,
-        ask: Ask<'_>,
+        ask: &Ask<'_>,
         outbound: &mut Outbound<B>,
         trace: &mut Trace,
     ) -> Result<Reply, Failure>
@@ -204,7 +204,7 @@ impl Upstream {
         B::Error: Into<Fault>,
     {
         let start = Instant::now();
-        let mut exchange = Exchange::new(connection, ask, outbound);
+        let mut exchange = Exchange::new(connection, *ask, outbound);
         match poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => {
                 trace.first_byte_us = micros(start.elapsed());
@@ -238,7 +238,7 @@ impl Upstream {
     async fn attempt_either<B>(
         &self,
         server: &Server,
-        ask: Ask<'_>,
+        ask: &Ask<'_>,
         outbound: &mut Outbound<B>,
         source: Source,
         in_flight: Option<InFlight>,
@@ -302,7 +302,7 @@ impl Upstream {
         &self,
         server: &Server,
         client: &mut Client,
-        ask: Ask<'_>,
+        ask: &Ask<'_>,
         outbound: &mut Outbound<B>,
         in_flight: Option<InFlight>,
         trace: &mut Trace,
@@ -315,7 +315,7 @@ impl Upstream {
         let scheme =
             if server.target.scheme == Scheme::Https { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
         let body = outbound.take_body();
-        match client.send(ask, scheme, body, self.timeouts.send, in_flight).await {
+        match client.send(*ask, scheme, body, self.timeouts.send, in_flight).await {
             Ok(response) => {
                 trace.first_byte_us = micros(start.elapsed());
                 Ok(Reply::Response(response.map(Body::http2)))

@@ -9,6 +9,7 @@ use http::{Response, StatusCode, Version};
 use smallvec::SmallVec;
 
 use crate::http::fault::{Cause, Fault};
+use crate::http::fields;
 
 /// Of one response head, and what is looked through to find its end.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -127,7 +128,7 @@ struct Claims {
 
 fn read(bytes: &Bytes, lines: &Lines, asked: Asked) -> Result<Head, Fault> {
     // Room for the few fields that the proxy adds.
-    let mut fields = HeaderMap::with_capacity(lines.fields.len() + 4);
+    let mut fields = fields::take(lines.fields.len() + 4);
     let mut claims = Claims::default();
     for Place { name, value } in &lines.fields {
         let name = HeaderName::from_bytes(&bytes[name.0 as usize..name.1 as usize])
