@@ -118,20 +118,9 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
         keep(found);
         Target::refused(&parts.uri)
     });
-    if let Err(found) = fits(&parts.uri, &parts.headers, &world.global.limits) {
-        keep(found);
-    }
-    if let Err(found) = framed(&parts.headers) {
-        keep(found);
-    }
     let upgrade = upgrade(context, &mut parts, &incoming);
-    if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
-        keep(Cause::MethodNotAllowed.into());
-    }
-    if let Some(expect) = parts.headers.get(header::EXPECT)
-        && !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")
-    {
-        keep(Cause::ExpectationFailed.into());
+    if let Err(found) = acceptable(&parts, &upgrade, &world.global.limits) {
+        keep(found);
     }
     let notes = Notes::default();
     let body = if incoming.is_end_stream() {
@@ -160,6 +149,21 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
         limits: smallvec::SmallVec::new(),
     };
     (exchange, fault)
+}
+
+/// What can be said against a request by its head alone.
+fn acceptable(parts: &http::request::Parts, upgrade: &Upgrade, limits: &Limits) -> Result<(), Fault> {
+    fits(&parts.uri, &parts.headers, limits)?;
+    framed(&parts.headers)?;
+    if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
+        return Err(Cause::MethodNotAllowed.into());
+    }
+    match parts.headers.get(header::EXPECT) {
+        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Cause::ExpectationFailed.into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Requirement H06: an id that came in is kept if it could be one of ours, so that it can be followed through several

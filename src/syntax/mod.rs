@@ -7,6 +7,7 @@ mod glob;
 pub mod include;
 pub mod parse;
 pub mod tree;
+mod unclosed;
 mod word;
 
 /// How deep blocks may nest, imports included: no reader of the tree needs more stack than that many calls.

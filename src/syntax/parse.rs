@@ -7,6 +7,7 @@ use pest::iterators::Pair;
 
 use super::complaint;
 use super::tree::{Block, Comment, Node, Style, Word, is_else};
+use super::unclosed;
 use super::word::{Line, Piece, Words};
 use crate::diagnostic::{FileId, Mistake, Span};
 
@@ -29,7 +30,7 @@ pub fn parse(file: FileId, text: &str) -> (Block, Vec<Mistake>) {
         }
     };
     if !reader.in_doubt {
-        let found = complaint::unclosed(file, text, &tree, &reader.unclosed);
+        let found = unclosed::find(file, text, &tree, &reader.unclosed);
         reader.words.mistakes.extend(found);
     }
     reader.words.carriage_returns();
