@@ -117,10 +117,11 @@ where
     T: Socket + 'static,
 {
     let tunnel = Rc::new(TunnelSlot::default());
+    let peer = connection.peer.ip();
     let context =
         Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel: tunnel.clone() });
     let service = service_fn(move |request| handle(context.clone(), request));
-    let io = TokioIo::new(Watched::new(stream, watch.clone()));
+    let io = TokioIo::new(Watched::http1(stream, watch.clone()));
     let mut driver = http1::Builder::new()
         .max_header_size(world.global.limits.header)
         // The deadline is ours (`Watch`).
@@ -134,6 +135,11 @@ where
         Pin::new(&mut driver).poll(cx)
     })
     .await;
+    if let Err(error) = &outcome
+        && error.is_parse()
+    {
+        malformed(error, &watch, peer);
+    }
     let parts = driver.into_parts();
     let mut stream = parts.io.into_inner().into_inner();
     match tunnel.take() {
@@ -180,7 +186,7 @@ where
     let limits = &world.global.limits;
     let context = Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel });
     let service = service_fn(move |request| handle(context.clone(), request));
-    let io = TokioIo::new(Watched::new(stream, watch.clone()));
+    let io = TokioIo::new(Watched::http2(stream, watch.clone()));
     let driver = http2::Builder::new(Local)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX))
@@ -237,5 +243,15 @@ fn refused(error: &io::Error, peer: std::net::IpAddr) {
     if let Some(suppressed) = EVERY.pass() {
         let sni = tls::accept::Failed::of(error).and_then(|failed| failed.sni.as_deref()).unwrap_or("-");
         tracing::info!(%peer, sni, reason = tls::reason(error), suppressed, "TLS handshake failed");
+    }
+}
+
+/// What is no request has no line in the access log: it is told here, not more often than the log can bear.
+fn malformed(error: &hyper::Error, watch: &Watch, peer: std::net::IpAddr) {
+    static EVERY: Every = Every::second();
+    if let Some(suppressed) = EVERY.pass() {
+        let parser = error.to_string();
+        let reason = watch.broken().unwrap_or(&parser);
+        tracing::info!(%peer, reason, suppressed, "a malformed request is refused");
     }
 }

@@ -65,7 +65,7 @@ pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<
     // Behind a request for an upgrade stand bytes of the other protocol: where it was refused, they are no request
     // (threat XU01).
     let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
-    if http1 && !switched && (last || matches!(journey.exchange.upgrade, Upgrade::Http1(_))) {
+    if http1 && !switched && (last || context.watch.is_unframed()) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     let (parts, body) = answer.into_parts();
@@ -154,7 +154,6 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
 /// What can be said against a request by its head alone.
 fn acceptable(parts: &http::request::Parts, upgrade: &Upgrade, limits: &Limits) -> Result<(), Fault> {
     fits(&parts.uri, &parts.headers, limits)?;
-    framed(&parts.headers)?;
     if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
         return Err(Cause::MethodNotAllowed.into());
     }
@@ -188,21 +187,6 @@ fn fits(uri: &http::Uri, headers: &HeaderMap, limits: &Limits) -> Result<(), Fau
 
 /// Bytes of one field's value, whatever the head as a whole may have.
 const LONGEST_LINE: usize = 16 * 1024;
-
-/// Threats XF01 and XF04: a message with two framings, or with codings around `chunked`, is read by some servers in
-/// one way and by some in another. RFC 9112 (section 6.1) lets us refuse it.
-fn framed(headers: &HeaderMap) -> Result<(), Fault> {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else { return Ok(()) };
-    let plain = coding.as_bytes().eq_ignore_ascii_case(b"chunked") && codings.next().is_none();
-    if !plain {
-        return Err(Fault::detailed(Cause::BadRequest, "a transfer coding other than chunked"));
-    }
-    if headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Fault::detailed(Cause::BadRequest, "both Content-Length and Transfer-Encoding"));
-    }
-    Ok(())
-}
 
 /// WebSocket is the one protocol that is switched to: anything else (`h2c` above all) could carry requests past us.
 fn upgrade(context: &Context, parts: &mut http::request::Parts, _: &Incoming) -> Upgrade {

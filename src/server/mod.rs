@@ -6,6 +6,7 @@ mod build;
 mod connection;
 mod control;
 mod executor;
+mod framing;
 mod handle;
 mod journey;
 mod listener;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::framing::Framing;
 use crate::http::deadline::Deadline;
 use crate::model::Timeouts;
 
@@ -42,6 +43,10 @@ pub struct Watch {
     draining: Cell<bool>,
     /// An answer is under way that has no other end than the connection's.
     close_delimited: Cell<bool>,
+    /// A request for another protocol has come.
+    unframed: Cell<bool>,
+    /// What was wrong with the last request.
+    broken: Cell<Option<&'static str>>,
     waker: RefCell<Option<Waker>>,
     expired: Cell<Option<Expired>>,
 }
@@ -69,6 +74,8 @@ impl Watch {
             served: Cell::new(0),
             draining: Cell::new(false),
             close_delimited: Cell::new(false),
+            unframed: Cell::new(false),
+            broken: Cell::new(None),
             waker: RefCell::new(None),
             expired: Cell::new(None),
         };
@@ -150,6 +157,31 @@ impl Watch {
         }
     }
 
+    /// Puts a byte that no parser accepts where a rule is broken, and an end behind it: hyper answers what came before, in
+    /// order, then 400, and closes.
+    fn follow(&self, framing: &mut Framing, buf: &mut ReadBuf<'_>, before: usize) {
+        if framing.has_refused() {
+            buf.set_filled(before);
+        } else if let Err(broken) = framing.read(&buf.filled()[before..]) {
+            self.broken.set(Some(broken.why));
+            buf.set_filled(before + broken.at);
+            buf.put_slice(b"\0");
+        } else if framing.is_unframed() {
+            self.unframed.set(true);
+        }
+    }
+
+    #[must_use]
+    pub fn broken(&self) -> Option<&'static str> {
+        self.broken.get()
+    }
+
+    /// Behind the last request stand bytes that are none.
+    #[must_use]
+    pub fn is_unframed(&self) -> bool {
+        self.unframed.get()
+    }
+
     fn expire(&self, why: Expired) -> io::Error {
         self.expired.set(Some(why));
         io::ErrorKind::TimedOut.into()
@@ -184,11 +216,17 @@ impl Watch {
 pub struct Watched<T> {
     inner: T,
     watch: Rc<Watch>,
+    /// Of HTTP/1.
+    framing: Option<Framing>,
 }
 
 impl<T> Watched<T> {
-    pub fn new(inner: T, watch: Rc<Watch>) -> Self {
-        Self { inner, watch }
+    pub fn http1(inner: T, watch: Rc<Watch>) -> Self {
+        Self { inner, watch, framing: Some(Framing::new()) }
+    }
+
+    pub fn http2(inner: T, watch: Rc<Watch>) -> Self {
+        Self { inner, watch, framing: None }
     }
 
     /// From here on nobody watches: a tunnel has a deadline of its own.
@@ -205,6 +243,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
             Poll::Ready(Ok(())) => {
                 if buf.filled().len() > before {
                     this.watch.read();
+                    if let Some(framing) = &mut this.framing {
+                        this.watch.follow(framing, buf, before);
+                    }
                 }
                 Poll::Ready(Ok(()))
             }

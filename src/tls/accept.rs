@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::server::{Acceptor, ClientHello};
-use rustls::{HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
+use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -37,19 +37,39 @@ where
         choose(start.client_hello()).filter(|config| config.cert_resolver.resolve(start.client_hello()).is_some());
     let Some(config) = config else {
         let sni = start.client_hello().server_name().map(Box::from);
-        refuse_name(start.io).await;
+        refuse(start.io, AlertDescription::UnrecognisedName).await;
         return Err(Failed::new(sni, io::Error::new(io::ErrorKind::InvalidData, UnknownName)));
     };
+    if falls_back(&start.client_hello(), &config) {
+        let sni = start.client_hello().server_name().map(Box::from);
+        refuse(start.io, AlertDescription::InappropriateFallback).await;
+        return Err(Failed::new(sni, io::Error::new(io::ErrorKind::InvalidData, Fallback)));
+    }
     // Copied only for the error; a name has 253 bytes at most, and most have 20.
     let sni: Option<Box<str>> = start.client_hello().server_name().map(Box::from);
     start.into_stream(config).await.map_err(|cause| Failed::new(sni, cause))
 }
 
+/// A client that has been made to believe that newer versions do not work here says so (RFC 7507). rustls has nothing to
+/// fall back to below 1.2, and does not look; between 1.3 and 1.2 there is the downgrade mark of RFC 8446 too, which not
+/// every client checks.
+fn falls_back(hello: &ClientHello<'_>, config: &ServerConfig) -> bool {
+    let is_newest = |suite: &CipherSuite| matches!(u16::from(*suite), 0x1301..=0x1305);
+    let offered = hello.cipher_suites();
+    offered.iter().any(|suite| u16::from(*suite) == FALLBACK)
+        && !offered.iter().any(is_newest)
+        && config.crypto_provider().cipher_suites.iter().any(|suite| suite.tls13().is_some())
+}
+
+/// `TLS_FALLBACK_SCSV`, which is no suite but a sign.
+const FALLBACK: u16 = 0x5600;
+
 /// A fatal alert in the clear, which is what every version has before its `ServerHello`.
-async fn refuse_name(mut io: impl AsyncWrite + Unpin) {
-    const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
+async fn refuse(mut io: impl AsyncWrite + Unpin, alert: AlertDescription) {
+    const FATAL: u8 = 2;
+    let record = [21, 3, 3, 0, 2, FATAL, u8::from(alert)];
     // The client may be gone; there is nobody to tell.
-    let _ = io.write_all(&UNRECOGNIZED_NAME).await;
+    let _ = io.write_all(&record).await;
     let _ = io.shutdown().await;
 }
 
@@ -57,6 +77,11 @@ async fn refuse_name(mut io: impl AsyncWrite + Unpin) {
 #[derive(Debug, thiserror::Error)]
 #[error("no certificate for this name")]
 pub struct UnknownName;
+
+/// The client speaks an older version than it could, because somebody stood between.
+#[derive(Debug, thiserror::Error)]
+#[error("a fallback to an older version that is not needed")]
+pub struct Fallback;
 
 /// A handshake that failed, with the name that was asked for if it came that far.
 #[derive(Debug, thiserror::Error)]

@@ -36,6 +36,52 @@ fn post(fields: &str, body: &str) -> String {
 }
 
 #[test]
+fn xf01_length_and_chunks_together_are_refused() {
+    let cases = [
+        post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        post("Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
+        post("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n"),
+    ];
+    all_refused(&cases.each_ref().map(String::as_str), &[400]);
+}
+
+#[test]
+fn xf02_lengths_that_are_repeated_are_refused() {
+    let cases =
+        [post("Content-Length: 5\r\nContent-Length: 5\r\n", "hello"), post("Content-Length: 5, 5\r\n", "hello")];
+    all_refused(&cases.each_ref().map(String::as_str), &[400]);
+}
+
+#[test]
+fn xf07_chunks_that_end_in_a_bare_line_feed_end_the_request() {
+    for body in
+        ["5\nhello\r\n0\r\n\r\n", "5;a\nb\r\nhello\r\n0\r\n\r\n", "5\r\nhello\n0\r\n\r\n", "5 \r\nhello\r\n0\r\n\r\n"]
+    {
+        chunk_refused(body);
+    }
+}
+
+#[test]
+fn xf09_line_feeds_alone_end_no_line() {
+    all_refused(
+        &[
+            "GET / HTTP/1.1\nHost: example.com\n\n",
+            "GET / HTTP/1.1\r\nHost: example.com\n\r\n",
+            "GET / HTTP/1.1\r\nHost: example.com\r\nX: a\nContent-Length: 5\r\n\r\n",
+        ],
+        &[400],
+    );
+}
+
+#[test]
+fn xf13_a_fragment_is_no_part_of_a_target() {
+    all_refused(
+        &["GET /a#b HTTP/1.1\r\nHost: example.com\r\n\r\n", "GET /a?q#b HTTP/1.1\r\nHost: example.com\r\n\r\n"],
+        &[400],
+    );
+}
+
+#[test]
 fn xf02_lengths_that_differ_are_refused() {
     let cases = [
         post("Content-Length: 5\r\nContent-Length: 6\r\n", "hello!"),
@@ -399,4 +445,13 @@ fn refused_softly(proxy: &Proxy, bytes: &str, status: u16) {
     let mut client: Client = proxy.client();
     let response = client.send(bytes).response();
     assert_eq!(response.status(), status, "{bytes:.60}");
+}
+
+#[test]
+fn a_refused_request_is_told_in_the_log() {
+    let origin = Origin::saying("reached");
+    let proxy = Proxy::to(&origin);
+    refused(&proxy, &origin, "GET / HTTP/1.1\nHost: example.com\n\n", &[400]);
+    let line = proxy.said("a malformed request is refused");
+    assert_eq!((&line["reason"], &line["peer"]), (&"a line feed alone".into(), &"127.0.0.1".into()));
 }

@@ -109,6 +109,16 @@ fn t05_http2_is_preferred_and_unknown_protocols_are_refused() {
 }
 
 #[test]
+fn t05_a_client_is_not_talked_down_to_an_older_version() {
+    let (_, proxy) = simple();
+    let said = s_client(&proxy, &["-tls1_2", "-fallback_scsv", "-brief"], b"");
+    assert!(said.contains("inappropriate fallback"), "{said}");
+    assert_eq!(proxy.said("TLS handshake failed")["reason"], "inappropriate_fallback");
+    let said = s_client(&proxy, &["-fallback_scsv", "-brief"], b"");
+    assert!(said.contains("CONNECTION ESTABLISHED"), "with the newest version it means nothing: {said}");
+}
+
+#[test]
 fn t13_a_handshake_that_fails_is_logged_with_its_reason() {
     let (_, proxy) = simple();
     s_client(&proxy, &["-tls1_1", "-cipher", "ALL@SECLEVEL=0"], b"");

@@ -79,6 +79,10 @@ async fn join(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, i
     }
 }
 
+/// How long the other end may be silent once one has closed: it may still have something to say, but no WebSocket goes on
+/// for long with one end.
+const HALF_CLOSED: Duration = Duration::from_secs(10);
+
 /// One end, with what it had said before the tunnel stood.
 struct Side<T> {
     inner: T,
@@ -103,9 +107,19 @@ struct Way {
 
 impl Watched {
     fn moved(&self, bytes: usize) {
-        self.deadline.set(self.idle);
+        self.put_off();
         let count = (self.way.read)(&self.ledger);
         count.set(count.get() + bytes as u64);
+    }
+
+    fn put_off(&self) {
+        let patience = if self.ledger.ended().is_some() { self.idle.min(HALF_CLOSED) } else { self.idle };
+        self.deadline.set(patience);
+    }
+
+    fn ended(&self, end: End) {
+        self.ledger.end(end);
+        self.put_off();
     }
 }
 
@@ -123,8 +137,8 @@ impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
         let watched = &self.watched;
         match &outcome {
             Poll::Ready(Ok(())) if buf.filled().len() > before => watched.moved(buf.filled().len() - before),
-            Poll::Ready(Ok(())) => watched.ledger.end(watched.way.closed),
-            Poll::Ready(Err(_)) => watched.ledger.end(watched.way.lost),
+            Poll::Ready(Ok(())) => watched.ended(watched.way.closed),
+            Poll::Ready(Err(_)) => watched.ended(watched.way.lost),
             Poll::Pending => {}
         }
         outcome
@@ -135,7 +149,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Side<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
         if let Poll::Ready(Err(_)) = &outcome {
-            self.watched.ledger.end(self.watched.way.lost);
+            self.watched.ended(self.watched.way.lost);
         }
         outcome
     }

@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use crate::tls::accept::UnknownName;
+use crate::tls::accept::{Fallback, UnknownName};
 
 /// The word for an error of [`Client::connect`](super::Client::connect) or [`accept`](crate::tls::accept()).
 pub fn reason(error: &io::Error) -> &'static str {
@@ -13,6 +13,9 @@ pub fn reason(error: &io::Error) -> &'static str {
     while let Some(found) = inner {
         if let Some(tls) = found.downcast_ref::<Error>() {
             return reason_of(tls);
+        }
+        if found.is::<Fallback>() {
+            return "inappropriate_fallback";
         }
         if found.is::<UnknownName>() {
             return "unknown_name";

@@ -22,6 +22,7 @@ pub fn run<T>(test: impl Future<Output = T>) -> T {
 /// One connection.
 pub struct H2 {
     pub sender: SendRequest<Bytes>,
+    connection: Option<tokio::task::JoinHandle<()>>,
     scheme: &'static str,
 }
 
@@ -48,18 +49,23 @@ impl H2 {
 
     async fn over<T: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: T, scheme: &'static str) -> Self {
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             // What goes wrong with it is seen by whoever waits for a response.
             let _ = connection.await;
         });
-        Self { sender, scheme }
+        Self { sender, connection: Some(connection), scheme }
+    }
+
+    /// Waits until the server ends the connection.
+    pub async fn wait_closed(&mut self) {
+        self.connection.take().expect("waited for once").await.unwrap();
     }
 
     /// Waits until the server has said what it can do.
     pub async fn get_ready(&mut self) {
         self.sender.clone().ready().await.unwrap();
-        // Its settings come before its first response.
-        let request = self.request("OPTIONS", "example.com", "/.settings");
+        // Its settings come before its first response, for which no origin is asked.
+        let request = self.request("TRACE", "example.com", "/");
         let (response, _) = self.open(request, true).await.unwrap();
         drop(response.await);
     }

@@ -129,6 +129,11 @@ impl Origin {
         lock(&self.state.requests).clone()
     }
 
+    /// How many requests arrived whole, whatever else came.
+    pub fn whole_requests(&self) -> usize {
+        lock(&self.state.requests).len()
+    }
+
     /// Waits for so many requests.
     pub fn wait_for(&self, count: usize) -> Vec<Message> {
         eventually(&format!("request {count}"), || Some(self.requests()).filter(|requests| requests.len() >= count))
