@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
-use crate::harness::{Folder, command, of};
+use crate::harness::{Folder, command, eventually, of};
 use crate::running::{Running, placed, saying, start};
 
 #[test]
