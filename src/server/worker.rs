@@ -171,7 +171,10 @@ async fn accept(worker: Rc<Worker>, address: ListenAddress, bound: Bound) {
             Ok(listener) => loop {
                 room(&worker).await;
                 match listener.accept().await {
-                    Ok((stream, _)) => worker.admit(&address, |arrival| serve_tcp(stream, arrival)),
+                    Ok((stream, _)) => {
+                        room(&worker).await;
+                        worker.admit(&address, |arrival| serve_tcp(stream, arrival));
+                    }
                     Err(error) => back_off(&error).await,
                 }
             },
@@ -181,7 +184,10 @@ async fn accept(worker: Rc<Worker>, address: ListenAddress, bound: Bound) {
             Ok(listener) => loop {
                 room(&worker).await;
                 match listener.accept().await {
-                    Ok((stream, _)) => worker.admit(&address, |arrival| serve_unix(stream, arrival)),
+                    Ok((stream, _)) => {
+                        room(&worker).await;
+                        worker.admit(&address, |arrival| serve_unix(stream, arrival));
+                    }
                     Err(error) => back_off(&error).await,
                 }
             },
@@ -191,7 +197,8 @@ async fn accept(worker: Rc<Worker>, address: ListenAddress, bound: Bound) {
     tracing::error!(%address, error = %outcome, "cannot listen");
 }
 
-/// Waits while the process has as many connections as it may.
+/// Waits while the process has as many connections as it may. Asked before a connection is accepted, and again once it
+/// is: while this worker waited for it, others may have taken the last places.
 async fn room(worker: &Worker) {
     while worker.census.is_full() {
         tracing::debug!("as many connections as allowed: waiting for some to end");

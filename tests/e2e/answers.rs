@@ -151,3 +151,21 @@ fn a_close_delimited_answer_ends_with_its_connection() {
     assert_eq!(client.get("example.com", "/").text(), "until the end", "the client's connection lives on");
     eventually("the origin is left", || (origin.open() == 0).then_some(()));
 }
+
+#[test]
+fn xg09_trailers_frame_route_and_authenticate_nothing() {
+    let origin = Origin::answering(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End, Set-Cookie\r\n\r\n2\r\nok\r\n0\r\nX-End: 1\r\n\
+         Content-Length: 9\r\nTransfer-Encoding: chunked\r\nHost: evil\r\n\r\n",
+    );
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send(
+        "POST / HTTP/1.1\r\nHost: example.com\r\nTE: trailers\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\
+         X-Sum: 1\r\nHost: evil\r\nAuthorization: evil\r\nContent-Length: 9\r\nCookie: evil\r\n\r\n",
+    );
+    let response = client.response();
+    assert_eq!(response.text(), "ok");
+    assert_eq!(response.trailers, [("x-end".to_owned(), "1".to_owned())]);
+    assert_eq!(origin.request().trailers, [("x-sum".to_owned(), "1".to_owned())]);
+}
