@@ -16,7 +16,7 @@ use crate::running::{Running, placed};
 
 fn config(turn: usize) -> String {
     format!(
-        "global {{ admin unix/{{$PLACE}}/admin.sock; log off }}\n\
+        "global {{ admin unix/{{$PLACE}}/admin.sock; log off; limit requests 1000000000 }}\n\
          upstream pool {{ server {{$ORIGIN}} }}\n\
          :0 {{\n    bind 127.0.0.1\n    header {{ set X-Turn {turn} }}\n    rate_limit 1000000/s\n\
          route /ws {{ reverse_proxy {{$TUNNEL}} }}\n    route /static {{ respond static }}\n    reverse_proxy pool\n}}\n"

@@ -20,6 +20,8 @@ pub trait Running {
     /// Waits until this many were put in force.
     fn reloaded(&self, count: usize);
     fn refused(&self, count: usize);
+    /// Waits until standard error holds this: findings are printed behind the line that counts them.
+    fn shows(&self, text: &str);
     /// What the site says to a new client.
     fn says(&self) -> String;
     /// Runs `rp` with these arguments and the process's own socket.
@@ -35,17 +37,24 @@ pub fn start(config: &str) -> Proxy {
 /// The same, with more to be said before it starts.
 pub fn placed(config: &str) -> Placed {
     let place = Folder::new();
-    Placed { setup: of(config).with("PLACE", place.path().display()), place }
+    let is_administered = config.contains("admin.sock");
+    Placed { setup: of(config).with("PLACE", place.path().display()), place, is_administered }
 }
 
 pub struct Placed {
     pub setup: Setup,
     place: Folder,
+    is_administered: bool,
 }
 
 impl Placed {
     pub fn start_in_place(self) -> Proxy {
         let mut proxy = self.setup.start();
+        if self.is_administered {
+            // It listens there a little after it listens to clients.
+            let socket = self.place.path().join("admin.sock");
+            eventually("the socket", || socket.exists().then_some(()));
+        }
         proxy.kept.push(self.place);
         proxy
     }
@@ -70,6 +79,10 @@ impl Running for Proxy {
 
     fn refused(&self, count: usize) {
         eventually(&format!("refusal {count}"), || (self.refusals() >= count).then_some(()));
+    }
+
+    fn shows(&self, text: &str) {
+        eventually(text, || self.log_text().contains(text).then_some(()));
     }
 
     fn says(&self) -> String {
