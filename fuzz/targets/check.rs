@@ -15,8 +15,8 @@ fuzz_target!(|text: &str| {
     let checked = model::load_text(Path::new("Proxyfile"), text.to_owned(), &Nothing, &Nothing);
     let errors = checked.findings.iter().any(|finding| finding.severity() == Severity::Error);
     assert_eq!(checked.model.is_none(), errors, "there is a model exactly where there is no error");
-    terminal::render(&checked.findings, &checked.sources, Style { color: false, width: 100 });
-    json::render(&checked.findings, &checked.sources);
+    let _ = terminal::render(&checked.findings, &checked.sources, Style { color: false, width: 100 });
+    let _ = json::render(&checked.findings, &checked.sources);
 });
 
 /// A machine with one file to import, one variable and one secret.

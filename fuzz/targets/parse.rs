@@ -15,7 +15,7 @@ fuzz_target!(|text: &str| {
     let (tree, mistakes) = syntax::parse(file, text);
     places(&tree, text);
     // Drawing them looks every place up.
-    terminal::render(&mistakes, &sources, Style { color: false, width: 100 });
+    let _ = terminal::render(&mistakes, &sources, Style { color: false, width: 100 });
     json::render(&mistakes, &sources);
 });
 
