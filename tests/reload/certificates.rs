@@ -53,8 +53,11 @@ fn a_new_pair_is_shown_and_half_a_pair_never_is() {
     proxy.shows("E0051");
     assert_eq!(shown(&proxy, &authority), der(&second));
     // A refused configuration's files are watched too.
+    let before = proxy.reloads();
     fs::write(files.path().join("site.pem"), &third.certificate).unwrap();
     eventually("the third certificate", || (shown(&proxy, &authority) == der(&third)).then_some(()));
+    // Clients see it a moment before the log does.
+    eventually("the reload's line", || (proxy.reloads() > before).then_some(()));
     // Written again, they say the same.
     let reloads = proxy.reloads();
     third.save(&files, "site");
