@@ -20,18 +20,19 @@ if perf stat -e instructions:u -x, -o "$scratch/probe" true 2>/dev/null && grep 
     by="perf"
     count() {
         python3 benches/load.py "$PORT" "$ORIGIN" "$1" \
-            perf stat -e instructions:u -x, -o "$scratch/count" "$RP" run benches/instructions.proxyfile 2>"$scratch/said"
+            perf stat -e instructions:u -x, -o "$scratch/count" "$RP" run benches/instructions.proxyfile 2>"$scratch/said" || return
         grep instructions "$scratch/count" | cut -d, -f1
     }
 else
     by="callgrind"
     count() {
         python3 benches/load.py "$PORT" "$ORIGIN" "$1" \
-            valgrind --tool=callgrind --callgrind-out-file=/dev/null "$RP" run benches/instructions.proxyfile 2>"$scratch/said"
+            valgrind --tool=callgrind --callgrind-out-file=/dev/null "$RP" run benches/instructions.proxyfile 2>"$scratch/said" || return
         sed -n 's/.*Collected : \([0-9]*\).*/\1/p' "$scratch/said"
     }
 fi
 
+# `set -e` does not hold inside of what is asked whether it failed.
 once="$(count "$N")" || { cat "$scratch/said" >&2; exit 1; }
 twice="$(count "$((2 * N))")" || { cat "$scratch/said" >&2; exit 1; }
 echo "$(((twice - once) / N)) instructions for each request ($by, $N and $((2 * N)) requests)"

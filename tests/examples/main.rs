@@ -46,12 +46,17 @@ fn each_example_is_explained_and_run_by_a_test() {
 #[test]
 fn each_example_is_clean_and_formatted() {
     let home = Folder::new();
+    // `validate` looks at the files that are named.
+    let (certificate, key) = certificate(&home);
+    let storage = home.path("storage");
+    let variables = [("CERTIFICATE", certificate), ("KEY", key), ("STORAGE", storage), ("LOG", home.path("log"))];
     for example in all() {
         let mut files = Vec::new();
         configurations(&example, &mut files);
         for arguments in [vec!["validate", "--no-files", "--deny", "warnings"], vec!["fmt", "--check"]] {
             let given = if arguments[0] == "fmt" { files.clone() } else { vec![example.join("Proxyfile")] };
-            let output = command(&home).args(&arguments).args(&given).output().expect("rp can be run");
+            let output =
+                command(&home).envs(variables.clone()).args(&arguments).args(&given).output().expect("rp can be run");
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "rp {arguments:?} {given:?}:\n{said}");
         }
@@ -216,14 +221,20 @@ fn https_of_our_own_authority() {
     assert!(sent.contains("308") && sent.contains(&format!("location: https://localhost:{https}/a?b=c")), "{sent}");
 }
 
-#[test]
-fn https_with_certificates_from_files() {
-    let folder = Folder::new();
+/// A certificate of `example.com` and `www.example.com`, signed by itself, and its key.
+fn certificate(folder: &Folder) -> (String, String) {
     let pair = rcgen::generate_simple_self_signed(["example.com".to_owned(), "www.example.com".to_owned()]).unwrap();
     let (certificate, key) = (folder.path("site.pem"), folder.path("site.key"));
     fs::write(&certificate, pair.cert.pem()).unwrap();
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key).unwrap();
     file.write_all(pair.signing_key.serialize_pem().as_bytes()).unwrap();
+    (certificate, key)
+}
+
+#[test]
+fn https_with_certificates_from_files() {
+    let folder = Folder::new();
+    let (certificate, key) = certificate(&folder);
     let app = named("app");
     let variables = [("CERTIFICATE", certificate.as_str()), ("KEY", &key), ("APP", &app)];
     let rp = Rp::example("https-certificates", &["HTTPS_PORT", "HTTP_PORT"], &variables);

@@ -176,10 +176,12 @@ fn size_line(buffer: &[u8]) -> Result<Option<SizeLine>, Fault> {
         return Err(malformed("a chunk size beyond 63 bits"));
     }
     let rest = &buffer[digits..buffer.len().min(MAX_SIZE_LINE)];
-    let Some(end) = rest.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t') else {
-        let full = rest.len() > MAX_EXTENSION;
-        return if full { Err(malformed("a chunk extension of more than 256 bytes")) } else { Ok(None) };
-    };
+    let end = rest.iter().position(|byte| byte.is_ascii_control() && *byte != b'\t');
+    // The limit is the same for a line that is there already and for one that is still coming.
+    if end.unwrap_or(rest.len()) > MAX_EXTENSION {
+        return Err(malformed("a chunk extension of more than 256 bytes"));
+    }
+    let Some(end) = end else { return Ok(None) };
     match rest.get(end..end + 2) {
         Some(b"\r\n") => Ok(Some(SizeLine { size, extension: end, length: digits + end + 2 })),
         None if rest[end] == b'\r' && end + 1 == rest.len() && rest.len() <= MAX_EXTENSION + 1 => Ok(None),
@@ -216,6 +218,16 @@ mod tests {
         for segment in 1..=wire.len() {
             let (body, trailers, left) = decode(wire, segment).unwrap();
             assert_eq!((body.as_slice(), trailers, left), (b"hello 0123456789".as_slice(), None, 0));
+        }
+    }
+
+    #[test]
+    fn an_extension_has_one_limit_however_it_is_cut() {
+        for (extension, fits) in [(255, true), (256, false), (270, false)] {
+            let wire = format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(extension)).into_bytes();
+            for segment in [1, 2, 257, wire.len()] {
+                assert_eq!(decode(&wire, segment).is_ok(), fits, "{extension} by {segment}");
+            }
         }
     }
 
