@@ -185,22 +185,3 @@ impl Drop for Outbound {
         }
     }
 }
-
-#[cfg(test)]
-mod scratch {
-    #[test]
-    fn sizes() {
-        use crate::http::exchange::*;
-        println!(
-            "journey {} exchange {} notes {} target {} host {} headermap {} method {} response {}",
-            size_of::<super::Journey>(),
-            size_of::<Exchange>(),
-            size_of::<Notes>(),
-            size_of::<crate::http::target::Target>(),
-            size_of::<Host>(),
-            size_of::<http::HeaderMap>(),
-            size_of::<http::Method>(),
-            size_of::<crate::http::step::Answer>()
-        );
-    }
-}
