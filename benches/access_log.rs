@@ -78,7 +78,7 @@ fn json_of_many_parameters(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn request_id() -> [u8; 32] {
-    id::next()
+    id::next(std::time::Instant::now())
 }
 
 #[divan::bench]

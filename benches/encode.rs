@@ -19,7 +19,7 @@ use proxyfile::diagnostic::FileId;
 use proxyfile::directive;
 use proxyfile::http::body::Body;
 use proxyfile::http::connection::Connection;
-use proxyfile::http::exchange::{Exchange, Host, Notes, Upgrade};
+use proxyfile::http::exchange::{Exchange, Host, Notes, RequestId, Upgrade};
 use proxyfile::http::fault::Fault;
 use proxyfile::http::prefix::Prefixes;
 use proxyfile::http::step::{Answer, Answers};
@@ -94,7 +94,7 @@ fn exchange(coding: &str) -> Exchange {
         max_body: u64::MAX,
         client_ip: client.ip(),
         trusted: false,
-        id: HeaderValue::from_static("bench"),
+        id: RequestId::Kept(HeaderValue::from_static("bench")),
         captures: SmallVec::new(),
         notes: Notes::default(),
         fault: None,

@@ -16,8 +16,9 @@ use proxyfile::check::value::HostPattern;
 use proxyfile::diagnostic::Sources;
 use proxyfile::directive::check_nodes;
 use proxyfile::http::exchange::Exchange;
-use proxyfile::http::forwarded::{self, ForwardedField};
-use proxyfile::http::{hop, path};
+use proxyfile::http::forwarded::{ForwardedField, Forwarding};
+use proxyfile::http::hop::{self, Survey};
+use proxyfile::http::path;
 use proxyfile::site::{Building, Program, Router, Site, Supplies};
 use proxyfile::syntax;
 use proxyfile::upstream::wire;
@@ -63,12 +64,12 @@ fn request_head(bencher: Bencher<'_, '_>) {
     let mut out = Vec::with_capacity(4096);
     bencher.with_inputs(exchange).bench_local_values(|mut exchange| {
         out.clear();
-        hop::strip(&mut exchange.headers);
-        hop::strip_aliases(&mut exchange.headers);
-        forwarded::write(&mut exchange, ForwardedField::Off);
-        let mut target = Vec::with_capacity(64);
-        exchange.target.write(&mut target);
-        wire::write(&mut out, &exchange.method, &target, &exchange.headers, None, wire::Outgoing::Empty);
+        let survey = Survey::of(&exchange.headers);
+        hop::strip_surveyed(&mut exchange.headers, &survey);
+        let forwarding = Forwarding::of(&mut exchange, ForwardedField::Off, &survey);
+        let also = forwarding.fields(&exchange);
+        let fields = wire::Fields { map: &exchange.headers, also: &also, host: None };
+        wire::write(&mut out, &exchange.method, &exchange.target.wire(), fields, wire::Outgoing::Empty);
         out.len()
     });
 }

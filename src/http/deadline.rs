@@ -62,7 +62,9 @@ impl Deadline {
     pub fn set(&self, after: Duration) {
         TABLE.with(|table| {
             // `now` is up to a tick old; a tick more keeps the deadline from passing early.
-            let after = u64::try_from((after + TICK).as_millis()).unwrap_or(UNSET / 2);
+            let after = after.saturating_add(TICK);
+            // `as_millis` divides 128 bits, several times a request.
+            let after = after.as_secs().min(UNSET / 2000) * 1000 + u64::from(after.subsec_millis());
             table.at.borrow_mut()[self.slot as usize] = table.now.get() + after;
         });
     }

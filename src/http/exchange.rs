@@ -109,6 +109,39 @@ impl Host {
     }
 }
 
+/// Names a request, in logs, to the server and to the client.
+#[derive(Debug, Clone)]
+pub enum RequestId {
+    /// Made here.
+    Ours([u8; 32]),
+    /// It came with the request.
+    Kept(HeaderValue),
+}
+
+impl RequestId {
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Ours(id) => id,
+            Self::Kept(id) => id.as_bytes(),
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn to_value(&self) -> HeaderValue {
+        match self {
+            // Hexadecimal digits are no control characters.
+            Self::Ours(id) => HeaderValue::from_bytes(id).unwrap_or_else(|_| HeaderValue::from_static("-")),
+            Self::Kept(id) => id.clone(),
+        }
+    }
+}
+
 /// What the log will want to know.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -121,8 +154,8 @@ pub struct Notes {
     pub tls: Option<u32>,
     pub first_byte: Option<u32>,
     pub error: Option<Fault>,
-    /// Bytes of the request's body, counted while they pass.
-    pub bytes_in: Rc<Cell<u64>>,
+    /// Bytes of the request's body, counted while they pass; `None`: it has none.
+    pub bytes_in: Option<Rc<Cell<u64>>>,
     /// Set by `log off`.
     pub quiet: bool,
     /// Set where the answer opens a tunnel: the log waits for its end.
@@ -148,7 +181,7 @@ pub struct Exchange {
     pub client_ip: IpAddr,
     /// The peer is a trusted proxy: what it says of the client holds.
     pub trusted: bool,
-    pub id: HeaderValue,
+    pub id: RequestId,
     /// What path patterns and regular expressions captured, by name. The last one of a name holds.
     pub captures: SmallVec<[(Arc<str>, Box<str>); 2]>,
     pub notes: Notes,
@@ -253,7 +286,7 @@ impl Exchange {
             max_body: u64::MAX,
             client_ip: peer.ip(),
             trusted: false,
-            id: HeaderValue::from_static("sample"),
+            id: RequestId::Kept(HeaderValue::from_static("sample")),
             captures: SmallVec::new(),
             notes: Notes::default(),
             fault: None,

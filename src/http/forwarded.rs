@@ -5,9 +5,11 @@ use std::str::FromStr;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use smallvec::SmallVec;
 
 use super::connection::{self, Connection};
 use super::exchange::Exchange;
+use super::hop::Survey;
 
 pub static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -110,49 +112,93 @@ pub enum ForwardedField {
     On,
 }
 
-/// Writes the forwarding fields: appended to what a trusted peer sent, put in place of what anyone else sent.
-pub fn write(exchange: &mut Exchange, forwarded: ForwardedField) {
-    let connection = exchange.connection.clone();
-    let headers = &mut exchange.headers;
-    // Most requests bring none of these; one look at the names saves seven hashes.
-    let suspect = |name: &HeaderName| matches!(name.as_str().as_bytes(), [b'x', b'-', ..] | [b'f', b'o', b'r', ..]);
-    let suspicious = headers.keys().any(suspect);
-    if suspicious && !exchange.trusted {
-        for name in &PRETENDED {
-            headers.remove(name);
-        }
-    }
-    let chained = exchange.trusted.then(|| append(headers, &connection)).flatten();
-    headers.insert(X_FORWARDED_FOR.clone(), chained.unwrap_or_else(|| connection.peer_text.clone()));
-    if !exchange.trusted || !headers.contains_key(&X_FORWARDED_PROTO) {
-        headers.insert(X_FORWARDED_PROTO.clone(), HeaderValue::from_static(connection.scheme.as_str()));
-    }
-    if !exchange.trusted || !headers.contains_key(&X_FORWARDED_HOST) {
-        headers.insert(X_FORWARDED_HOST.clone(), exchange.host.authority().clone());
-    }
-    if !exchange.trusted || !headers.contains_key(&X_FORWARDED_PORT) {
-        headers.insert(X_FORWARDED_PORT.clone(), connection.port_text.clone());
-    }
-    let real = if exchange.client_ip == connection.peer.ip() {
-        connection.peer_text.clone()
-    } else {
-        connection::text(exchange.client_ip)
-    };
-    headers.insert(X_REAL_IP.clone(), real);
-    headers.insert(X_REQUEST_ID.clone(), exchange.id.clone());
-    match forwarded {
-        ForwardedField::On => {
-            let element = element(&connection, exchange.host.authority());
-            let before = if exchange.trusted { joined(headers, &header::FORWARDED) } else { None };
-            let value = before.map_or(element.clone(), |before| format!("{before}, {element}"));
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(header::FORWARDED, value);
+/// The names of what [`Forwarding`] adds.
+static WRITTEN: [&HeaderName; 7] = [
+    &X_FORWARDED_FOR,
+    &X_FORWARDED_PROTO,
+    &X_FORWARDED_HOST,
+    &X_FORWARDED_PORT,
+    &X_REAL_IP,
+    &X_REQUEST_ID,
+    &header::FORWARDED,
+];
+
+/// What the server is told of the client, beside the fields of the request: appended to what a trusted peer sent, in
+/// place of what anyone else sent.
+///
+/// They go into the head of the request as it is written. In the map of fields they would cost a hash, an insertion and
+/// two reference counts each.
+#[derive(Debug)]
+pub struct Forwarding {
+    /// The chain of proxies, where there is more of it than the peer.
+    chain: Option<HeaderValue>,
+    /// The client, where it is not the peer.
+    real: Option<HeaderValue>,
+    /// RFC 7239.
+    element: Option<HeaderValue>,
+    /// What a trusted peer has said, which stays: `X-Forwarded-Proto`, `-Host`, `-Port`.
+    said: [bool; 3],
+}
+
+/// Fields to be written behind those of a request.
+pub type Also<'a> = SmallVec<[(&'static HeaderName, &'a [u8]); 7]>;
+
+impl Forwarding {
+    /// Takes out of the request's fields what is said anew.
+    pub fn of(exchange: &mut Exchange, field: ForwardedField, survey: &Survey) -> Self {
+        let connection = exchange.connection.clone();
+        let other = exchange.client_ip != connection.peer.ip();
+        let mut forwarding = Self {
+            chain: None,
+            real: other.then(|| connection::text(exchange.client_ip)),
+            element: None,
+            said: [false; 3],
+        };
+        let mut before = None;
+        if survey.of_proxies && exchange.trusted {
+            let headers = &mut exchange.headers;
+            forwarding.chain = append(headers, &connection);
+            forwarding.said =
+                [&X_FORWARDED_PROTO, &X_FORWARDED_HOST, &X_FORWARDED_PORT].map(|name| headers.contains_key(name));
+            before = joined(headers, &header::FORWARDED);
+            for name in [&X_FORWARDED_FOR, &X_REAL_IP, &X_REQUEST_ID] {
+                headers.remove(name);
+            }
+        } else if survey.of_proxies {
+            for name in PRETENDED.iter().chain(WRITTEN) {
+                exchange.headers.remove(name);
             }
         }
-        ForwardedField::Off if suspicious && !exchange.trusted => {
-            headers.remove(header::FORWARDED);
+        if field == ForwardedField::On {
+            exchange.headers.remove(header::FORWARDED);
+            let element = element(&connection, exchange.host.authority());
+            let value = before.map_or(element.clone(), |before| format!("{before}, {element}"));
+            forwarding.element = HeaderValue::try_from(value).ok();
         }
-        ForwardedField::Off => {}
+        forwarding
+    }
+
+    /// The fields, for the request that this was made of.
+    pub fn fields<'a>(&'a self, exchange: &'a Exchange) -> Also<'a> {
+        let connection = &*exchange.connection;
+        let peer = connection.peer_text.as_bytes();
+        let mut fields = Also::new();
+        fields.push((&X_FORWARDED_FOR, self.chain.as_ref().map_or(peer, HeaderValue::as_bytes)));
+        if !self.said[0] {
+            fields.push((&X_FORWARDED_PROTO, connection.scheme.as_str().as_bytes()));
+        }
+        if !self.said[1] {
+            fields.push((&X_FORWARDED_HOST, exchange.host.authority().as_bytes()));
+        }
+        if !self.said[2] {
+            fields.push((&X_FORWARDED_PORT, connection.port_text.as_bytes()));
+        }
+        fields.push((&X_REAL_IP, self.real.as_ref().map_or(peer, HeaderValue::as_bytes)));
+        fields.push((&X_REQUEST_ID, exchange.id.as_bytes()));
+        if let Some(element) = &self.element {
+            fields.push((&header::FORWARDED, element.as_bytes()));
+        }
+        fields
     }
 }
 

@@ -2,14 +2,60 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+/// What one look at the names of a message's fields shows. Asking for each by itself would hash a dozen names a message,
+/// nearly always to find nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Survey {
+    /// By place in [`HOP`].
+    hop: u16,
+    /// Some name has a character by which it may pass for another.
+    pub odd: bool,
+    /// Some name is one that proxies write, or looks like it.
+    pub of_proxies: bool,
+    pub expect: bool,
+    pub host: bool,
+}
+
+impl Survey {
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut survey = Self::default();
+        for name in headers.keys() {
+            let name = name.as_str().as_bytes();
+            match name[0] {
+                b'c' | b'k' | b't' | b'u' | b'p' => survey.hop |= hop(name),
+                b'h' => {
+                    survey.host |= name == b"host";
+                    survey.hop |= hop(name);
+                }
+                b'e' => survey.expect |= name == b"expect",
+                b'x' => survey.of_proxies |= name.starts_with(b"x-"),
+                b'f' => survey.of_proxies |= name.starts_with(b"for"),
+                _ => {}
+            }
+            survey.odd |= name.iter().fold(false, |odd, &byte| odd | (byte == b'_') | (byte == b'.'));
+        }
+        survey
+    }
+}
+
 /// Removes what belongs to the connection that the message came on: the fields that `Connection` names, and those that
 /// are of one hop by their nature. `TE: trailers` stays, since gRPC wants it end to end.
 ///
 /// A field that `Connection` names is removed only if it may be: end-to-end framing, `Host` and whatever rp sets itself
 /// can't be taken away by a client (requirement C09).
 pub fn strip(headers: &mut HeaderMap) {
-    // One look at the names settles what is there: ten removals would hash ten names for each message.
-    let present = headers.keys().filter_map(hop).fold(0_u16, |present, at| present | 1 << at);
+    let first = |name: &HeaderName| match name.as_str().as_bytes() {
+        name @ [b'c' | b'k' | b't' | b'u' | b'h' | b'p', ..] => hop(name),
+        _ => 0,
+    };
+    let hop = headers.keys().map(first).fold(0, |present, hop| present | hop);
+    strip_surveyed(headers, &Survey { hop, ..Survey::default() });
+}
+
+/// [`strip`], where the names have been looked at.
+pub fn strip_surveyed(headers: &mut HeaderMap, survey: &Survey) {
+    let present = survey.hop;
     if present == 0 {
         return;
     }
@@ -65,13 +111,22 @@ static HOP: [HeaderName; 10] = [
     HeaderName::from_static("proxy"),
 ];
 
-/// The place of a name in [`HOP`].
-fn hop(name: &HeaderName) -> Option<usize> {
-    let text = name.as_str();
-    match text.as_bytes()[0] {
-        b'c' | b'k' | b't' | b'u' | b'h' | b'p' => HOP.iter().position(|hop| hop.as_str() == text),
-        _ => None,
-    }
+/// The place of a name in [`HOP`] as a bit, or none.
+fn hop(name: &[u8]) -> u16 {
+    let at = match name {
+        b"connection" => CONNECTION,
+        b"keep-alive" => 1,
+        b"te" => TE,
+        b"transfer-encoding" => 3,
+        b"upgrade" => 4,
+        b"http2-settings" => 5,
+        b"proxy-authenticate" => 6,
+        b"proxy-authorization" => 7,
+        b"proxy-connection" => 8,
+        b"proxy" => 9,
+        _ => return 0,
+    };
+    1 << at
 }
 
 /// What `Connection` cannot name away.
@@ -96,18 +151,36 @@ fn is_kept(name: &HeaderName) -> bool {
 /// Removes fields whose names some origins take for others: `X_Forwarded_For` and `X.Forwarded.For` reach a CGI-like
 /// application under the same variable as `X-Forwarded-For` (threat XA02).
 pub fn strip_aliases(headers: &mut HeaderMap) {
-    let odd = |name: &HeaderName| name.as_str().bytes().any(|byte| byte == b'_' || byte == b'.');
-    if headers.keys().any(odd) {
-        let names: Vec<HeaderName> = headers.keys().filter(|name| odd(name)).cloned().collect();
-        for name in names {
-            headers.remove(name);
-        }
+    let odd = |name: &&HeaderName| name.as_str().bytes().any(|byte| byte == b'_' || byte == b'.');
+    let names: Vec<HeaderName> = headers.keys().filter(odd).cloned().collect();
+    for name in names {
+        headers.remove(name);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_field_of_one_hop_has_its_place() {
+        for (at, name) in HOP.iter().enumerate() {
+            assert_eq!(hop(name.as_str().as_bytes()), 1 << at, "{name}");
+            let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("x"))]);
+            assert_eq!(Survey::of(&headers).hop, 1 << at, "{name}");
+        }
+        assert_eq!(hop(b"host"), 0);
+    }
+
+    #[test]
+    fn a_survey_sees_what_has_to_be_looked_at() {
+        let of = |name: &'static str| {
+            Survey::of(&HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("x"))]))
+        };
+        assert!(of("host").host && of("expect").expect && of("x_real_ip").odd && of("x.y").odd);
+        assert!(of("x-real-ip").of_proxies && of("forwarded").of_proxies && !of("x-real-ip").odd);
+        assert!(!of("accept").of_proxies && !of("accept").host);
+    }
 
     fn check(before: &[(&str, &str)], after: &[(&str, &str)]) {
         let mut headers = HeaderMap::new();

@@ -23,7 +23,7 @@ pub fn fault(exchange: &Exchange, fault: &Fault) -> Answer {
 
 fn page(exchange: &Exchange, status: StatusCode) -> Answer {
     let reason = status.canonical_reason().unwrap_or("Error");
-    let id = exchange.id.to_str().unwrap_or_default();
+    let id = exchange.id.as_str();
     let wants_html =
         exchange.headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(b"text/html"));
     let (kind, text) = if wants_html {

@@ -1,5 +1,7 @@
 //! What a request asks for: its canonical path and its query, before and after rewriting.
 
+use std::borrow::Cow;
+
 use http::Uri;
 use http::uri::PathAndQuery;
 
@@ -75,15 +77,17 @@ impl Target {
 
     /// In origin-form (RFC 9112, section 3.2.1): what goes to the upstream.
     pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.wire());
+    }
+
+    /// [`Target::write`], where it needs no copy.
+    #[must_use]
+    pub fn wire(&self) -> Cow<'_, [u8]> {
         if self.path.is_none() && matches!(self.query, Query::Original) {
-            out.extend_from_slice(self.original.as_str().as_bytes());
-            return;
+            return Cow::Borrowed(self.original.as_str().as_bytes());
         }
-        out.extend_from_slice(self.path().as_bytes());
-        if let Some(query) = self.query() {
-            out.push(b'?');
-            out.extend_from_slice(query.as_bytes());
-        }
+        let path = self.path().as_bytes();
+        Cow::Owned(self.query().map_or_else(|| path.to_vec(), |query| [path, b"?", query.as_bytes()].concat()))
     }
 
     /// The value of the first query parameter of this name, decoded.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 
 use super::executor::Local;
 use super::handle::{Context, handle};
+use super::socket::Socket;
 use super::watched::{Expired, LINGER, Watch, Watched};
 use super::world::{Shared, View};
 use crate::check::value::ListenAddress;
@@ -34,29 +36,6 @@ pub struct Arrival {
     pub shared: Arc<Shared>,
     pub listen: ListenAddress,
     pub watch: Rc<Watch>,
-}
-
-/// What a client's bytes come from.
-trait Socket: AsyncRead + AsyncWrite + Unpin {
-    /// Makes the end that comes with the drop of it one that no peer takes for an orderly one.
-    fn reset_on_close(&self);
-}
-
-impl Socket for TcpStream {
-    fn reset_on_close(&self) {
-        // Without it the connection still ends.
-        let _ = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
-    }
-}
-
-impl Socket for tokio_rustls::server::TlsStream<TcpStream> {
-    /// The missing `close_notify` says it.
-    fn reset_on_close(&self) {}
-}
-
-impl Socket for tokio::net::UnixStream {
-    /// There is no reset on these.
-    fn reset_on_close(&self) {}
 }
 
 /// Serves a TCP connection until it ends.
@@ -126,6 +105,8 @@ where
         .max_header_size(world.global.limits.header)
         // The deadline is ours (`Watch`).
         .header_read_timeout(None)
+        // So is the look-out for clients that leave (`Watched`).
+        .half_close(true)
         .serve_connection(io, service);
     let outcome = poll_fn(|cx| {
         watch.remember(cx);
@@ -141,9 +122,9 @@ where
         malformed(error, &watch, peer);
     }
     let parts = driver.into_parts();
-    let mut stream = parts.io.into_inner().into_inner();
+    let (mut stream, ahead) = parts.io.into_inner().into_parts();
     match tunnel.take() {
-        Some(tunnel) if outcome.is_ok() => tunnel(Box::new(stream), parts.read_buf).await,
+        Some(tunnel) if outcome.is_ok() => tunnel(Box::new(stream), joined(parts.read_buf, &ahead)).await,
         // An answer that broke off must not look as if it had ended: no goodbye, no `close_notify`, and a reset where
         // the end of the connection would be the end of the answer (threat XR02).
         _ if outcome.is_err_and(|error| error.is_user()) => {
@@ -155,6 +136,11 @@ where
         _ if watch.expired() == Some(Expired::Write) => {}
         _ => linger(&mut stream, &watch).await,
     }
+}
+
+/// What a client has said that nobody has looked at: first what hyper read, then what was read behind its back.
+fn joined(read: Bytes, ahead: &[u8]) -> Bytes {
+    if ahead.is_empty() { read } else { [&read, ahead].concat().into() }
 }
 
 /// Says goodbye, and reads what is still on its way: closing a socket with unread bytes resets the connection, and the
@@ -179,7 +165,7 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, watch: &Watch
 
 async fn serve_http2<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, world: &World)
 where
-    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    T: Socket + 'static,
 {
     watch.speaks_http2();
     let tunnel = Rc::new(TunnelSlot::default());

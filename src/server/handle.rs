@@ -1,12 +1,9 @@
 //! One request: from hyper's terms into ours, through its site, and back.
 
 use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
@@ -14,17 +11,16 @@ use hyper::body::Incoming;
 
 use super::journey::{Journey, Outbound};
 use super::watched::Watch;
-use super::world::View;
+use super::world::{HeldDoor, Hold, View};
 use crate::http::body::{Body, ClientBody};
 use crate::http::connection::Connection;
-use crate::http::exchange::{Exchange, Host, Notes, TunnelSlot, Upgrade};
+use crate::http::exchange::{Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::X_REQUEST_ID;
-use crate::http::page;
 use crate::http::prefix::Prefixes;
 use crate::http::step::Answer;
 use crate::http::target::Target;
-use crate::model::{Limits, World};
+use crate::model::Limits;
 use crate::telemetry::id;
 
 /// What the requests of one connection have in common.
@@ -40,25 +36,14 @@ pub struct Context {
 pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<Response<Outbound>, Infallible> {
     let served = context.watch.begin();
     let (world, door) = context.view.now();
-    let (exchange, fault) = exchange(&context, &world, request);
-    let limits = &world.global.limits;
+    let most = world.global.limits.requests;
+    let (mut journey, fault) = begin(&context, world, door, request);
     // Where one request was malformed, nobody can say for sure where the next one begins.
-    let last = served >= limits.requests || context.watch.is_draining() || fault.is_some();
-    let http1 = exchange.version < Version::HTTP_2;
-    let site = match fault {
-        Some(fault) => Err(fault),
-        None => match door.as_ref().and_then(|door| door.router.find(exchange.host.name())) {
-            Some(site) => Ok(site.clone()),
-            None => Err(Fault::detailed(Cause::NoSite, "no site has this host")),
-        },
-    };
-    let mut journey = Journey::new(exchange, world, site.as_ref().ok().cloned(), context.watch.clone());
-    let mut answer = match site {
-        Err(fault) => refuse(&mut journey.exchange, fault),
-        Ok(site) => match AssertUnwindSafe(site.program.run(&mut journey.exchange)).catch_unwind().await {
-            Ok(answer) => answer,
-            Err(_) => refuse(&mut journey.exchange, Cause::Panic.into()),
-        },
+    let last = served >= most || context.watch.is_draining() || fault.is_some();
+    let http1 = journey.exchange.version < Version::HTTP_2;
+    let mut answer = match fault {
+        Some(fault) => journey.refuse(fault),
+        None => journey.run().await,
     };
     journey.status = answer.status().as_u16();
     finish(&mut answer, &journey.exchange);
@@ -79,16 +64,10 @@ pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<
     Ok(Response::from_parts(parts, Outbound::new(body, journey)))
 }
 
-fn refuse(exchange: &mut Exchange, fault: Fault) -> Answer {
-    let answer = page::fault(exchange, &fault);
-    exchange.notes.error = Some(fault);
-    answer
-}
-
 /// What every answer bears, and what the answer to HEAD does not: hyper leaves a body out on HTTP/1 alone, and a client
 /// of HTTP/2 that gets one ends the stream with an error. The length stays (RFC 9110, section 9.3.2).
 fn finish(answer: &mut Answer, exchange: &Exchange) {
-    answer.headers_mut().insert(X_REQUEST_ID.clone(), exchange.id.clone());
+    answer.headers_mut().insert(X_REQUEST_ID.clone(), exchange.id.to_value());
     if exchange.method == Method::HEAD && !answer.body().is_end_stream() {
         if let Some(length) = answer.body().size_hint().exact() {
             answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());
@@ -98,7 +77,12 @@ fn finish(answer: &mut Answer, exchange: &Exchange) {
 }
 
 /// The request in our terms, and what is wrong with it already.
-fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -> (Exchange, Option<Fault>) {
+fn begin(
+    context: &Context,
+    world: Hold,
+    door: Option<HeldDoor>,
+    request: Request<Incoming>,
+) -> (Box<Journey>, Option<Fault>) {
     let (mut parts, incoming) = request.into_parts();
     let mut fault = None;
     let mut keep = |found: Fault| {
@@ -118,19 +102,23 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
         keep(found);
         Target::refused(&parts.uri)
     });
-    let upgrade = upgrade(context, &mut parts, &incoming);
-    if let Err(found) = acceptable(&parts, &upgrade, &world.global.limits) {
+    let names = Names::of(&parts.headers);
+    let upgrade =
+        if names.upgrade || parts.version >= Version::HTTP_2 { upgrade(context, &mut parts) } else { Upgrade::No };
+    if let Err(found) = acceptable(&parts, &names, &upgrade, &world.global.limits) {
         keep(found);
     }
-    let notes = Notes::default();
+    let mut notes = Notes::default();
     let body = if incoming.is_end_stream() {
         Body::Empty
     } else {
-        Body::Client(Box::new(ClientBody::new(incoming, world.global.timeouts.body, notes.bytes_in.clone())))
+        let read = notes.bytes_in.insert(Rc::default()).clone();
+        Body::Client(Box::new(ClientBody::new(incoming, world.global.timeouts.body, read)))
     };
+    let started = Instant::now();
     let exchange = Exchange {
         connection: context.connection.clone(),
-        id: request_id(&parts.headers, trusted),
+        id: request_id(&parts.headers, &names, started),
         method: parts.method,
         version: parts.version,
         headers: parts.headers,
@@ -144,20 +132,26 @@ fn exchange(context: &Context, world: &Arc<World>, request: Request<Incoming>) -
         captures: smallvec::SmallVec::new(),
         notes,
         fault: None,
-        started: Instant::now(),
+        started,
         upgrade,
         limits: smallvec::SmallVec::new(),
     };
-    (exchange, fault)
+    (Journey::new(exchange, world, door, context.watch.clone()), fault)
 }
 
 /// What can be said against a request by its head alone.
-fn acceptable(parts: &http::request::Parts, upgrade: &Upgrade, limits: &Limits) -> Result<(), Fault> {
-    fits(&parts.uri, &parts.headers, limits)?;
+fn acceptable(parts: &http::request::Parts, names: &Names, upgrade: &Upgrade, limits: &Limits) -> Result<(), Fault> {
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits.uri) {
+        return Err(Cause::UriTooLong.into());
+    }
+    // Every value counts, so crumbs of cookies do (HPACK makes a byte of each).
+    if parts.headers.len() > limits.fields || names.longest > LONGEST_LINE {
+        return Err(Cause::FieldsTooLarge.into());
+    }
     if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
         return Err(Cause::MethodNotAllowed.into());
     }
-    match parts.headers.get(header::EXPECT) {
+    match parts.headers.get(header::EXPECT).filter(|_| names.expect) {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
             Err(Cause::ExpectationFailed.into())
         }
@@ -167,29 +161,44 @@ fn acceptable(parts: &http::request::Parts, upgrade: &Upgrade, limits: &Limits) 
 
 /// Requirement H06: an id that came in is kept if it could be one of ours, so that it can be followed through several
 /// proxies; from strangers it is only believed in shape, and worth nothing else.
-fn request_id(headers: &HeaderMap, _trusted: bool) -> HeaderValue {
-    match headers.get(&X_REQUEST_ID) {
-        Some(known) if id::acceptable(known.as_bytes()) => known.clone(),
-        _ => HeaderValue::from_bytes(&id::next()).unwrap_or_else(|_| HeaderValue::from_static("-")),
+fn request_id(headers: &HeaderMap, names: &Names, now: Instant) -> RequestId {
+    match headers.get(&X_REQUEST_ID).filter(|_| names.request_id) {
+        Some(known) if id::acceptable(known.as_bytes()) => RequestId::Kept(known.clone()),
+        _ => RequestId::Ours(id::next(now)),
     }
 }
 
-fn fits(uri: &http::Uri, headers: &HeaderMap, limits: &Limits) -> Result<(), Fault> {
-    if uri.path_and_query().is_some_and(|target| target.as_str().len() > limits.uri) {
-        return Err(Cause::UriTooLong.into());
+/// What one look at a request's fields shows, before any of them is asked for by name.
+#[derive(Debug, Default)]
+struct Names {
+    expect: bool,
+    upgrade: bool,
+    request_id: bool,
+    /// Bytes of the longest value.
+    longest: usize,
+}
+
+impl Names {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut names = Self::default();
+        for (name, value) in headers {
+            names.longest = names.longest.max(value.len());
+            match name.as_str() {
+                "expect" => names.expect = true,
+                "upgrade" => names.upgrade = true,
+                "x-request-id" => names.request_id = true,
+                _ => {}
+            }
+        }
+        names
     }
-    // Every value counts, so crumbs of cookies do (HPACK makes a byte of each).
-    if headers.len() > limits.fields || headers.values().any(|value| value.len() > LONGEST_LINE) {
-        return Err(Cause::FieldsTooLarge.into());
-    }
-    Ok(())
 }
 
 /// Bytes of one field's value, whatever the head as a whole may have.
 const LONGEST_LINE: usize = 16 * 1024;
 
 /// WebSocket is the one protocol that is switched to: anything else (`h2c` above all) could carry requests past us.
-fn upgrade(context: &Context, parts: &mut http::request::Parts, _: &Incoming) -> Upgrade {
+fn upgrade(context: &Context, parts: &mut http::request::Parts) -> Upgrade {
     if parts.version >= Version::HTTP_2 {
         let websocket =
             parts.extensions.get::<hyper::ext::Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");

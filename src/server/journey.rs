@@ -1,21 +1,24 @@
 //! A request from its head to the last byte of its answer; then it is logged.
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::watched::{Expired, Watch};
-use super::world::Hold;
+use super::world::{HeldDoor, Hold};
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
 use crate::http::fields;
+use crate::http::page;
+use crate::http::step::Answer;
 use crate::http::tunnel::End;
-use crate::site::Site;
 use crate::telemetry::access::{Phases, Record};
 use crate::telemetry::metrics;
 
@@ -23,7 +26,9 @@ use crate::telemetry::metrics;
 pub struct Journey {
     pub exchange: Exchange,
     world: Hold,
-    site: Option<std::sync::Arc<Site>>,
+    door: Option<HeldDoor>,
+    /// In the router of the door.
+    site: Option<usize>,
     watch: Rc<Watch>,
     pub status: u16,
     sent: u64,
@@ -31,13 +36,34 @@ pub struct Journey {
 }
 
 impl Journey {
-    pub fn new(exchange: Exchange, world: Hold, site: Option<std::sync::Arc<Site>>, watch: Rc<Watch>) -> Box<Self> {
-        Box::new(Self { exchange, world, site, watch, status: 0, sent: 0, done: false })
+    pub fn new(exchange: Exchange, world: Hold, door: Option<HeldDoor>, watch: Rc<Watch>) -> Box<Self> {
+        Box::new(Self { exchange, world, door, site: None, watch, status: 0, sent: 0, done: false })
+    }
+
+    /// Takes the request through the site of its host.
+    pub async fn run(&mut self) -> Answer {
+        let Self { exchange, door, site, .. } = self;
+        let found = door.as_ref().and_then(|door| Some((door, door.router.find(exchange.host.name())?)));
+        let Some((door, at)) = found else {
+            return self.refuse(Fault::detailed(Cause::NoSite, "no site has this host"));
+        };
+        *site = Some(at);
+        match AssertUnwindSafe(door.router.site(at).program.run(exchange)).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(_) => self.refuse(Cause::Panic.into()),
+        }
+    }
+
+    pub fn refuse(&mut self, fault: Fault) -> Answer {
+        let answer = page::fault(&mut self.exchange, &fault);
+        self.exchange.notes.error = Some(fault);
+        answer
     }
 
     fn log(&self) {
         let exchange = &self.exchange;
-        let (Some(site), false) = (&self.site, exchange.notes.quiet) else { return };
+        let site = self.door.as_ref().zip(self.site).map(|(door, at)| door.router.site(at));
+        let (Some(site), false) = (site, exchange.notes.quiet) else { return };
         let Some(log) = site.log.and_then(|log| self.world.logs.get(log)) else { return };
         let notes = &exchange.notes;
         // The clock on the wall is asked only where somebody writes it down.
@@ -45,7 +71,7 @@ impl Journey {
         let header = |name| exchange.headers.get(name).map(http::HeaderValue::as_bytes);
         let record = Record {
             time: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
-            request_id: exchange.id.to_str().unwrap_or_default(),
+            request_id: exchange.id.as_str(),
             client_ip: exchange.client_ip,
             peer: Some(exchange.connection.peer.ip()).filter(|ip| *ip != exchange.client_ip),
             method: exchange.method.as_str(),
@@ -54,7 +80,7 @@ impl Journey {
             uri: exchange.target.original().as_bytes(),
             protocol: protocol(exchange.version),
             status: if self.status == 0 { 499 } else { self.status },
-            bytes_in: notes.bytes_in.get(),
+            bytes_in: notes.bytes_in.as_ref().map_or(0, |bytes| bytes.get()),
             bytes_out: self.sent,
             user_agent: header(http::header::USER_AGENT),
             referer: header(http::header::REFERER),
@@ -91,7 +117,8 @@ fn protocol(version: http::Version) -> &'static str {
 impl Drop for Journey {
     fn drop(&mut self) {
         if let Some(ledger) = &self.exchange.notes.tunnel {
-            self.exchange.notes.bytes_in.set(ledger.received.get());
+            let received = ledger.received.get();
+            self.exchange.notes.bytes_in.get_or_insert_default().set(received);
             self.sent = ledger.sent.get();
             // Without an end it never began: the client was gone before it had its answer.
             self.done = ledger.ended().is_some();

@@ -12,6 +12,7 @@ mod journey;
 mod listener;
 mod run;
 mod service;
+mod socket;
 mod stamp;
 mod watch;
 mod watched;

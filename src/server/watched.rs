@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::Framing;
+use super::socket::Socket;
 use crate::http::deadline::Deadline;
 use crate::model::Timeouts;
 
@@ -218,28 +220,67 @@ pub struct Watched<T> {
     watch: Rc<Watch>,
     /// Of HTTP/1.
     framing: Option<Framing>,
+    /// What came while a request was under way, to be read before anything else.
+    ahead: Vec<u8>,
 }
+
+/// Bytes that are read to see whether a client is still there.
+const AHEAD: usize = 512;
 
 impl<T> Watched<T> {
     pub fn http1(inner: T, watch: Rc<Watch>) -> Self {
-        Self { inner, watch, framing: Some(Framing::new()) }
+        Self { inner, watch, framing: Some(Framing::new()), ahead: Vec::new() }
     }
 
     pub fn http2(inner: T, watch: Rc<Watch>) -> Self {
-        Self { inner, watch, framing: None }
+        Self { inner, watch, framing: None, ahead: Vec::new() }
     }
 
-    /// From here on nobody watches: a tunnel has a deadline of its own.
-    pub fn into_inner(self) -> T {
-        self.inner
+    /// The stream, and what was read of it that nobody has seen. From here on nobody watches: a tunnel has a deadline of
+    /// its own.
+    pub fn into_parts(self) -> (T, Vec<u8>) {
+        (self.inner, self.ahead)
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
+impl<T: Socket> Watched<T> {
+    /// Finds a client that left while its request is under way: an error. hyper can do that, by a read into a buffer of
+    /// 8 KB that it allocates for each request; the reactor knows as much for nothing.
+    fn look_out(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let of_interest = self.framing.is_some() && self.watch.phase.get() == Phase::Busy && self.ahead.is_empty();
+        if !of_interest || self.inner.poll_readable(cx).is_pending() {
+            return Ok(());
+        }
+        let mut bytes = [MaybeUninit::uninit(); AHEAD];
+        let mut read = ReadBuf::uninit(&mut bytes);
+        match Pin::new(&mut self.inner).poll_read(cx, &mut read) {
+            Poll::Ready(Ok(())) if read.filled().is_empty() => Err(io::ErrorKind::ConnectionAborted.into()),
+            Poll::Ready(Ok(())) => {
+                self.ahead.extend_from_slice(read.filled());
+                Ok(())
+            }
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// What was read ahead, else what there is.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.inner).poll_read(cx, buf);
+        }
+        let count = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead[..count]);
+        self.ahead.drain(..count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: Socket> AsyncRead for Watched<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let this = &mut *self;
-        match Pin::new(&mut this.inner).poll_read(cx, buf) {
+        match this.poll_bytes(cx, buf) {
             Poll::Ready(Ok(())) => {
                 if buf.filled().len() > before {
                     this.watch.read();
@@ -265,7 +306,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
+impl<T: Socket> AsyncWrite for Watched<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.watch.poll_written(cx, outcome)
@@ -286,7 +327,11 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Watched<T> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.inner).poll_flush(cx);
-        self.watch.poll_written(cx, outcome)
+        match self.watch.poll_written(cx, outcome) {
+            // hyper flushes whenever it is polled, so this is where a client that leaves is noticed.
+            Poll::Ready(Ok(())) => Poll::Ready(self.look_out(cx)),
+            outcome => outcome,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

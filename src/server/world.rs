@@ -75,8 +75,12 @@ pub struct View {
     shared: Arc<Shared>,
     listen: ListenAddress,
     seen: Cell<u64>,
-    door: RefCell<Option<Arc<Door>>>,
+    door: RefCell<Option<HeldDoor>>,
 }
+
+/// A door as a request holds it: see [`Hold`].
+#[allow(clippy::redundant_allocation, reason = "the outer count is local, the inner one is shared")]
+pub type HeldDoor = Rc<Arc<Door>>;
 
 impl View {
     #[must_use]
@@ -87,12 +91,12 @@ impl View {
     /// As of this request. A connection outlives its door: what comes through it until it ends in good order finds what
     /// was behind the door last.
     #[must_use]
-    pub fn now(&self) -> (Hold, Option<Arc<Door>>) {
+    pub fn now(&self) -> (Hold, Option<HeldDoor>) {
         let (generation, world) = held(&self.shared);
         if self.seen.replace(generation) != generation
             && let Some(door) = world.doors.get(&self.listen)
         {
-            *self.door.borrow_mut() = Some(door.clone());
+            *self.door.borrow_mut() = Some(Rc::new(door.clone()));
         }
         (world, self.door.borrow().clone())
     }

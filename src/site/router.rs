@@ -3,39 +3,51 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fnv::FnvBuildHasher;
+
 use super::Site;
 use crate::check::value::HostPattern;
 
 /// The sites that answer at one address.
 #[derive(Debug, Default)]
 pub struct Router {
-    exact: HashMap<Box<str>, Arc<Site>>,
-    below: HashMap<Box<str>, Arc<Site>>,
-    any: Option<Arc<Site>>,
+    sites: Vec<Arc<Site>>,
+    // The keys are the configuration's: nobody can choose them so that they collide.
+    exact: HashMap<Box<str>, usize, FnvBuildHasher>,
+    below: HashMap<Box<str>, usize, FnvBuildHasher>,
+    any: Option<usize>,
 }
 
 impl Router {
     /// `None`: the site takes any host that no other site names.
     pub fn add(&mut self, host: Option<&HostPattern>, site: Arc<Site>) {
+        let at = self.sites.len();
+        self.sites.push(site);
         match host {
-            None => self.any = Some(site),
+            None => self.any = Some(at),
             Some(HostPattern::Exact(name)) => {
-                self.exact.insert(name.clone(), site);
+                self.exact.insert(name.clone(), at);
             }
             Some(HostPattern::Below(parent)) => {
-                self.below.insert(parent.clone(), site);
+                self.below.insert(parent.clone(), at);
             }
         }
     }
 
-    /// The most specific site for a host in lower case.
+    /// The place of the most specific site for a host in lower case.
     #[must_use]
-    pub fn find(&self, host: &str) -> Option<&Arc<Site>> {
+    pub fn find(&self, host: &str) -> Option<usize> {
         if let Some(site) = self.exact.get(host) {
-            return Some(site);
+            return Some(*site);
         }
-        let wildcard = || if self.below.is_empty() { None } else { self.below.get(host.split_once('.')?.1) };
-        wildcard().or(self.any.as_ref())
+        let wildcard = || if self.below.is_empty() { None } else { self.below.get(host.split_once('.')?.1).copied() };
+        wildcard().or(self.any)
+    }
+
+    /// The site at a place that [`Router::find`] gave.
+    #[must_use]
+    pub fn site(&self, at: usize) -> &Site {
+        &self.sites[at]
     }
 }
 
@@ -51,7 +63,7 @@ mod tests {
             let site = Site { name: name.into(), program: crate::site::Program::default(), log: None };
             router.add(Some(&HostPattern::parse(name).unwrap()), Arc::new(site));
         }
-        let found = |host| router.find(host).map(|site| site.name.to_string());
+        let found = |host| router.find(host).map(|at| router.site(at).name.to_string());
         assert_eq!(found("a.example.com").as_deref(), Some("a.example.com"));
         assert_eq!(found("b.example.com").as_deref(), Some("*.example.com"));
         assert_eq!(found("b.c.example.com"), None);

@@ -4,16 +4,16 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::clock::since_epoch;
 
-/// A new id as 32 hexadecimal digits.
-pub fn next() -> [u8; 32] {
-    let millis = u64::try_from(since_epoch(SystemTime::now()).as_millis()).unwrap_or(u64::MAX);
+/// A new id as 32 hexadecimal digits, made `now`.
+pub fn next(now: Instant) -> [u8; 32] {
     thread_local! {
         static GENERATOR: Cell<Generator> = Cell::new(Generator::seeded());
     }
+    let millis = millis(now);
     let (high, low) = GENERATOR
         .try_with(|cell| {
             let mut generator = cell.get();
@@ -27,6 +27,23 @@ pub fn next() -> [u8; 32] {
             (generator.draw(), generator.draw())
         });
     hex(layout(millis, high, low))
+}
+
+/// The wall clock at `now`, in milliseconds since 1970. The caller has read one clock already; the other is read once a
+/// second, so an adjustment of it shows that late.
+fn millis(now: Instant) -> u64 {
+    thread_local! {
+        static ANCHOR: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
+    }
+    let since = |anchor: Instant| u64::try_from(now.saturating_duration_since(anchor).as_micros()).unwrap_or(0) / 1000;
+    let anchor = ANCHOR.try_with(Cell::get).ok().flatten();
+    if let Some((anchor, millis)) = anchor.filter(|(anchor, _)| since(*anchor) < 1000) {
+        return millis + since(anchor);
+    }
+    let millis = u64::try_from(since_epoch(SystemTime::now()).as_millis()).unwrap_or(u64::MAX >> 1);
+    // Without it the clock is only read more often.
+    let _ = ANCHOR.try_with(|cell| cell.set(Some((now, millis))));
+    millis
 }
 
 /// Whether an id that a client sent may be passed on: 1 to 128 of `[A-Za-z0-9._-]`.
@@ -108,7 +125,7 @@ mod tests {
 
     #[test]
     fn ids_are_acceptable_to_ourselves_and_bear_the_time() {
-        let id = next();
+        let id = next(Instant::now());
         assert!(acceptable(&id));
         let millis = u128::from_str_radix(std::str::from_utf8(&id[..12]).unwrap(), 16).unwrap();
         let now = since_epoch(SystemTime::now()).as_millis();
@@ -117,8 +134,9 @@ mod tests {
 
     #[test]
     fn threads_do_not_collide() {
-        let threads: Vec<_> =
-            (0..4).map(|_| std::thread::spawn(|| (0..20_000).map(|_| next()).collect::<Vec<_>>())).collect();
+        let threads: Vec<_> = (0..4)
+            .map(|_| std::thread::spawn(|| (0..20_000).map(|_| next(Instant::now())).collect::<Vec<_>>()))
+            .collect();
         let all: HashSet<[u8; 32]> = threads.into_iter().flat_map(|t| t.join().unwrap()).collect();
         assert_eq!(all.len(), 80_000);
     }

@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::body::Body;
 use super::dial::{self, Dialed};
-use super::http1::{self, Ask, Connection, Exchange, Outbound, Reply};
+use super::http1::{self, Ask, Connection, Exchange, Fields, Outbound, Reply};
 use super::http2::{self, Client, Next, Speaks};
 use super::pool::{self, Lease};
 use super::registry::InFlight;
@@ -25,6 +25,8 @@ pub struct Outgoing<'a, B> {
     /// Origin-form.
     pub target: &'a [u8],
     pub headers: &'a HeaderMap,
+    /// Fields that are not in the map.
+    pub also: &'a [(&'static HeaderName, &'a [u8])],
     pub body: Option<B>,
     /// The fields ask for an upgrade, and a 101 is welcome.
     pub upgrade: bool,
@@ -93,13 +95,12 @@ impl Upstream {
         B: http_body::Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Fault>,
     {
-        let Outgoing { method, target, headers, body, upgrade } = request;
+        let Outgoing { method, target, headers, also, body, upgrade } = request;
         let timeouts = &self.timeouts;
         let mut ask = Ask {
             method,
             target,
-            fields: headers,
-            host: None,
+            fields: Fields { map: headers, also, host: None },
             upgrade,
             first_byte: timeouts.first_byte,
             read: timeouts.read,
@@ -113,7 +114,7 @@ impl Upstream {
             let server = &self.servers[usize::from(at)];
             trace.server = Some(at);
             trace.attempts += 1;
-            ask.host = (self.host == HostField::Server).then_some(&server.authority);
+            ask.fields.host = (self.host == HostField::Server).then_some(&server.authority);
             let failure = match self.attempt(server, &ask, &mut outbound, source, trace).await {
                 Ok(reply) => {
                     server.slot.health.succeeded();

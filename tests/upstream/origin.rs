@@ -178,7 +178,9 @@ impl Request {
 
     pub async fn send(self, upstream: &Upstream) -> (Result<Answer, Fault>, Trace) {
         let Self { method, fields, body, upgrade } = self;
-        upstream.send(Outgoing { method: &method, target: b"/path?query", headers: &fields, body, upgrade }).await
+        upstream
+            .send(Outgoing { method: &method, target: b"/path?query", headers: &fields, also: &[], body, upgrade })
+            .await
     }
 
     /// The response, which there must be.

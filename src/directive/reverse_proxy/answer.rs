@@ -12,8 +12,8 @@ use crate::check::value::StatusMatch;
 use crate::http::body::Body;
 use crate::http::exchange::{Exchange, Upgrade};
 use crate::http::fault::{Cause, Fault};
-use crate::http::forwarded::{self, ForwardedField};
-use crate::http::hop;
+use crate::http::forwarded::{ForwardedField, Forwarding};
+use crate::http::hop::{self, Survey};
 use crate::http::step::{Answer, Answers};
 use crate::http::tunnel::Account;
 use crate::upstream::{self, Outgoing, Trace, Upstream};
@@ -41,17 +41,25 @@ impl ReverseProxy {
     }
 
     async fn pass(&self, exchange: &mut Exchange) -> Result<Answer, Fault> {
-        let upgrade = prepare(exchange, self.forwarded)?;
-        let mut target = Vec::with_capacity(128);
-        exchange.target.write(&mut target);
+        let (forwarding, upgrade) = prepare(exchange, self.forwarded)?;
         let body = exchange.take_body()?;
         let body = (!http_body::Body::is_end_stream(&body)).then_some(body);
-        let request = Outgoing { method: &exchange.method, target: &target, headers: &exchange.headers, body, upgrade };
-        let (reply, trace) = match self.total {
-            None => self.upstream.send(request).await,
-            Some(total) => tokio::time::timeout(total, self.upstream.send(request))
-                .await
-                .unwrap_or_else(|_| (Err(Cause::TotalTimeout.into()), Trace::default())),
+        let (reply, trace) = {
+            let request = Outgoing {
+                method: &exchange.method,
+                target: &exchange.target.wire(),
+                headers: &exchange.headers,
+                also: &forwarding.fields(exchange),
+                body,
+                upgrade,
+            };
+            match self.total {
+                None => self.upstream.send(request).await,
+                // Rare, and as large as the other: in a box, it adds nothing to the size of every request.
+                Some(total) => Box::pin(tokio::time::timeout(total, self.upstream.send(request)))
+                    .await
+                    .unwrap_or_else(|_| (Err(Cause::TotalTimeout.into()), Trace::default())),
+            }
         };
         self.note(exchange, &trace);
         match reply? {
@@ -122,15 +130,21 @@ impl Answers for ReverseProxy {
     }
 }
 
-/// Makes the request's fields those that the upstream is to see; says whether it asks for an upgrade.
-fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<bool, Fault> {
+/// Makes the request's fields those that the upstream is to see, beside those that are given back; says whether it asks
+/// for an upgrade.
+fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<(Forwarding, bool), Fault> {
     let websocket = !matches!(exchange.upgrade, Upgrade::No);
-    hop::strip(&mut exchange.headers);
-    hop::strip_aliases(&mut exchange.headers);
-    exchange.headers.remove(header::EXPECT);
-    forwarded::write(exchange, field);
+    let survey = Survey::of(&exchange.headers);
+    hop::strip_surveyed(&mut exchange.headers, &survey);
+    if survey.odd {
+        hop::strip_aliases(&mut exchange.headers);
+    }
+    if survey.expect {
+        exchange.headers.remove(header::EXPECT);
+    }
+    let forwarding = Forwarding::of(exchange, field, &survey);
     // HTTP/2 says it in `:authority`, HTTP/1.0 may leave it out; HTTP/1.1 has exactly one, be it empty.
-    if !exchange.headers.contains_key(header::HOST) {
+    if !survey.host {
         let host = exchange.host.authority().clone();
         exchange.headers.insert(header::HOST, host);
     }
@@ -146,7 +160,7 @@ fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<bool, Fault
             headers.insert(header::SEC_WEBSOCKET_KEY, tunnel::key()?);
         }
     }
-    Ok(websocket)
+    Ok((forwarding, websocket))
 }
 
 /// HTTP/2 may split the field into crumbs; HTTP/1.1 knows one (RFC 9113, section 8.2.3).

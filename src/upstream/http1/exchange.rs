@@ -5,11 +5,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{Method, Response, StatusCode};
 
 use super::connection::Connection;
 use super::decode::Decoder;
-use super::head;
+use super::head::{self, Fields};
 use super::outbound::{Broken, Outbound};
 use super::parse::{self, Asked, Head};
 use super::spare;
@@ -27,9 +27,7 @@ pub struct Ask<'a> {
     pub method: &'a Method,
     /// Origin-form, as it goes on the wire.
     pub target: &'a [u8],
-    pub fields: &'a HeaderMap,
-    /// Replaces the host of the fields.
-    pub host: Option<&'a HeaderValue>,
+    pub fields: Fields<'a>,
     /// A 101 is welcome.
     pub upgrade: bool,
     /// From the end of the request to the head of the response.
@@ -91,7 +89,7 @@ where
 {
     pub fn new(mut connection: Box<Connection>, ask: Ask<'a>, outbound: &'a mut Outbound<B>) -> Self {
         let mut out = spare::write();
-        head::write(&mut out, ask.method, ask.target, ask.fields, ask.host, outbound.framing());
+        head::write(&mut out, ask.method, ask.target, ask.fields, outbound.framing());
         outbound.begin(&mut out);
         connection.out = out;
         Self { connection, ask, outbound, sent: false, broken: None, interim: 0, seen: 0, heard: false }

@@ -11,13 +11,14 @@ mod spare;
 pub use connection::Connection;
 pub use decode::Step;
 pub use exchange::{Ask, Exchange, Failure, Reply, Tunnel};
+pub use head::Fields;
 pub use outbound::Outbound;
 pub(super) use parse::is_reserved;
 
 /// The codec by itself, to be fuzzed and measured.
 pub mod wire {
     pub use super::decode::{Decoder, Step};
-    pub use super::head::{Framing as Outgoing, write};
+    pub use super::head::{Fields, Framing as Outgoing, write};
     pub use super::parse::{Asked, Head, parse};
 }
 

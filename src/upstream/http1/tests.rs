@@ -64,8 +64,7 @@ async fn exchange(stream: Stream) -> Heard {
     let ask = Ask {
         method: &Method::GET,
         target: b"/",
-        fields: &fields,
-        host: None,
+        fields: Fields { map: &fields, also: &[], host: None },
         upgrade: false,
         first_byte: minute,
         read: minute,

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::InvalidHeaderValue;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -18,7 +19,7 @@ use super::io::Io;
 use super::upload::{self, Origin, State, Upload};
 use crate::http::deadline::Deadline;
 use crate::http::fault::{Cause, Fault};
-use crate::upstream::http1::Ask;
+use crate::upstream::http1::{Ask, Fields};
 use crate::upstream::pool::{Lease, Limits};
 use crate::upstream::registry::InFlight;
 use crate::upstream::stream::Stream;
@@ -225,7 +226,8 @@ impl Patience<'_> {
 
 fn request(ask: Ask<'_>, scheme: http::uri::Scheme, upload: Upload) -> Result<Request<Upload>, Fault> {
     let bad = |what: &'static str| Fault::detailed(Cause::BadRequest, what);
-    let host = ask.host.or_else(|| ask.fields.get(header::HOST)).map_or(&b"localhost"[..], HeaderValue::as_bytes);
+    let host =
+        ask.fields.host.or_else(|| ask.fields.map.get(header::HOST)).map_or(&b"localhost"[..], HeaderValue::as_bytes);
     let mut uri = http::uri::Parts::default();
     uri.scheme = Some(scheme);
     uri.authority = Some(Authority::try_from(host).map_err(|_| bad("the host is no authority"))?);
@@ -234,17 +236,20 @@ fn request(ask: Ask<'_>, scheme: http::uri::Scheme, upload: Upload) -> Result<Re
     *request.method_mut() = ask.method.clone();
     *request.uri_mut() = Uri::from_parts(uri).map_err(|_| bad("the target is no path"))?;
     *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = fields(ask.fields);
+    *request.headers_mut() = fields(ask.fields).map_err(|_| bad("a field that cannot be sent"))?;
     Ok(request)
 }
 
 /// RFC 9113 §8.2.2: no field that is about a connection; the host is a pseudo-field, the length is ours to state.
-fn fields(given: &HeaderMap) -> HeaderMap {
-    let mut fields = given.clone();
+fn fields(given: Fields<'_>) -> Result<HeaderMap, InvalidHeaderValue> {
+    let mut fields = given.map.clone();
     for name in [header::HOST, header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION, header::UPGRADE] {
         fields.remove(name);
     }
-    fields
+    for (name, value) in given.also {
+        fields.insert((*name).clone(), HeaderValue::from_bytes(value)?);
+    }
+    Ok(fields)
 }
 
 fn accept(response: Response<hyper::body::Incoming>, parts: Parts, ask: Ask<'_>) -> Result<Response<Incoming>, Fault> {
