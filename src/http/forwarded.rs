@@ -130,6 +130,12 @@ static WRITTEN: [&HeaderName; 7] = [
 /// two reference counts each.
 #[derive(Debug)]
 pub struct Forwarding {
+    /// What most requests have nothing of.
+    rare: Option<Box<Rare>>,
+}
+
+#[derive(Debug, Default)]
+struct Rare {
     /// The chain of proxies, where there is more of it than the peer.
     chain: Option<HeaderValue>,
     /// The client, where it is not the peer.
@@ -146,59 +152,68 @@ pub type Also<'a> = SmallVec<[(&'static HeaderName, &'a [u8]); 7]>;
 impl Forwarding {
     /// Takes out of the request's fields what is said anew.
     pub fn of(exchange: &mut Exchange, field: ForwardedField, survey: &Survey) -> Self {
-        let connection = exchange.connection.clone();
-        let other = exchange.client_ip != connection.peer.ip();
-        let mut forwarding = Self {
-            chain: None,
-            real: other.then(|| connection::text(exchange.client_ip)),
-            element: None,
-            said: [false; 3],
-        };
-        let mut before = None;
-        if survey.of_proxies && exchange.trusted {
-            let headers = &mut exchange.headers;
-            forwarding.chain = append(headers, &connection);
-            forwarding.said =
-                [&X_FORWARDED_PROTO, &X_FORWARDED_HOST, &X_FORWARDED_PORT].map(|name| headers.contains_key(name));
-            before = joined(headers, &header::FORWARDED);
-            for name in [&X_FORWARDED_FOR, &X_REAL_IP, &X_REQUEST_ID] {
-                headers.remove(name);
-            }
-        } else if survey.of_proxies {
+        if survey.of_proxies && !exchange.trusted {
             for name in PRETENDED.iter().chain(WRITTEN) {
                 exchange.headers.remove(name);
             }
         }
-        if field == ForwardedField::On {
-            exchange.headers.remove(header::FORWARDED);
-            let element = element(&connection, exchange.host.authority());
-            let value = before.map_or(element.clone(), |before| format!("{before}, {element}"));
-            forwarding.element = HeaderValue::try_from(value).ok();
-        }
-        forwarding
+        let is_common = !exchange.trusted && field == ForwardedField::Off;
+        Self { rare: (!is_common).then(|| Box::new(Rare::of(exchange, field))) }
     }
 
     /// The fields, for the request that this was made of.
     pub fn fields<'a>(&'a self, exchange: &'a Exchange) -> Also<'a> {
         let connection = &*exchange.connection;
+        let rare = self.rare.as_deref();
+        let said = rare.map_or([false; 3], |rare| rare.said);
         let peer = connection.peer_text.as_bytes();
+        let or_peer = |value: Option<&'a HeaderValue>| value.map_or(peer, HeaderValue::as_bytes);
         let mut fields = Also::new();
-        fields.push((&X_FORWARDED_FOR, self.chain.as_ref().map_or(peer, HeaderValue::as_bytes)));
-        if !self.said[0] {
+        fields.push((&X_FORWARDED_FOR, or_peer(rare.and_then(|rare| rare.chain.as_ref()))));
+        if !said[0] {
             fields.push((&X_FORWARDED_PROTO, connection.scheme.as_str().as_bytes()));
         }
-        if !self.said[1] {
+        if !said[1] {
             fields.push((&X_FORWARDED_HOST, exchange.host.authority().as_bytes()));
         }
-        if !self.said[2] {
+        if !said[2] {
             fields.push((&X_FORWARDED_PORT, connection.port_text.as_bytes()));
         }
-        fields.push((&X_REAL_IP, self.real.as_ref().map_or(peer, HeaderValue::as_bytes)));
+        fields.push((&X_REAL_IP, or_peer(rare.and_then(|rare| rare.real.as_ref()))));
         fields.push((&X_REQUEST_ID, exchange.id.as_bytes()));
-        if let Some(element) = &self.element {
+        if let Some(element) = rare.and_then(|rare| rare.element.as_ref()) {
             fields.push((&header::FORWARDED, element.as_bytes()));
         }
         fields
+    }
+}
+
+impl Rare {
+    fn of(exchange: &mut Exchange, field: ForwardedField) -> Self {
+        let connection = exchange.connection.clone();
+        let mut rare = Self::default();
+        let headers = &mut exchange.headers;
+        let mut before = None;
+        if exchange.trusted {
+            rare.chain = append(headers, &connection);
+            rare.said =
+                [&X_FORWARDED_PROTO, &X_FORWARDED_HOST, &X_FORWARDED_PORT].map(|name| headers.contains_key(name));
+            before = joined(headers, &header::FORWARDED);
+            for name in [&X_FORWARDED_FOR, &X_REAL_IP, &X_REQUEST_ID] {
+                headers.remove(name);
+            }
+        }
+        // Only a trusted peer can make another of the client.
+        if exchange.client_ip != connection.peer.ip() {
+            rare.real = Some(connection::text(exchange.client_ip));
+        }
+        if field == ForwardedField::On {
+            headers.remove(header::FORWARDED);
+            let element = element(&connection, exchange.host.authority());
+            let value = before.map_or(element.clone(), |before| format!("{before}, {element}"));
+            rare.element = HeaderValue::try_from(value).ok();
+        }
+        rare
     }
 }
 

@@ -5,6 +5,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 /// What one look at the names of a message's fields shows. Asking for each by itself would hash a dozen names a message,
 /// nearly always to find nothing.
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Survey {
     /// By place in [`HOP`].
     hop: u16,
@@ -33,7 +34,7 @@ impl Survey {
                 b'f' => survey.of_proxies |= name.starts_with(b"for"),
                 _ => {}
             }
-            survey.odd |= name.iter().fold(false, |odd, &byte| odd | (byte == b'_') | (byte == b'.'));
+            survey.odd |= memchr::memchr2(b'_', b'.', name).is_some();
         }
         survey
     }

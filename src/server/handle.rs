@@ -33,18 +33,32 @@ pub struct Context {
 }
 
 /// Answers a request. A fault never becomes an error of hyper's: it is answered.
-pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<Response<Outbound>, Infallible> {
+///
+/// The head is turned into our terms before the future is made: with HTTP/2 that becomes a task of its own, and neither
+/// hyper's request nor a fault need room in it.
+pub fn handle(
+    context: Rc<Context>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Response<Outbound>, Infallible>> {
     let served = context.watch.begin();
     let (world, door) = context.view.now();
     let most = world.global.limits.requests;
     let (mut journey, fault) = begin(&context, world, door, request);
     // Where one request was malformed, nobody can say for sure where the next one begins.
     let last = served >= most || context.watch.is_draining() || fault.is_some();
+    let refused = fault.map(|fault| journey.refuse(fault));
+    async move {
+        let answer = match refused {
+            Some(answer) => answer,
+            None => journey.run().await,
+        };
+        Ok(conclude(&context, journey, answer, last))
+    }
+}
+
+/// From a site's answer to what hyper writes. The `last` answer of an HTTP/1 connection says so.
+fn conclude(context: &Context, mut journey: Box<Journey>, mut answer: Answer, last: bool) -> Response<Outbound> {
     let http1 = journey.exchange.version < Version::HTTP_2;
-    let mut answer = match fault {
-        Some(fault) => journey.refuse(fault),
-        None => journey.run().await,
-    };
     journey.status = answer.status().as_u16();
     finish(&mut answer, &journey.exchange);
     // Behind a request for an upgrade stand bytes of the other protocol: where it was refused, they are no request
@@ -56,18 +70,21 @@ pub async fn handle(context: Rc<Context>, request: Request<Incoming>) -> Result<
     let (parts, body) = answer.into_parts();
     if let Some(ledger) = journey.exchange.notes.tunnel.clone() {
         ledger.owe(journey);
-        return Ok(Response::from_parts(parts, Outbound::of_tunnel()));
+        return Response::from_parts(parts, Outbound::of_tunnel());
     }
     if journey.exchange.version < Version::HTTP_11 && body.length().is_none() {
         context.watch.delimit_by_close();
     }
-    Ok(Response::from_parts(parts, Outbound::new(body, journey)))
+    Response::from_parts(parts, Outbound::new(body, journey))
 }
 
 /// What every answer bears, and what the answer to HEAD does not: hyper leaves a body out on HTTP/1 alone, and a client
 /// of HTTP/2 that gets one ends the stream with an error. The length stays (RFC 9110, section 9.3.2).
 fn finish(answer: &mut Answer, exchange: &Exchange) {
-    answer.headers_mut().insert(X_REQUEST_ID.clone(), exchange.id.to_value());
+    let mut id = exchange.id.to_value();
+    // HPACK would put every id into its table of repeated fields, and search the former ones in vain.
+    id.set_sensitive(exchange.version >= Version::HTTP_2);
+    answer.headers_mut().insert(X_REQUEST_ID.clone(), id);
     if exchange.method == Method::HEAD && !answer.body().is_end_stream() {
         if let Some(length) = answer.body().size_hint().exact() {
             answer.headers_mut().entry(header::CONTENT_LENGTH).or_insert(length.into());

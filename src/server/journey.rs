@@ -55,7 +55,7 @@ impl Journey {
     }
 
     pub fn refuse(&mut self, fault: Fault) -> Answer {
-        let answer = page::fault(&mut self.exchange, &fault);
+        let answer = page::fault(&self.exchange, &fault);
         self.exchange.notes.error = Some(fault);
         answer
     }

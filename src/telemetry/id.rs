@@ -35,7 +35,10 @@ fn millis(now: Instant) -> u64 {
     thread_local! {
         static ANCHOR: Cell<Option<(Instant, u64)>> = const { Cell::new(None) };
     }
-    let since = |anchor: Instant| u64::try_from(now.saturating_duration_since(anchor).as_micros()).unwrap_or(0) / 1000;
+    let since = |anchor: Instant| {
+        let time = now.saturating_duration_since(anchor);
+        time.as_secs() * 1000 + u64::from(time.subsec_millis())
+    };
     let anchor = ANCHOR.try_with(Cell::get).ok().flatten();
     if let Some((anchor, millis)) = anchor.filter(|(anchor, _)| since(*anchor) < 1000) {
         return millis + since(anchor);

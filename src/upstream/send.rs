@@ -73,29 +73,14 @@ impl From<Fault> for Failure {
 }
 
 impl Upstream {
-    /// Sends a request to the server whose turn it is. A failure that cannot have had an effect is tried once more.
-    pub async fn send<B>(&self, request: Outgoing<'_, B>) -> (Result<Reply, Fault>, Trace)
+    /// Sends a request to the server whose turn it is. A failure that cannot have had an effect is tried once more. The
+    /// body is taken out of the request; it is lent, since a future has room for each of its arguments twice.
+    pub async fn send<B>(&self, request: &mut Outgoing<'_, B>, trace: &mut Trace) -> Result<Reply, Fault>
     where
         B: http_body::Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Fault>,
     {
-        let mut trace = Trace::default();
-        let result = self.send_traced(request, &mut trace).await;
-        if let Ok(reply) = &result {
-            trace.upstream_status = Some(match reply {
-                Reply::Response(response) => response.status(),
-                Reply::Upgraded { head, .. } => head.status(),
-            });
-        }
-        (result, trace)
-    }
-
-    async fn send_traced<B>(&self, request: Outgoing<'_, B>, trace: &mut Trace) -> Result<Reply, Fault>
-    where
-        B: http_body::Body<Data = Bytes> + Unpin + 'static,
-        B::Error: Into<Fault>,
-    {
-        let Outgoing { method, target, headers, also, body, upgrade } = request;
+        let Outgoing { method, target, headers, also, upgrade, .. } = *request;
         let timeouts = &self.timeouts;
         let mut ask = Ask {
             method,
@@ -106,7 +91,7 @@ impl Upstream {
             read: timeouts.read,
             stream: timeouts.stream,
         };
-        let mut outbound = Outbound::new(body, timeouts.send);
+        let mut outbound = Outbound::new(request.body.take(), timeouts.send);
         let mut chosen = self.balancer.choose(&self.servers, None);
         let mut source = Source::Pool;
         loop {
@@ -118,6 +103,7 @@ impl Upstream {
             let failure = match self.attempt(server, &ask, &mut outbound, source, trace).await {
                 Ok(reply) => {
                     server.slot.health.succeeded();
+                    trace.upstream_status = Some(reply.status());
                     return Ok(reply);
                 }
                 Err(failure) => failure,
@@ -205,7 +191,7 @@ impl Upstream {
         B::Error: Into<Fault>,
     {
         let start = Instant::now();
-        let mut exchange = Exchange::new(connection, *ask, outbound);
+        let mut exchange = Exchange::new(connection, ask, outbound);
         match poll_fn(|cx| exchange.poll_head(cx)).await {
             Ok(head) => {
                 trace.first_byte_us = micros(start.elapsed());

@@ -178,9 +178,11 @@ impl Request {
 
     pub async fn send(self, upstream: &Upstream) -> (Result<Answer, Fault>, Trace) {
         let Self { method, fields, body, upgrade } = self;
-        upstream
-            .send(Outgoing { method: &method, target: b"/path?query", headers: &fields, also: &[], body, upgrade })
-            .await
+        let mut trace = Trace::default();
+        let mut request =
+            Outgoing { method: &method, target: b"/path?query", headers: &fields, also: &[], body, upgrade };
+        let answer = upstream.send(&mut request, &mut trace).await;
+        (answer, trace)
     }
 
     /// The response, which there must be.

@@ -44,8 +44,9 @@ impl ReverseProxy {
         let (forwarding, upgrade) = prepare(exchange, self.forwarded)?;
         let body = exchange.take_body()?;
         let body = (!http_body::Body::is_end_stream(&body)).then_some(body);
-        let (reply, trace) = {
-            let request = Outgoing {
+        let mut trace = Trace::default();
+        let reply = {
+            let mut request = Outgoing {
                 method: &exchange.method,
                 target: &exchange.target.wire(),
                 headers: &exchange.headers,
@@ -54,11 +55,11 @@ impl ReverseProxy {
                 upgrade,
             };
             match self.total {
-                None => self.upstream.send(request).await,
+                None => self.upstream.send(&mut request, &mut trace).await,
                 // Rare, and as large as the other: in a box, it adds nothing to the size of every request.
-                Some(total) => Box::pin(tokio::time::timeout(total, self.upstream.send(request)))
+                Some(total) => Box::pin(tokio::time::timeout(total, self.upstream.send(&mut request, &mut trace)))
                     .await
-                    .unwrap_or_else(|_| (Err(Cause::TotalTimeout.into()), Trace::default())),
+                    .unwrap_or_else(|_| Err(Cause::TotalTimeout.into())),
             }
         };
         self.note(exchange, &trace);

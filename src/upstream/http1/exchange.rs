@@ -47,6 +47,15 @@ pub enum Reply {
     },
 }
 
+impl Reply {
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Response(response) => response.status(),
+            Self::Upgraded { head, .. } => head.status(),
+        }
+    }
+}
+
 /// The stream of an accepted upgrade.
 pub struct Tunnel {
     pub stream: Stream,
@@ -71,7 +80,7 @@ impl From<Fault> for Failure {
 
 pub struct Exchange<'a, B> {
     connection: Box<Connection>,
-    ask: Ask<'a>,
+    ask: &'a Ask<'a>,
     outbound: &'a mut Outbound<B>,
     /// The request went out, whole or as far as the peer took it.
     sent: bool,
@@ -87,7 +96,7 @@ where
     B: http_body::Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Fault>,
 {
-    pub fn new(mut connection: Box<Connection>, ask: Ask<'a>, outbound: &'a mut Outbound<B>) -> Self {
+    pub fn new(mut connection: Box<Connection>, ask: &'a Ask<'a>, outbound: &'a mut Outbound<B>) -> Self {
         let mut out = spare::write();
         head::write(&mut out, ask.method, ask.target, ask.fields, outbound.framing());
         outbound.begin(&mut out);

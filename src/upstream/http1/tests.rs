@@ -71,7 +71,7 @@ async fn exchange(stream: Stream) -> Heard {
         stream: minute,
     };
     let mut outbound = Outbound::<NoBody>::new(None, minute);
-    let mut exchange = Exchange::new(connection, ask, &mut outbound);
+    let mut exchange = Exchange::new(connection, &ask, &mut outbound);
     match poll_fn(|cx| exchange.poll_head(cx)).await {
         Err(failure) => {
             Heard { response: String::new(), body: vec![], trailers: None, fault: Some(failure.fault.cause) }
