@@ -3,31 +3,35 @@
 //!
 //! Folders are watched, never files: an editor that renames leaves a watch on a file with what is no longer its file.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Config, Event, EventKind, NullWatcher, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, Event, EventKind, NullWatcher, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{Notify, mpsc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, interval, timeout_at};
 
 /// So long must it have been quiet: an editor's save is several steps, a deployment several files.
 const QUIET: Duration = Duration::from_millis(200);
 /// Who never stops writing is not waited for.
 const LONGEST: Duration = Duration::from_secs(2);
-/// Between two looks where the system cannot tell.
+/// Between two looks where the system cannot tell, or tells too much.
 const POLL: Duration = Duration::from_secs(2);
+/// Events a second that are of no interest. The system tells of every file that is opened or written beside the
+/// configuration; where that is a log, or a site's documents, listening costs more than looking.
+const NOISE: u32 = 500;
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;
 
 /// Tells when files may have changed.
 pub struct Watch {
     watcher: Box<dyn Watcher + Send>,
-    polls: bool,
     /// The watched folders, with what tells them from others that took their names.
     folders: HashMap<PathBuf, (u64, u64)>,
     interest: Arc<Interest>,
@@ -39,6 +43,10 @@ pub struct Watch {
 struct Interest {
     paths: Mutex<Paths>,
     stirred: Notify,
+    /// There are more than [`NOISE`] events.
+    noisy: Notify,
+    /// Nobody tells: the paths are looked at.
+    polls: AtomicBool,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -56,21 +64,30 @@ impl Watch {
     pub fn start() -> Self {
         let interest = Arc::new(Interest::default());
         let (sender, changes) = mpsc::channel(1);
+        tokio::spawn(look(interest.clone(), sender.clone()));
         tokio::spawn(settle(interest.clone(), sender));
         let watcher = RecommendedWatcher::new(handler(interest.clone()), Config::default());
-        let mut watch =
-            Self { watcher: Box::new(NullWatcher), polls: false, folders: HashMap::new(), interest, changes };
+        let mut watch = Self { watcher: Box::new(NullWatcher), folders: HashMap::new(), interest, changes };
         match watcher {
             Ok(watcher) => watch.watcher = Box::new(watcher),
-            Err(error) => watch.poll(&error),
+            Err(error) => watch.poll_because_of(&error),
         }
         watch
     }
 
     /// Completes when something changed and it has been quiet since.
     pub async fn changed(&mut self) {
-        if self.changes.recv().await.is_none() {
-            std::future::pending::<()>().await;
+        loop {
+            tokio::select! {
+                change = self.changes.recv() => match change {
+                    Some(()) => return,
+                    None => std::future::pending().await,
+                },
+                () = self.interest.noisy.notified() => {
+                    tracing::info!(every = ?POLL, "much is written beside the configuration: looking myself for changes");
+                    self.poll();
+                }
+            }
         }
     }
 
@@ -111,39 +128,74 @@ impl Watch {
                     self.folders.insert(folder.clone(), identity);
                 }
                 // Gone since, or a limit of the system.
-                Err(error) if self.polls || self::identity(folder).is_none() => {
+                Err(error) if self::identity(folder).is_none() => {
                     tracing::debug!(folder = %folder.display(), %error, "cannot watch");
                 }
                 Err(error) => {
-                    let all: Vec<PathBuf> = self.folders.keys().chain(folders).cloned().collect();
-                    self.poll(&error);
-                    return self.add(&all);
+                    return self.poll_because_of(&error);
                 }
             }
         }
     }
 
-    /// Looks every few seconds from now on.
-    fn poll(&mut self, why: &notify::Error) {
+    fn poll_because_of(&mut self, why: &notify::Error) {
         tracing::warn!(error = %why, every = ?POLL, "the system cannot tell when files change: looking myself");
-        self.polls = true;
-        self.folders.clear();
-        // It knows modification times by whole seconds only, so a second change within one shows in the content alone.
-        let config = Config::default().with_poll_interval(POLL).with_compare_contents(true);
-        match PollWatcher::new(handler(self.interest.clone()), config) {
-            Ok(watcher) => self.watcher = Box::new(watcher),
-            Err(error) => tracing::warn!(%error, "files are not watched: `rp reload` puts a change in force"),
-        }
+        self.poll();
+    }
+
+    /// Looks every few seconds from now on.
+    fn poll(&mut self) {
+        self.watcher = Box::new(NullWatcher);
+        self.interest.polls.store(true, Relaxed);
     }
 }
 
 fn handler(interest: Arc<Interest>) -> impl Fn(notify::Result<Event>) + Send + 'static {
+    let noise = Noise::default();
     move |outcome| {
         let matters = match &outcome {
             Ok(event) => interest.paths.lock().unwrap_or_else(PoisonError::into_inner).concerns(event),
             Err(_) => true,
         };
         if matters {
+            interest.stirred.notify_one();
+        } else if noise.is_too_much() {
+            interest.noisy.notify_one();
+        }
+    }
+}
+
+/// Counts what does not matter.
+#[derive(Default)]
+struct Noise {
+    since: Cell<Option<Instant>>,
+    count: Cell<u32>,
+}
+
+impl Noise {
+    fn is_too_much(&self) -> bool {
+        let now = Instant::now();
+        let since = self.since.get().filter(|since| now.duration_since(*since) < Duration::from_secs(1));
+        self.count.set(if since.is_some() { self.count.get() + 1 } else { 1 });
+        self.since.set(since.or(Some(now)));
+        self.count.get() > NOISE
+    }
+}
+
+/// Looks for changes while nobody tells of them.
+async fn look(interest: Arc<Interest>, sender: mpsc::Sender<()>) {
+    let mut seen = None;
+    let mut tick = interval(POLL);
+    while !sender.is_closed() {
+        tick.tick().await;
+        if !interest.polls.load(Relaxed) {
+            continue;
+        }
+        let paths = interest.paths.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A file system that hangs holds up this look, and nothing else.
+        let Ok(now) = tokio::task::spawn_blocking(move || paths.look()).await else { continue };
+        if seen.as_ref() != Some(&now) {
+            seen = Some(now);
             interest.stirred.notify_one();
         }
     }
@@ -214,6 +266,13 @@ impl Paths {
         }
     }
 
+    /// What stands at each path now, as far as it shows without reading.
+    fn look(&self) -> BTreeMap<PathBuf, Option<State>> {
+        let listed = self.listed.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+        let within = listed.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+        self.entries.iter().cloned().chain(within).map(|path| (path.clone(), state(&path))).collect()
+    }
+
     fn concerns(&self, event: &Event) -> bool {
         let appears = matches!(
             event.kind,
@@ -232,6 +291,14 @@ impl Paths {
                             || path.parent().is_some_and(|folder| self.listed.contains(folder)))
             })
     }
+}
+
+/// Device, inode, bytes, and the times of the last changes in seconds and nanoseconds.
+type State = (u64, u64, u64, (i64, i64), (i64, i64));
+
+fn state(path: &Path) -> Option<State> {
+    let meta = fs::symlink_metadata(path).ok()?;
+    Some((meta.dev(), meta.ino(), meta.size(), (meta.mtime(), meta.mtime_nsec()), (meta.ctime(), meta.ctime_nsec())))
 }
 
 /// The parts of a path, the last one first.
@@ -358,10 +425,38 @@ mod tests {
         let folder = Folder::new();
         let file = folder.write("Proxyfile", "a");
         let mut watch = Watch::start();
-        watch.poll(&notify::Error::new(notify::ErrorKind::MaxFilesWatch));
-        watch.renew(std::slice::from_ref(&file));
+        watch.poll_because_of(&notify::Error::new(notify::ErrorKind::MaxFilesWatch));
+        watch.renew(&[file.clone(), folder.0.join("sites")]);
         watch.changed().await;
-        fs::rename(folder.write("other", "longer"), &file).unwrap();
+        fs::rename(folder.write("other", "b"), &file).unwrap();
+        assert!(notices(&mut watch).await);
+        fs::write(&file, "c").unwrap();
+        assert!(notices(&mut watch).await);
+        folder.write("sites/a.conf", "");
+        assert!(notices(&mut watch).await);
+        watch.renew(&[file, folder.0.join("sites")]);
+        folder.write("sites/b.conf", "");
+        assert!(notices(&mut watch).await);
+    }
+
+    #[tokio::test]
+    async fn a_noisy_neighbour_is_not_listened_to() {
+        let folder = Folder::new();
+        let file = folder.write("Proxyfile", "a");
+        let mut watch = watching(std::slice::from_ref(&file)).await;
+        for line in 0..=NOISE {
+            folder.write("access.log", &line.to_string());
+        }
+        let polls = async {
+            while !watch.interest.polls.load(Relaxed) {
+                tokio::select! {
+                    () = watch.changed() => {}
+                    () = tokio::time::sleep(QUIET) => {}
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), polls).await.expect("it looks for itself");
+        fs::write(&file, "b").unwrap();
         assert!(notices(&mut watch).await);
     }
 }
