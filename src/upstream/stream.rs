@@ -18,6 +18,15 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Whether something may have come, by what the reactor knows. Only a read can tell with TLS, which may hold it.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx).map(drop),
+            Self::Unix(stream) => stream.poll_read_ready(cx).map(drop),
+            Self::Tls(_) => Poll::Ready(()),
+        }
+    }
+
     /// Whether the peer has neither closed nor spoken. Costs no system call while the reactor knows of no readiness.
     pub(super) fn is_silent(&mut self) -> bool {
         let mut byte = [0];

@@ -153,6 +153,10 @@ impl Connection {
 
     /// Reads once; 0 at the end of the stream.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.read.capacity() == 0 {
+            // Who waits for an answer needs no buffer yet.
+            ready!(self.stream.poll_readable(cx));
+        }
         self.make_room();
         let room = self.read.capacity() - self.read.len();
         let count = ready!(pin!(self.stream.read_buf(&mut self.read)).poll(cx))?;

@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 use smallvec::SmallVec;
@@ -50,7 +50,10 @@ pub fn parse(buffer: &mut BytesMut, asked: Asked) -> Result<Option<Head>, Fault>
     if lines.length > MAX_BYTES {
         return Err(Cause::HeadersTooLarge.into());
     }
-    let bytes = buffer.split_to(lines.length).freeze();
+    // A copy of its own size: HPACK keeps values that repeat for as long as the client's connection lasts, and each would
+    // keep a whole read buffer.
+    let bytes = Bytes::copy_from_slice(&buffer[..lines.length]);
+    buffer.advance(lines.length);
     read(&bytes, &lines, asked).map(Some)
 }
 
