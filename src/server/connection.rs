@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::executor::Local;
+use super::gather::gather;
 use super::handle::{Context, handle};
 use super::socket::Socket;
 use super::watched::{Expired, LINGER, Watch, Watched};
@@ -172,7 +173,8 @@ where
     let limits = &world.global.limits;
     let context = Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel });
     let service = service_fn(move |request| handle(context.clone(), request));
-    let io = TokioIo::new(Watched::http2(stream, watch.clone()));
+    let (gather, outlet) = gather(Watched::http2(stream, watch.clone()));
+    let io = TokioIo::new(gather);
     let driver = http2::Builder::new(Local)
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX))
@@ -186,13 +188,20 @@ where
     let mut driver = pin!(driver);
     let mut told = false;
     let most = limits.requests;
-    let _ = poll_fn(|cx| {
+    poll_fn(|cx| {
         watch.remember(cx);
         if !told && (watch.is_draining() || watch.served() >= most) {
             told = true;
             driver.as_mut().graceful_shutdown();
         }
-        driver.as_mut().poll(cx)
+        let ended = driver.as_mut().poll(cx);
+        match outlet.poll_write_out(cx) {
+            // It takes nothing more, and says nothing either.
+            Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) => ended.map(drop),
+            Poll::Pending if ended.is_ready() => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
     })
     .await;
 }

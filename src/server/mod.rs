@@ -7,6 +7,7 @@ mod connection;
 mod control;
 mod executor;
 mod framing;
+mod gather;
 mod handle;
 mod journey;
 mod listener;
