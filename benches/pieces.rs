@@ -64,8 +64,8 @@ fn request_head(bencher: Bencher<'_, '_>) {
     let mut out = Vec::with_capacity(4096);
     bencher.with_inputs(exchange).bench_local_values(|mut exchange| {
         out.clear();
-        let survey = Survey::of(&exchange.headers);
-        hop::strip_surveyed(&mut exchange.headers, &survey);
+        let survey = Survey::of_request(&exchange.headers);
+        hop::strip(&mut exchange.headers, &survey);
         let forwarding = Forwarding::of(&mut exchange, ForwardedField::Off, &survey);
         let also = forwarding.fields(&exchange);
         let fields = wire::Fields { map: &exchange.headers, also: &also, host: None };

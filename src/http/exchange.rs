@@ -33,7 +33,8 @@ impl Host {
     /// HTTP/1.0 allows (RFC 9112, section 3.2).
     pub fn of(uri: &Uri, headers: &HeaderMap, version: Version) -> Result<Self, Fault> {
         let bad = |why: &str| Fault::detailed(Cause::BadHost, why);
-        let mut fields = headers.get_all(header::HOST).iter();
+        // To look at each name costs less than to hash one.
+        let mut fields = headers.iter().filter(|(name, _)| **name == header::HOST).map(|(_, value)| value);
         let field = fields.next();
         if fields.next().is_some() {
             return Err(bad("more than one Host field"));
@@ -59,24 +60,22 @@ impl Host {
     }
 
     fn parse(authority: HeaderValue) -> Option<Self> {
-        let text = authority.to_str().ok()?;
-        let length = if text.starts_with('[') { text.find(']')? + 1 } else { text.find(':').unwrap_or(text.len()) };
-        let (name, port) = text.split_at(length);
-        let port_fits = port
-            .strip_prefix(':')
-            .map_or(port.is_empty(), |port| port.len() <= 5 && port.bytes().all(|b| b.is_ascii_digit()));
-        let letters = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-        let name_fits = if name.starts_with('[') {
-            name[1..length - 1].parse::<std::net::Ipv6Addr>().is_ok()
-        } else {
-            name.bytes().all(letters)
+        let bytes = authority.as_bytes();
+        let (length, is_canonical) = if bytes.first() == Some(&b'[') { literal(bytes)? } else { name(bytes)? };
+        let port_fits = match &bytes[length..] {
+            [] => true,
+            [b':', port @ ..] => port.len() <= 5 && port.iter().all(u8::is_ascii_digit),
+            _ => false,
         };
-        if !port_fits || !name_fits || length > 255 {
+        if !port_fits || length > 255 {
             return None;
         }
-        let bare = name.trim_start_matches('[').trim_end_matches([']', '.']);
-        let folded = (bare.len() != name.len() || bare.bytes().any(|b| b.is_ascii_uppercase()))
-            .then(|| bare.to_ascii_lowercase().into());
+        let folded = if is_canonical {
+            None
+        } else {
+            let name = str::from_utf8(&bytes[..length]).ok()?;
+            Some(name.trim_start_matches('[').trim_end_matches([']', '.']).to_ascii_lowercase().into())
+        };
         Some(Self { folded, length: u16::try_from(length).ok()?, authority })
     }
 
@@ -107,6 +106,27 @@ impl Host {
     fn text(&self) -> &str {
         self.authority.to_str().unwrap_or_default()
     }
+}
+
+/// Bytes of the IPv6 address in brackets that an authority begins with; it is never the form that is compared.
+fn literal(authority: &[u8]) -> Option<(usize, bool)> {
+    let end = authority.iter().position(|&byte| byte == b']')?;
+    str::from_utf8(&authority[1..end]).ok()?.parse::<std::net::Ipv6Addr>().ok()?;
+    Some((end + 1, false))
+}
+
+/// Bytes of the name that an authority begins with, and whether it is in the form that is compared.
+fn name(authority: &[u8]) -> Option<(usize, bool)> {
+    let mut is_lower = true;
+    for (at, byte) in authority.iter().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {}
+            b'A'..=b'Z' => is_lower = false,
+            b':' => return Some((at, is_lower && !authority[..at].ends_with(b"."))),
+            _ => return None,
+        }
+    }
+    Some((authority.len(), is_lower && !authority.ends_with(b".")))
 }
 
 /// Names a request, in logs, to the server and to the client.

@@ -15,11 +15,22 @@ pub struct Survey {
     pub of_proxies: bool,
     pub expect: bool,
     pub host: bool,
+    /// Of a response: `Location` or `Set-Cookie`.
+    pub names_places: bool,
 }
 
 impl Survey {
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn of_request(headers: &HeaderMap) -> Self {
+        Self::of(headers, |name| name.iter().any(|byte| matches!(byte, b'_' | b'.')))
+    }
+
+    #[must_use]
+    pub fn of_response(headers: &HeaderMap) -> Self {
+        Self::of(headers, |_| false)
+    }
+
+    fn of(headers: &HeaderMap, is_odd: impl Fn(&[u8]) -> bool) -> Self {
         let mut survey = Self::default();
         for name in headers.keys() {
             let name = name.as_str().as_bytes();
@@ -30,11 +41,13 @@ impl Survey {
                     survey.hop |= hop(name);
                 }
                 b'e' => survey.expect |= name == b"expect",
+                b'l' => survey.names_places |= name == b"location",
+                b's' => survey.names_places |= name == b"set-cookie",
                 b'x' => survey.of_proxies |= name.starts_with(b"x-"),
                 b'f' => survey.of_proxies |= name.starts_with(b"for"),
                 _ => {}
             }
-            survey.odd |= memchr::memchr2(b'_', b'.', name).is_some();
+            survey.odd |= is_odd(name);
         }
         survey
     }
@@ -45,17 +58,7 @@ impl Survey {
 ///
 /// A field that `Connection` names is removed only if it may be: end-to-end framing, `Host` and whatever rp sets itself
 /// can't be taken away by a client (requirement C09).
-pub fn strip(headers: &mut HeaderMap) {
-    let first = |name: &HeaderName| match name.as_str().as_bytes() {
-        name @ [b'c' | b'k' | b't' | b'u' | b'h' | b'p', ..] => hop(name),
-        _ => 0,
-    };
-    let hop = headers.keys().map(first).fold(0, |present, hop| present | hop);
-    strip_surveyed(headers, &Survey { hop, ..Survey::default() });
-}
-
-/// [`strip`], where the names have been looked at.
-pub fn strip_surveyed(headers: &mut HeaderMap, survey: &Survey) {
+pub fn strip(headers: &mut HeaderMap, survey: &Survey) {
     let present = survey.hop;
     if present == 0 {
         return;
@@ -168,7 +171,7 @@ mod tests {
         for (at, name) in HOP.iter().enumerate() {
             assert_eq!(hop(name.as_str().as_bytes()), 1 << at, "{name}");
             let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("x"))]);
-            assert_eq!(Survey::of(&headers).hop, 1 << at, "{name}");
+            assert_eq!(Survey::of_response(&headers).hop, 1 << at, "{name}");
         }
         assert_eq!(hop(b"host"), 0);
     }
@@ -176,8 +179,9 @@ mod tests {
     #[test]
     fn a_survey_sees_what_has_to_be_looked_at() {
         let of = |name: &'static str| {
-            Survey::of(&HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("x"))]))
+            Survey::of_request(&HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("x"))]))
         };
+        assert!(of("location").names_places && of("set-cookie").names_places);
         assert!(of("host").host && of("expect").expect && of("x_real_ip").odd && of("x.y").odd);
         assert!(of("x-real-ip").of_proxies && of("forwarded").of_proxies && !of("x-real-ip").odd);
         assert!(!of("accept").of_proxies && !of("accept").host);
@@ -188,7 +192,8 @@ mod tests {
         for (name, value) in before {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
-        strip(&mut headers);
+        let survey = Survey::of_request(&headers);
+        strip(&mut headers, &survey);
         strip_aliases(&mut headers);
         let mut left: Vec<(&str, &str)> = headers.iter().map(|(n, v)| (n.as_str(), v.to_str().unwrap())).collect();
         left.sort_unstable();

@@ -168,7 +168,7 @@ fn acceptable(parts: &http::request::Parts, names: &Names, upgrade: &Upgrade, li
     if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
         return Err(Cause::MethodNotAllowed.into());
     }
-    match parts.headers.get(header::EXPECT).filter(|_| names.expect) {
+    match names.expect.then(|| parts.headers.get(header::EXPECT)).flatten() {
         Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
             Err(Cause::ExpectationFailed.into())
         }
@@ -179,7 +179,7 @@ fn acceptable(parts: &http::request::Parts, names: &Names, upgrade: &Upgrade, li
 /// Requirement H06: an id that came in is kept if it could be one of ours, so that it can be followed through several
 /// proxies; from strangers it is only believed in shape, and worth nothing else.
 fn request_id(headers: &HeaderMap, names: &Names, now: Instant) -> RequestId {
-    match headers.get(&X_REQUEST_ID).filter(|_| names.request_id) {
+    match names.request_id.then(|| headers.get(&X_REQUEST_ID)).flatten() {
         Some(known) if id::acceptable(known.as_bytes()) => RequestId::Kept(known.clone()),
         _ => RequestId::Ours(id::next(now)),
     }

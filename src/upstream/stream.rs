@@ -29,10 +29,12 @@ impl Stream {
 
     /// Whether the peer has neither closed nor spoken. Costs no system call while the reactor knows of no readiness.
     pub(super) fn is_silent(&mut self) -> bool {
-        let mut byte = [0];
-        let mut buffer = ReadBuf::new(&mut byte);
         let mut cx = Context::from_waker(Waker::noop());
-        Pin::new(self).poll_read(&mut cx, &mut buffer).is_pending()
+        if self.poll_readable(&mut cx).is_pending() {
+            return true;
+        }
+        let mut byte = [0];
+        Pin::new(self).poll_read(&mut cx, &mut ReadBuf::new(&mut byte)).is_pending()
     }
 }
 

@@ -87,8 +87,9 @@ impl ReverseProxy {
         }
         let (mut head, body) = response.into_parts();
         head.version = Version::HTTP_11;
-        hop::strip(&mut head.headers);
-        if let Some(server) = trace.server {
+        let survey = Survey::of_response(&head.headers);
+        hop::strip(&mut head.headers, &survey);
+        if let Some(server) = trace.server.filter(|_| survey.names_places) {
             location::rewrite(&mut head.headers, exchange, &self.names[usize::from(server)].1);
         }
         let empty = http_body::Body::is_end_stream(&body);
@@ -99,7 +100,8 @@ impl ReverseProxy {
     fn switch(&self, exchange: &mut Exchange, head: Response<()>, tunnel: upstream::Tunnel) -> Result<Answer, Fault> {
         let (mut head, ()) = head.into_parts();
         let accepted = head.headers.get(header::UPGRADE).cloned();
-        hop::strip(&mut head.headers);
+        let survey = Survey::of_response(&head.headers);
+        hop::strip(&mut head.headers, &survey);
         let (account, idle) = (Account::open(), self.upstream.stream_timeout());
         exchange.notes.tunnel = Some(account.ledger().clone());
         match std::mem::take(&mut exchange.upgrade) {
@@ -135,8 +137,8 @@ impl Answers for ReverseProxy {
 /// for an upgrade.
 fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<(Forwarding, bool), Fault> {
     let websocket = !matches!(exchange.upgrade, Upgrade::No);
-    let survey = Survey::of(&exchange.headers);
-    hop::strip_surveyed(&mut exchange.headers, &survey);
+    let survey = Survey::of_request(&exchange.headers);
+    hop::strip(&mut exchange.headers, &survey);
     if survey.odd {
         hop::strip_aliases(&mut exchange.headers);
     }
