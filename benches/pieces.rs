@@ -80,9 +80,9 @@ fn response_head(bencher: Bencher<'_, '_>) {
         Content-Type: application/json; charset=utf-8\r\nContent-Length: 1024\r\nConnection: keep-alive\r\n\
         Cache-Control: private, max-age=0\r\nETag: \"33a64df551425fcc55e4d42a148795d9f25f89d4\"\r\n\
         Vary: Accept-Encoding\r\n\r\n";
-    bencher
-        .with_inputs(|| BytesMut::from(HEAD))
-        .bench_local_refs(|buffer| wire::parse(buffer, wire::Asked::Other).is_ok_and(|head| head.is_some()));
+    bencher.with_inputs(|| BytesMut::from(HEAD)).bench_local_refs(|buffer| {
+        wire::parse(buffer, wire::Asked::Other, wire::Values::Shared).is_ok_and(|head| head.is_some())
+    });
 }
 
 fn program(statements: &str) -> Program {

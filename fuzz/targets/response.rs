@@ -3,7 +3,7 @@
 
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
-use proxyfile::upstream::wire::{Asked, Decoder, Head, Step, parse};
+use proxyfile::upstream::wire::{Asked, Decoder, Head, Step, Values, parse};
 
 fuzz_target!(|data: &[u8]| {
     let (cut, wire) = match data {
@@ -31,7 +31,7 @@ fn read(wire: &[u8], step: usize) -> Read {
     for piece in wire.chunks(step) {
         buffer.extend_from_slice(piece);
         if decoder.is_none() {
-            match parse(&mut buffer, Asked::Other) {
+            match parse(&mut buffer, Asked::Other, Values::Own) {
                 Ok(None) => continue,
                 Ok(Some(Head { response, framing, .. })) => {
                     read.status = Some(response.status().as_u16());

@@ -162,11 +162,27 @@ impl RequestId {
     }
 }
 
+/// How a server is named in logs. Copied: a count of references would be shared by all cores that ask the server.
+#[derive(Debug, Clone)]
+pub struct ServerName(SmallVec<[u8; 40]>);
+
+impl ServerName {
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(SmallVec::from_slice(name.as_bytes()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// What the log will want to know.
 #[derive(Debug, Default)]
 pub struct Notes {
     /// Address of the server that was asked last.
-    pub upstream: Option<Arc<str>>,
+    pub upstream: Option<ServerName>,
     pub attempts: u8,
     pub upstream_status: Option<u16>,
     /// Microseconds.

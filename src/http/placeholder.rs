@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use http::HeaderName;
 use http::response::Parts;
 
-use super::exchange::Exchange;
+use super::exchange::{Exchange, ServerName};
 
 /// What a placeholder can see.
 pub struct View<'a> {
@@ -129,7 +129,7 @@ pub static TABLE: &[Placeholder] = &[
         "the server that answered",
         response | v,
         out | {
-            if let Some(address) = &v.exchange.notes.upstream {
+            if let Some(address) = v.exchange.notes.upstream.as_ref().map(ServerName::as_str) {
                 out.extend_from_slice(address.as_bytes());
             }
         }

@@ -13,7 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::watched::{Expired, Watch};
 use super::world::{HeldDoor, Hold};
 use crate::http::body::Body;
-use crate::http::exchange::Exchange;
+use crate::http::exchange::{Exchange, ServerName};
 use crate::http::fault::{Cause, Fault};
 use crate::http::fields;
 use crate::http::page;
@@ -90,7 +90,7 @@ impl Journey {
                 first_byte: notes.first_byte,
                 total: u64::try_from(total.as_micros()).unwrap_or(u64::MAX),
             },
-            upstream: notes.upstream.as_deref(),
+            upstream: notes.upstream.as_ref().map(ServerName::as_str),
             attempts: notes.attempts,
             upstream_status: notes.upstream_status,
             error_code: notes.error.as_ref().map(|fault| fault.cause.code()),

@@ -1,7 +1,9 @@
 //! Counters of the whole process, and their text in the OpenMetrics form (version 1.0).
 
+use std::cell::RefCell;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A number that only grows. Each has a cache line of its own, so that cores do not fight over neighbours.
 #[derive(Debug, Default)]
@@ -53,9 +55,43 @@ impl Drop for Held {
     }
 }
 
+/// Answers, by the first digit of their status; of one thread.
+type Answers = [AtomicU64; 5];
+
+/// Counted by each thread for itself: a number that all cores write costs more than a whole step of a site.
+#[derive(Debug)]
+struct PerThread(Mutex<Vec<Arc<Answers>>>);
+
+thread_local! {
+    /// This thread's part, with what it is a part of.
+    static OWN: RefCell<Option<(*const PerThread, Arc<Answers>)>> = const { RefCell::new(None) };
+}
+
+impl PerThread {
+    fn add(&self, class: usize) {
+        // A thread that ends counts no more.
+        let _ = OWN.try_with(|own| {
+            let mut own = own.borrow_mut();
+            if !own.as_ref().is_some_and(|(whole, _)| std::ptr::eq(*whole, self)) {
+                let answers = Arc::<Answers>::default();
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).push(answers.clone());
+                *own = Some((self, answers));
+            }
+            if let Some((_, answers)) = &*own {
+                // Nobody else writes it.
+                answers[class].store(answers[class].load(Relaxed) + 1, Relaxed);
+            }
+        });
+    }
+
+    fn sum(&self, class: usize) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|answers| answers[class].load(Relaxed)).sum()
+    }
+}
+
 #[derive(Debug)]
 pub struct Metrics {
-    requests: [Counter; 5],
+    requests: PerThread,
     pub connections_accepted: Counter,
     pub connections_open: Gauge,
     /// Access-log lines that were lost: the writer was too slow, or the disk was full.
@@ -80,7 +116,7 @@ pub fn render() -> String {
 impl Metrics {
     const fn new() -> Self {
         Self {
-            requests: [const { Counter::new() }; 5],
+            requests: PerThread(Mutex::new(Vec::new())),
             connections_accepted: Counter::new(),
             connections_open: Gauge::new(),
             log_lines_dropped: Counter::new(),
@@ -94,14 +130,14 @@ impl Metrics {
     /// Counts an answer by the class of its status. What lies outside of 100 to 599 counts as 5xx: it is our mistake.
     pub fn answered(&self, status: u16) {
         let class = usize::from(status / 100);
-        self.requests[if (1..=5).contains(&class) { class - 1 } else { 4 }].add(1);
+        self.requests.add(if (1..=5).contains(&class) { class - 1 } else { 4 });
     }
 
     fn render(&self) -> String {
         let mut text = String::with_capacity(1536);
         family(&mut text, "rp_requests", "counter", "Requests that were answered, by the class of the status.");
-        for (class, counter) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().zip(&self.requests) {
-            sample(&mut text, &format!("rp_requests_total{{class=\"{class}\"}}"), counter.value());
+        for (at, class) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate() {
+            sample(&mut text, &format!("rp_requests_total{{class=\"{class}\"}}"), self.requests.sum(at));
         }
         family(&mut text, "rp_connections_accepted", "counter", "Connections that clients opened.");
         sample(&mut text, "rp_connections_accepted_total", self.connections_accepted.value());

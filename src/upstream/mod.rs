@@ -26,7 +26,7 @@ pub use dial::Tls;
 pub use health::Health;
 #[doc(hidden)]
 pub use http1::wire;
-pub use http1::{Reply as Answer, Tunnel};
+pub use http1::{Reply as Answer, Tunnel, Values};
 pub use pool::{Limits, clear, sweep};
 pub use registry::{InFlight, Slot};
 pub use send::{Outgoing, Trace};

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::body::Body;
 use super::dial::{self, Dialed};
-use super::http1::{self, Ask, Connection, Exchange, Fields, Outbound, Reply};
+use super::http1::{self, Ask, Connection, Exchange, Fields, Outbound, Reply, Values};
 use super::http2::{self, Client, Next, Speaks};
 use super::pool::{self, Lease};
 use super::registry::InFlight;
@@ -30,6 +30,7 @@ pub struct Outgoing<'a, B> {
     pub body: Option<B>,
     /// The fields ask for an upgrade, and a 101 is welcome.
     pub upgrade: bool,
+    pub values: Values,
 }
 
 /// What happened on the way, for logs and metrics.
@@ -80,13 +81,14 @@ impl Upstream {
         B: http_body::Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Fault>,
     {
-        let Outgoing { method, target, headers, also, upgrade, .. } = *request;
+        let Outgoing { method, target, headers, also, upgrade, values, .. } = *request;
         let timeouts = &self.timeouts;
         let mut ask = Ask {
             method,
             target,
             fields: Fields { map: headers, also, host: None },
             upgrade,
+            values,
             first_byte: timeouts.first_byte,
             read: timeouts.read,
             stream: timeouts.stream,

@@ -16,7 +16,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use proxyfile::http::deadline;
 use proxyfile::http::fault::{Cause, Fault};
 use proxyfile::upstream::{Answer, Body, HostField, Limits, Outgoing, Policy, ServerSettings, Settings};
-use proxyfile::upstream::{Timeouts, Trace, Upstream};
+use proxyfile::upstream::{Timeouts, Trace, Upstream, Values};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::LocalOptions;
@@ -179,8 +179,15 @@ impl Request {
     pub async fn send(self, upstream: &Upstream) -> (Result<Answer, Fault>, Trace) {
         let Self { method, fields, body, upgrade } = self;
         let mut trace = Trace::default();
-        let mut request =
-            Outgoing { method: &method, target: b"/path?query", headers: &fields, also: &[], body, upgrade };
+        let mut request = Outgoing {
+            method: &method,
+            target: b"/path?query",
+            headers: &fields,
+            also: &[],
+            body,
+            upgrade,
+            values: Values::Own,
+        };
         let answer = upstream.send(&mut request, &mut trace).await;
         (answer, trace)
     }

@@ -10,19 +10,19 @@ use http::{Method, Response, StatusCode, Version};
 use super::{location, tunnel};
 use crate::check::value::StatusMatch;
 use crate::http::body::Body;
-use crate::http::exchange::{Exchange, Upgrade};
+use crate::http::exchange::{Exchange, ServerName, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{ForwardedField, Forwarding};
 use crate::http::hop::{self, Survey};
 use crate::http::step::{Answer, Answers};
 use crate::http::tunnel::Account;
-use crate::upstream::{self, Outgoing, Trace, Upstream};
+use crate::upstream::{self, Outgoing, Trace, Upstream, Values};
 
 /// A proxy to one upstream.
 pub(super) struct ReverseProxy {
     upstream: Arc<Upstream>,
     /// For each server: as the log names it, and as it would name itself in a `Location`.
-    names: Vec<(Arc<str>, Box<str>)>,
+    names: Vec<(Box<str>, Box<str>)>,
     forwarded: ForwardedField,
     intercept: Vec<StatusMatch>,
     total: Option<Duration>,
@@ -35,7 +35,7 @@ impl ReverseProxy {
         intercept: Vec<StatusMatch>,
         total: Option<Duration>,
     ) -> Self {
-        let name = |server: &upstream::Server| (Arc::from(&*server.address_text), server.target.authority().into());
+        let name = |server: &upstream::Server| (server.address_text.clone(), server.target.authority().into());
         let names = upstream.servers().iter().map(name).collect();
         Self { upstream, names, forwarded, intercept, total }
     }
@@ -53,6 +53,7 @@ impl ReverseProxy {
                 also: &forwarding.fields(exchange),
                 body,
                 upgrade,
+                values: if exchange.version < Version::HTTP_2 { Values::Shared } else { Values::Own },
             };
             match self.total {
                 None => self.upstream.send(&mut request, &mut trace).await,
@@ -72,7 +73,7 @@ impl ReverseProxy {
     fn note(&self, exchange: &mut Exchange, trace: &Trace) {
         let some = |micros: u32| (micros > 0).then_some(micros);
         let notes = &mut exchange.notes;
-        notes.upstream = trace.server.map(|server| self.names[usize::from(server)].0.clone());
+        notes.upstream = trace.server.map(|server| ServerName::new(&self.names[usize::from(server)].0));
         notes.attempts = trace.attempts;
         notes.upstream_status = trace.upstream_status.map(|status| status.as_u16());
         notes.connect = some(trace.connect_us);

@@ -11,7 +11,7 @@ use super::connection::Connection;
 use super::decode::Decoder;
 use super::head::{self, Fields};
 use super::outbound::{Broken, Outbound};
-use super::parse::{self, Asked, Head};
+use super::parse::{self, Asked, Head, Values};
 use super::spare;
 use crate::http::fault::{Cause, Fault};
 use crate::upstream::body::Body;
@@ -30,6 +30,8 @@ pub struct Ask<'a> {
     pub fields: Fields<'a>,
     /// A 101 is welcome.
     pub upgrade: bool,
+    /// How the response's values are kept.
+    pub values: Values,
     /// From the end of the request to the head of the response.
     pub first_byte: Duration,
     /// Between two pieces of the response's body, and of one that streams.
@@ -156,7 +158,7 @@ where
                 return Ok(None);
             }
             let asked = if *self.ask.method == Method::HEAD { Asked::Head } else { Asked::Other };
-            let Some(head) = parse::parse(buffer, asked)? else {
+            let Some(head) = parse::parse(buffer, asked, self.ask.values)? else {
                 self.seen = buffer.len();
                 return Ok(None);
             };

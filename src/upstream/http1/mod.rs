@@ -13,13 +13,14 @@ pub use decode::Step;
 pub use exchange::{Ask, Exchange, Failure, Reply, Tunnel};
 pub use head::Fields;
 pub use outbound::Outbound;
+pub use parse::Values;
 pub(super) use parse::is_reserved;
 
 /// The codec by itself, to be fuzzed and measured.
 pub mod wire {
     pub use super::decode::{Decoder, Step};
     pub use super::head::{Fields, Framing as Outgoing, write};
-    pub use super::parse::{Asked, Head, parse};
+    pub use super::parse::{Asked, Head, Values, parse};
 }
 
 #[cfg(test)]

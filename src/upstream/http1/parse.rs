@@ -42,18 +42,31 @@ pub enum Asked {
     Other,
 }
 
-/// The head at the start of `buffer`, which it is split off from; `None` until it is whole.
-pub fn parse(buffer: &mut BytesMut, asked: Asked) -> Result<Option<Head>, Fault> {
+/// Whose memory the values of a head are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    /// The read buffer's, which they keep from serving again while any of them is there.
+    Shared,
+    /// Their own, for who keeps values: HPACK remembers those that repeat for as long as a connection lasts.
+    Own,
+}
+
+/// The head at the start of `buffer`, which it is taken out of; `None` until it is whole.
+pub fn parse(buffer: &mut BytesMut, asked: Asked, values: Values) -> Result<Option<Head>, Fault> {
     let Some(lines) = scan(buffer)? else {
         return if buffer.len() >= MAX_BYTES { Err(Cause::HeadersTooLarge.into()) } else { Ok(None) };
     };
     if lines.length > MAX_BYTES {
         return Err(Cause::HeadersTooLarge.into());
     }
-    // A copy of its own size: HPACK keeps values that repeat for as long as the client's connection lasts, and each would
-    // keep a whole read buffer.
-    let bytes = Bytes::copy_from_slice(&buffer[..lines.length]);
-    buffer.advance(lines.length);
+    let bytes = match values {
+        Values::Shared => buffer.split_to(lines.length).freeze(),
+        Values::Own => {
+            let bytes = Bytes::copy_from_slice(&buffer[..lines.length]);
+            buffer.advance(lines.length);
+            bytes
+        }
+    };
     read(&bytes, &lines, asked).map(Some)
 }
 
@@ -288,7 +301,7 @@ mod tests {
 
     fn parsed(wire: &[u8], asked: Asked) -> Result<Option<(Head, usize)>, Cause> {
         let mut buffer = BytesMut::from(wire);
-        let head = parse(&mut buffer, asked).map_err(|fault| fault.cause)?;
+        let head = parse(&mut buffer, asked, Values::Shared).map_err(|fault| fault.cause)?;
         Ok(head.map(|head| (head, buffer.len())))
     }
 

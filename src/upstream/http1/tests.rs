@@ -66,6 +66,7 @@ async fn exchange(stream: Stream) -> Heard {
         target: b"/",
         fields: Fields { map: &fields, also: &[], host: None },
         upgrade: false,
+        values: Values::Own,
         first_byte: minute,
         read: minute,
         stream: minute,
