@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
@@ -126,12 +126,7 @@ fn begin(
         keep(found);
     }
     let mut notes = Notes::default();
-    let body = if incoming.is_end_stream() {
-        Body::Empty
-    } else {
-        let read = notes.bytes_in.insert(Rc::default()).clone();
-        Body::Client(Box::new(ClientBody::new(incoming, world.global.timeouts.body, read)))
-    };
+    let body = body(incoming, &mut notes, world.global.timeouts.body);
     let started = Instant::now();
     let exchange = Exchange {
         connection: context.connection.clone(),
@@ -154,6 +149,15 @@ fn begin(
         limits: smallvec::SmallVec::new(),
     };
     (Journey::new(exchange, world, door, context.watch.clone()), fault)
+}
+
+/// What the client sends; `idle` bounds the time between two pieces of it.
+fn body(incoming: Incoming, notes: &mut Notes, idle: Duration) -> Body {
+    if incoming.is_end_stream() {
+        return Body::Empty;
+    }
+    let read = notes.bytes_in.insert(Rc::default()).clone();
+    Body::Client(Box::new(ClientBody::new(incoming, idle, read)))
 }
 
 /// What can be said against a request by its head alone.
