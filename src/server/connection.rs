@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use crate::check::value::ListenAddress;
 use crate::http::connection::{Connection, TlsFacts};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
-use crate::model::World;
+use crate::model::{Limits, Timeouts, World};
 use crate::telemetry::every::Every;
 use crate::tls::{self, Alpn};
 
@@ -39,30 +40,68 @@ pub struct Arrival {
     pub watch: Rc<Watch>,
 }
 
+/// What holds for a connection from its beginning. Copied: a connection that held its configuration would keep one that
+/// was replaced long ago.
+#[derive(Debug, Clone, Copy)]
+struct Terms {
+    timeouts: Timeouts,
+    limits: Limits,
+}
+
+impl Terms {
+    fn of(world: &World) -> Self {
+        Self { timeouts: world.global.timeouts, limits: world.global.limits }
+    }
+}
+
 /// Serves a TCP connection until it ends.
+///
+/// Each stage is in a box of its own. A future has room for all that it may ever become: in one piece, a connection that
+/// waits for its next request took 17 KB for the handshake that it had behind it and the goodbye that was to come.
 pub async fn serve_tcp(stream: TcpStream, arrival: Arrival) {
     let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
     // Answers are written in whole pieces; waiting for more only adds latency.
     let _ = stream.set_nodelay(true);
-    let view = View::new(arrival.shared.clone(), arrival.listen.clone());
-    let (world, Some(door)) = view.now() else { return };
-    let Some(door_tls) = &door.tls else {
-        let connection = Connection::new(Some(peer), local.port(), None);
-        return plain(stream, connection, view, arrival.watch, &world).await;
+    let Arrival { shared, listen, watch } = arrival;
+    let view = View::new(shared, listen);
+    let (terms, config) = {
+        let (world, Some(door)) = view.now() else { return };
+        (Terms::of(&world), door.tls.as_ref().map(|tls| tls.config(Some(local.ip())).clone()))
     };
-    let config = door_tls.config(Some(local.ip())).clone();
-    let accepted = within(world.global.timeouts.handshake, tls::accept(stream, &config)).await;
-    match accepted {
+    match config {
+        None => {
+            let connection = Connection::new(Some(peer), local.port(), None);
+            match Box::pin(spoken(&stream, &watch, terms.timeouts.header)).await {
+                Some(Alpn::H2) => Box::pin(serve_http2(stream, connection, view, watch, terms)).await,
+                Some(_) => Box::pin(serve_http1(stream, connection, view, watch, terms)).await,
+                None => {}
+            }
+        }
+        Some(config) => Box::pin(secure(stream, config, (peer, local), view, watch, terms)).await,
+    }
+}
+
+/// Shakes hands first.
+async fn secure(
+    stream: TcpStream,
+    config: Arc<rustls::ServerConfig>,
+    (peer, local): (SocketAddr, SocketAddr),
+    view: View,
+    watch: Rc<Watch>,
+    terms: Terms,
+) {
+    match Box::pin(within(terms.timeouts.handshake, tls::accept(stream, &config))).await {
         Some(Ok(stream)) => {
+            drop(config);
             let facts = tls::TlsFacts::of(stream.get_ref().1);
             let http2 = facts.as_ref().and_then(|facts| facts.alpn) == Some(Alpn::H2);
             let facts =
                 facts.map(|facts| TlsFacts { version: facts.version.as_str(), suite: facts.suite, sni: facts.sni });
             let connection = Connection::new(Some(peer), local.port(), facts);
             if http2 {
-                serve_http2(stream, connection, view, arrival.watch, &world).await;
+                Box::pin(serve_http2(stream, connection, view, watch, terms)).await;
             } else {
-                serve_http1(stream, connection, view, arrival.watch, &world).await;
+                Box::pin(serve_http1(stream, connection, view, watch, terms)).await;
             }
         }
         Some(Err(error)) => refused(&error, peer.ip()),
@@ -73,26 +112,28 @@ pub async fn serve_tcp(stream: TcpStream, arrival: Arrival) {
 /// Serves a connection of a unix socket; there is no TLS on those.
 pub async fn serve_unix(stream: tokio::net::UnixStream, arrival: Arrival) {
     let view = View::new(arrival.shared.clone(), arrival.listen.clone());
-    let (world, Some(door)) = view.now() else { return };
-    let connection = Connection::new(None, door.port, None);
-    serve_http1(stream, connection, view, arrival.watch, &world).await;
+    let (terms, port) = {
+        let (world, Some(door)) = view.now() else { return };
+        (Terms::of(&world), door.port)
+    };
+    let connection = Connection::new(None, port, None);
+    serve_http1(stream, connection, view, arrival.watch, terms).await;
 }
 
-async fn plain(stream: TcpStream, connection: Connection, view: View, watch: Rc<Watch>, world: &World) {
+/// What a client that begins without a handshake speaks; `None` where it says nothing.
+async fn spoken(stream: &TcpStream, watch: &Watch, patience: Duration) -> Option<Alpn> {
     let mut start = [0_u8; PREFACE.len()];
     // One look more for each connection; requests pay nothing. A client that says nothing is not waited for longer
     // than one that says half a head.
-    let first = unless_draining(&watch, stream.peek(&mut start));
-    match within(world.global.timeouts.header, first).await.flatten() {
-        Some(Ok(read)) if read >= 4 && PREFACE.starts_with(&start[..read]) => {
-            serve_http2(stream, connection, view, watch, world).await;
-        }
-        Some(Ok(read)) if read > 0 => serve_http1(stream, connection, view, watch, world).await,
-        _ => {}
+    let first = unless_draining(watch, stream.peek(&mut start));
+    match within(patience, first).await.flatten() {
+        Some(Ok(read)) if read >= 4 && PREFACE.starts_with(&start[..read]) => Some(Alpn::H2),
+        Some(Ok(read)) if read > 0 => Some(Alpn::Http11),
+        _ => None,
     }
 }
 
-async fn serve_http1<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, world: &World)
+async fn serve_http1<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, terms: Terms)
 where
     T: Socket + 'static,
 {
@@ -103,7 +144,7 @@ where
     let service = service_fn(move |request| handle(context.clone(), request));
     let io = TokioIo::new(Watched::http1(stream, watch.clone()));
     let mut driver = http1::Builder::new()
-        .max_header_size(world.global.limits.header)
+        .max_header_size(terms.limits.header)
         // The deadline is ours (`Watch`).
         .header_read_timeout(None)
         // So is the look-out for clients that leave (`Watched`).
@@ -152,7 +193,7 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, watch: &Watch
             return;
         }
         let mut left = 1024 * 1024_usize;
-        let mut buffer = [0_u8; 4096];
+        let mut buffer = vec![0; 4096];
         while let Ok(read) = stream.read(&mut buffer).await {
             if read == 0 || read > left {
                 break;
@@ -161,16 +202,16 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, watch: &Watch
         }
     };
     // A shutdown waits for this.
-    within(if watch.is_draining() { LINGER / 10 } else { LINGER }, goodbye).await;
+    Box::pin(within(if watch.is_draining() { LINGER / 10 } else { LINGER }, goodbye)).await;
 }
 
-async fn serve_http2<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, world: &World)
+async fn serve_http2<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, terms: Terms)
 where
     T: Socket + 'static,
 {
     watch.speaks_http2();
     let tunnel = Rc::new(TunnelSlot::default());
-    let limits = &world.global.limits;
+    let limits = &terms.limits;
     let context = Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel });
     let service = service_fn(move |request| handle(context.clone(), request));
     let (gather, outlet) = gather(Watched::http2(stream, watch.clone()));
