@@ -151,7 +151,7 @@ pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
                         format!("`{}` is the address of another site already", address.text),
                     )
                     .other(first, "first used here")
-                    .help("put both into one block, or change one address"),
+                    .help(format!("put both into one block: {} {{ … }}; or change one address", address.text)),
                 );
             }
             if address.unix.is_some() {
