@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Check, Reported, known, near};
-use crate::diagnostic::{Code, Mistake, Span};
+use crate::diagnostic::{Code, Mistake, Span, plain};
 use crate::syntax::tree::{Block, Node, Part, Word};
 
 /// What a file may ask of the process that reads it.
@@ -25,7 +25,7 @@ impl Surroundings for Process {
     }
 
     fn secret(&self, path: &str) -> Result<String, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
+        let text = std::fs::read_to_string(path).map_err(|error| plain(&error))?;
         Ok(text.trim_end_matches(['\n', '\r']).to_owned())
     }
 }

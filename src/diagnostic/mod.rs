@@ -91,3 +91,25 @@ impl Extend<Mistake> for Findings {
         self.all.extend(iter);
     }
 }
+
+/// An I/O error in the style of our own sentences: lower case, without the number.
+#[must_use]
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::plain;
+
+    #[test]
+    fn system_errors_read_like_ours() {
+        assert_eq!(plain(&io::Error::from_raw_os_error(28)), "no space left on device");
+        assert_eq!(plain(&io::Error::other("Odd")), "odd");
+    }
+}
