@@ -94,6 +94,7 @@ codes! {
     W0012 Warning "a certificate that is not valid now",
     W0013 Warning "a certificate that clients may refuse",
     W0014 Warning "a limit that clients can step around",
+    W0015 Warning "a public name with a certificate that no client trusts",
 }
 
 impl fmt::Display for Code {

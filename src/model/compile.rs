@@ -246,7 +246,13 @@ impl Compiler<'_> {
                 Some(TlsModel::Files { certificate, certificate_at, key, key_at }) => {
                     self.files(&certificate, certificate_at, &key, key_at).map(Some)
                 }
-                Some(TlsModel::Internal) | None => self.internal(address),
+                Some(TlsModel::Internal) => self.internal(address),
+                None => {
+                    if address.is_public() {
+                        self.notices.push(nobody_trusts(address));
+                    }
+                    self.internal(address)
+                }
             };
             let certificate = match certificate {
                 Ok(Some(certificate)) => certificate,
@@ -326,6 +332,21 @@ impl Compiler<'_> {
         let opened = Authority::open(storage)?;
         Ok(self.supplies.adopt(&key, || opened))
     }
+}
+
+/// There is nobody yet to get a public certificate from, so this must be said before its visitors say it.
+fn nobody_trusts(address: &SiteAddress) -> Mistake {
+    let host = address.host.as_ref().map_or(String::new(), HostPattern::to_string);
+    Mistake::new(
+        Code::W0015,
+        address.at,
+        format!("`{host}` shows a certificate of rp's own authority, and clients refuse it as one that they don't know"),
+    )
+    .label("it has no `tls`")
+    .help(format!(
+        "write: tls /etc/ssl/{0}.pem /etc/ssl/private/{0}.key; or, for clients that are told to trust it, write: tls internal",
+        host.trim_start_matches("*.")
+    ))
 }
 
 fn front<T>(site: &SiteModel, pick: impl Fn(Front<'_>) -> Option<T>) -> Option<T> {
