@@ -4,12 +4,15 @@ mod arguments;
 pub mod expand;
 pub mod near;
 mod options;
+mod patience;
 pub mod value;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 pub use arguments::{Arguments, no_block};
 pub use options::Opt;
+pub use patience::Patience;
 pub use value::{Value, Wrong};
 
 use crate::diagnostic::{Code, Findings, Mistake, Span};
@@ -33,15 +36,40 @@ pub struct Check {
     findings: Findings,
     upstreams: HashMap<String, Named<()>>,
     /// Matchers by name, the innermost scope last.
-    matchers: Vec<HashMap<String, Named<Node>>>,
+    matchers: Vec<HashMap<String, Named<Matcher>>>,
     /// Set while something is read a second time, when every mistake in it has been reported already.
     quiet: usize,
-    /// How often the definition of a matcher was read.
+    /// What reading the definitions of matchers for those who use them has cost.
     entered: usize,
+    /// Statements are missing that would have used names: nothing is known of what is unused.
+    lost: bool,
+    /// Names that were compared with a misspelt one.
+    compared: usize,
+    patience: Patience,
 }
 
-/// Matchers that stand on two others each, those on two more, … : this many readings are enough for anyone.
-const MOST_MATCHERS: usize = 100_000;
+/// A matcher by name, as it was written.
+#[derive(Debug, Clone)]
+struct Matcher {
+    node: Rc<Node>,
+    ring: Option<usize>,
+}
+
+/// What a name stands for.
+#[derive(Debug)]
+pub struct Definition {
+    pub node: Rc<Node>,
+    /// How many scopes are known where it was written, the outermost first.
+    pub scopes: usize,
+    /// Matchers of one ring stand on each other, and so on themselves.
+    pub ring: Option<usize>,
+}
+
+/// Matchers that stand on two others each, those on two more, … : so many bytes of definitions, and a hundred more for
+/// each of them, are enough for anyone.
+const MOST_MATCHERS: usize = 10_000_000;
+/// After so many comparisons nobody is asked "did you mean": the file is not one of a few slips.
+const MOST_COMPARED: usize = 200_000;
 
 impl Check {
     pub fn report(&mut self, mistake: Mistake) -> Reported {
@@ -56,6 +84,23 @@ impl Check {
     pub(crate) fn reported_before(&self) -> Reported {
         debug_assert!(self.quiet > 0 || self.findings.has_errors(), "nothing was reported");
         Reported(())
+    }
+
+    /// Even while reading quietly: for what only shows where a definition is used.
+    pub(crate) fn report_always(&mut self, mistake: Mistake) -> Reported {
+        self.findings.push(mistake);
+        Reported(())
+    }
+
+    /// Whether a misspelt name may be compared with so many others.
+    pub fn may_suggest(&mut self, among: usize) -> bool {
+        self.compared = self.compared.saturating_add(among);
+        self.compared <= MOST_COMPARED
+    }
+
+    /// What proofs may still cost in this configuration.
+    pub fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 
     #[must_use]
@@ -160,7 +205,15 @@ impl Check {
         self.upstreams.keys().map(String::as_str)
     }
 
+    /// Statements could not be put in their places.
+    pub(crate) fn lose(&mut self) {
+        self.lost = true;
+    }
+
     pub fn report_unused_upstreams(&mut self) {
+        if self.lost {
+            return;
+        }
         let unused: Vec<_> =
             self.upstreams.iter().filter(|(_, u)| !u.used).map(|(name, u)| (name.clone(), u.at)).collect();
         for (name, at) in unused {
@@ -180,7 +233,7 @@ impl Check {
 
     /// Closes the innermost scope, and says which of its matchers nothing used.
     pub fn close_scope(&mut self) {
-        let Some(scope) = self.matchers.pop() else { return };
+        let Some(scope) = self.matchers.pop().filter(|_| !self.lost) else { return };
         let mut unused: Vec<_> = scope.into_iter().filter(|(_, m)| !m.used).collect();
         unused.sort_by_key(|(_, m)| m.at);
         for (name, matcher) in unused {
@@ -206,43 +259,63 @@ impl Check {
                     .help("give one of them another name"),
             ));
         }
-        scope.insert(name, Named { at, used: false, what: node.clone() });
+        let matcher = Matcher { node: Rc::new(node.clone()), ring: None };
+        scope.insert(name, Named { at, used: false, what: matcher });
         Ok(())
     }
 
-    /// The definition of a matcher, from the innermost scope that knows it.
-    pub fn use_matcher(&mut self, name: &str) -> Option<Node> {
-        self.matchers.iter_mut().rev().find_map(|scope| {
-            scope.get_mut(name).map(|matcher| {
-                matcher.used = true;
-                matcher.what.clone()
-            })
+    /// That this matcher of the innermost scope is one of those that stand on each other.
+    pub(crate) fn mark_ring(&mut self, name: &str, ring: usize) {
+        if let Some(matcher) = self.matchers.last_mut().and_then(|scope| scope.get_mut(name)) {
+            matcher.what.ring = Some(ring);
+        }
+    }
+
+    /// How many scopes are open.
+    pub(crate) fn scopes(&self) -> usize {
+        self.matchers.len()
+    }
+
+    /// The definition of a matcher, from the innermost of the first `scopes` that knows it. It is in use from now on.
+    pub(crate) fn use_matcher(&mut self, name: &str, scopes: usize) -> Option<Definition> {
+        let found = self.find_matcher(name, scopes)?;
+        if let Some(matcher) = self.matchers[found.scopes - 1].get_mut(name) {
+            matcher.used = true;
+        }
+        Some(found)
+    }
+
+    /// The same, without using it.
+    pub(crate) fn find_matcher(&self, name: &str, scopes: usize) -> Option<Definition> {
+        self.matchers.iter().take(scopes).enumerate().rev().find_map(|(index, scope)| {
+            let Matcher { node, ring } = scope.get(name)?.what.clone();
+            Some(Definition { node, scopes: index + 1, ring })
         })
     }
 
-    /// Before the definition of a matcher is read for whom uses it.
-    pub(crate) fn enter_matcher(&mut self, at: Span) -> Result<(), Reported> {
-        self.entered += 1;
+    /// Before the definition of a matcher, of so many bytes, is read for whom uses it.
+    pub(crate) fn enter_matcher(&mut self, at: Span, bytes: usize) -> Result<(), Reported> {
+        let before = self.entered;
+        self.entered = before.saturating_add(100 + bytes);
         if self.entered <= MOST_MATCHERS {
             return Ok(());
         }
         // Said once, and even inside of what was read before.
-        if self.entered == MOST_MATCHERS + 1 {
-            self.findings.push(
-                Mistake::new(Code::E0008, at, "matchers by name are used more than a hundred thousand times in others")
-                    .help("use fewer of them inside each other"),
+        if before <= MOST_MATCHERS {
+            self.report_always(
+                Mistake::new(
+                    Code::E0008,
+                    at,
+                    "matchers by name, put in their places, make more than ten million bytes",
+                )
+                .help("use fewer of them inside each other"),
             );
         }
         Err(Reported(()))
     }
 
-    /// The same, without using it.
-    pub(crate) fn matcher(&self, name: &str) -> Option<&Node> {
-        self.matchers.iter().rev().find_map(|scope| scope.get(name)).map(|matcher| &matcher.what)
-    }
-
-    pub fn matcher_names(&self) -> impl Iterator<Item = &str> {
-        self.matchers.iter().flat_map(|scope| scope.keys().map(String::as_str))
+    pub(crate) fn matcher_names(&self, scopes: usize) -> impl Iterator<Item = &str> {
+        self.matchers.iter().take(scopes).flat_map(|scope| scope.keys().map(String::as_str))
     }
 }
 
@@ -252,13 +325,22 @@ pub fn one_of<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     joined(names, "or")
 }
 
+/// Nobody reads a longer list.
+const MOST_NAMES: usize = 40;
+
 /// What there is to choose from: "the snippets are `a`, `b` and `c`".
 #[must_use]
 pub fn known<'a>(kind: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
+    let mut names: Vec<&str> = names.into_iter().collect();
+    let more = names.len().saturating_sub(MOST_NAMES);
+    names.truncate(MOST_NAMES);
     match names.as_slice() {
         [] => format!("there is no {kind}"),
         [one] => format!("the only {kind} is `{one}`"),
+        many if more > 0 => {
+            let names: Vec<String> = many.iter().map(|name| format!("`{name}`")).collect();
+            format!("among the {kind}s are {} and {more} more", names.join(", "))
+        }
         many => format!("the {kind}s are {}", joined(many.iter().copied(), "and")),
     }
 }

@@ -1,11 +1,20 @@
 //! Did you mean …?
 
+/// Signs of a word that may be a slip for another. To compare two costs the product of their lengths.
+const LONGEST: usize = 64;
+
 /// The candidate that the user most likely meant, if any is near enough: a third of the word's length may differ.
 #[must_use]
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (word.chars().count() / 3).max(1);
+    let length = word.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let allowed = (length / 3).max(1);
     candidates
         .into_iter()
+        // Each sign that one has more than the other is a difference.
+        .filter(|candidate| candidate.chars().take(LONGEST + length).count().abs_diff(length) <= allowed)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, candidate)| (*distance, *candidate))

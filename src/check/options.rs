@@ -1,5 +1,6 @@
 //! The statements of an option block, read against the room's own table.
 
+use super::expand::is_left_over;
 use super::{Check, Reported, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::Node;
@@ -40,7 +41,7 @@ impl Check {
         let Some(block) = &node.block else { return Ok(()) };
         let mut seen: Vec<(&str, Span)> = Vec::new();
         let mut outcome = Ok(());
-        for inner in &block.nodes {
+        for inner in block.nodes.iter().filter(|inner| !is_left_over(inner)) {
             let result = self.option(node, inner, table, &mut seen).and_then(|option| each(option, inner, self));
             outcome = outcome.and(result);
         }

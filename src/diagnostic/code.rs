@@ -44,7 +44,7 @@ codes! {
     E0005 Error "a brace that is neither a placeholder nor a block",
     E0006 Error "a heredoc that is never closed",
     E0007 Error "two words without a space between them",
-    E0008 Error "blocks nested too deeply",
+    E0008 Error "something nested too deeply, or that makes too much of little",
     E0009 Error "a file that cannot be read",
     E0010 Error "an unknown directive",
     E0011 Error "an unknown option",
@@ -94,6 +94,7 @@ codes! {
     W0012 Warning "a certificate that is not valid now",
     W0013 Warning "a certificate that clients may refuse",
     W0014 Warning "a limit that clients can step around",
+    W0015 Warning "a public name with a certificate that no client trusts",
 }
 
 impl fmt::Display for Code {

@@ -29,24 +29,24 @@ pub struct Mistake {
 
 impl Mistake {
     pub fn new(code: Code, at: Span, text: impl Into<String>) -> Self {
-        Self { code, at, text: text.into(), label: String::new(), others: Vec::new(), help: None }
+        Self { code, at, text: bounded(text.into()), label: String::new(), others: Vec::new(), help: None }
     }
 
     #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = bounded(label.into());
         self
     }
 
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(bounded(help.into()));
         self
     }
 
     #[must_use]
     pub fn other(mut self, at: Span, text: impl Into<String>) -> Self {
-        self.others.push((at, text.into()));
+        self.others.push((at, bounded(text.into())));
         self
     }
 
@@ -89,5 +89,40 @@ impl Findings {
 impl Extend<Mistake> for Findings {
     fn extend<T: IntoIterator<Item = Mistake>>(&mut self, iter: T) {
         self.all.extend(iter);
+    }
+}
+
+/// Bytes of a sentence: words of a megabyte are named in a thousand findings as well as in one.
+const LONGEST: usize = 2_000;
+
+fn bounded(mut text: String) -> String {
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+        // Of which every mistake keeps one.
+        text.shrink_to_fit();
+    }
+    text
+}
+
+/// An I/O error in the style of our own sentences: lower case, without the number.
+#[must_use]
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    let mut characters = text.chars();
+    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::plain;
+
+    #[test]
+    fn system_errors_read_like_ours() {
+        assert_eq!(plain(&io::Error::from_raw_os_error(28)), "no space left on device");
+        assert_eq!(plain(&io::Error::other("Odd")), "odd");
     }
 }

@@ -1,7 +1,7 @@
 //! The statements of a site or of a block in it: looked up, checked, and proved to be of use.
 
-use super::{Directive, ROOMS, Statement, find};
-use crate::check::{Check, Reported, near};
+use super::{ROOMS, Statement, find, reach};
+use crate::check::{Check, Reported, expand, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::matcher;
 use crate::site::Building;
@@ -53,6 +53,10 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
     matcher::define_all(nodes, cx);
     let mut body = Body::default();
     for node in nodes.iter().filter(|node| !node.name().starts_with('@')) {
+        if expand::is_left_over(node) {
+            body.incomplete = true;
+            continue;
+        }
         if node.name() == "else" {
             super::route::join_else(&mut body, node, cx);
             continue;
@@ -62,7 +66,7 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
             Err(_) => body.incomplete = true,
         }
     }
-    reach(&body, cx);
+    reach::reach(&body, cx);
     cx.close_scope();
     body
 }
@@ -142,38 +146,4 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// Whether what is advised can be had.
 fn is_room(advice: &str) -> bool {
     advice.split(' ').next().is_some_and(|name| find(name).is_some())
-}
-
-/// Warns of what can never run: whatever stands behind a statement that answers every request.
-fn reach(body: &Body, cx: &mut Check) {
-    let mut answered: Option<&Statement> = None;
-    for (index, statement) in body.statements.iter().enumerate() {
-        let directive: &dyn Directive = &*statement.directive;
-        if directive.runs_on_failure() || directive.front().is_some() {
-            continue;
-        }
-        if let Some(first) = answered {
-            cx.report(never_runs(statement, first));
-            continue;
-        }
-        if let Some(expr) = directive.takes() {
-            let earlier = body.statements[..index].iter();
-            if let Some(cover) = earlier.clone().find(|e| e.directive.takes().is_some_and(|e| e.covers(expr))) {
-                cx.report(
-                    Mistake::new(Code::W0002, statement.at, "an earlier route takes every request of this one")
-                        .other(cover.at, "this one takes them first")
-                        .help("put the narrower route above the wider one"),
-                );
-            }
-        }
-        if directive.always_answers() {
-            answered = Some(statement);
-        }
-    }
-}
-
-fn never_runs(statement: &Statement, first: &Statement) -> Mistake {
-    Mistake::new(Code::W0001, statement.at, format!("this `{}` can never run", statement.room.name))
-        .other(first.at, format!("`{}` answers every request that comes here", first.room.name))
-        .help("move it above, or give the one above a condition: route /path/* { … }")
 }

@@ -10,6 +10,7 @@ pub mod log;
 mod max_body;
 mod prefix;
 pub mod rate_limit;
+mod reach;
 mod redirect;
 mod respond;
 pub mod reverse_proxy;

@@ -5,6 +5,7 @@
 
 mod compare;
 mod compile;
+mod loops;
 mod parse;
 mod path;
 mod proof;

@@ -1,18 +1,24 @@
 //! Words to expressions: `not` binds tighter than `and`, `and` tighter than `or`.
 
+use std::collections::HashMap;
+
 use http::HeaderName;
 
 use super::compare::{self, Compare};
-use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, proof};
+use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, loops, proof};
 use crate::check::value::{FieldName, HostPattern, MethodName, Network, StatusMatch, Text};
 use crate::check::{Check, Reported, Value, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::http::connection::Scheme;
+use crate::syntax::DEEPEST;
 use crate::syntax::tree::{Node, Part, Style, Word};
 
 /// Reads the words behind a statement's name as one expression.
 pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Reported> {
-    let mut parser = Parser { node, words, at: 0 };
+    let mut parser = Parser { node, words, at: 0, depth: 0, scopes: cx.scopes(), ring: None };
+    if node.name().starts_with('@') {
+        parser.ring = cx.find_matcher(node.name(), parser.scopes).and_then(|own| own.ring);
+    }
     if words.is_empty() {
         let at = Span { start: node.words[0].span.end, ..node.words[0].span };
         let name = node.name();
@@ -48,10 +54,28 @@ pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Report
 /// All `@name EXPR` of a block: first every name is known, then each is checked where it stands, used or not.
 pub fn define_all(nodes: &[Node], cx: &mut Check) {
     let named = || nodes.iter().filter(|node| node.name().starts_with('@'));
-    let defined: Vec<&Node> = named().filter(|node| cx.define_matcher(node).is_ok()).collect();
+    let mut defined: Vec<&Node> = named().filter(|node| cx.define_matcher(node).is_ok()).collect();
+    mark_rings(&defined, cx);
+    // Those that refer to themselves first: what stands on them is silent about it.
+    defined.sort_by_key(|node| cx.find_matcher(node.name(), cx.scopes()).is_none_or(|own| own.ring.is_none()));
     for node in defined {
         // What is wrong was reported; who uses it learns no more of it.
         let _ = crate::check::no_block(node, cx).and_then(|()| check(node, &node.words[1..], cx).map(drop));
+    }
+}
+
+/// Finds the matchers of a block that refer to themselves, directly or by way of others of the block: those of blocks
+/// around it know nothing of them.
+fn mark_rings(defined: &[&Node], cx: &mut Check) {
+    let index: HashMap<&str, usize> = defined.iter().enumerate().map(|(at, node)| (node.name(), at)).collect();
+    let edges: Vec<Vec<usize>> = defined
+        .iter()
+        .map(|node| node.words[1..].iter().filter_map(|word| index.get(word.plain()?).copied()).collect())
+        .collect();
+    for (node, ring) in defined.iter().zip(loops::rings(&edges)) {
+        if let Some(ring) = ring {
+            cx.mark_ring(node.name(), ring);
+        }
     }
 }
 
@@ -66,6 +90,12 @@ struct Parser<'w> {
     node: &'w Node,
     words: &'w [Word],
     at: usize,
+    /// Parentheses and matchers by name that are open.
+    depth: usize,
+    /// How many scopes are known where this was written, the outermost first.
+    scopes: usize,
+    /// Of the matcher that is being defined: the ring that it is part of.
+    ring: Option<usize>,
 }
 
 impl<'w> Parser<'w> {
@@ -139,7 +169,15 @@ impl<'w> Parser<'w> {
 
     fn parenthesis(&mut self, open: Span, cx: &mut Check) -> Result<Expr, Reported> {
         self.at += 1;
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(cx.report_always(
+                Mistake::new(Code::E0008, open, format!("parentheses are nested deeper than {DEEPEST}"))
+                    .help("take some out: `not` binds tighter than `and`, and `and` tighter than `or`"),
+            ));
+        }
         let inner = self.or(cx)?;
+        self.depth -= 1;
         if self.peek().is_some_and(|word| word.is_punctuation(")")) {
             self.at += 1;
             return Ok(inner);
@@ -169,21 +207,11 @@ impl<'w> Parser<'w> {
     fn named(&mut self, word: &Word, cx: &mut Check) -> Result<Expr, Reported> {
         self.at += 1;
         let name = word.plain().unwrap_or_default();
-        let Some(definition) = cx.use_matcher(name) else {
-            let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
-            let near = near::nearest(name, cx.matcher_names()).map(str::to_owned);
-            let mistake = match near {
-                Some(near) => {
-                    // That it is unused would be the same mistake, told a second time.
-                    cx.use_matcher(&near);
-                    mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`"))
-                }
-                None => mistake.help(format!("define it: {name} path /example/*")),
-            };
-            return Err(cx.report(mistake));
+        let Some(definition) = cx.use_matcher(name, self.scopes) else {
+            return Err(unknown_name(word, name, self.scopes, cx));
         };
         let own = self.node.name();
-        if own.starts_with('@') && (name == own || stands_on(&definition, own, cx)) {
+        if definition.ring.is_some() && definition.ring == self.ring && definition.scopes == self.scopes {
             let way = if name == own { String::new() } else { format!(", by way of `{name}`") };
             return Err(cx.report(
                 Mistake::new(Code::E0042, word.span, format!("matcher `{own}` refers to itself{way}"))
@@ -191,11 +219,19 @@ impl<'w> Parser<'w> {
             ));
         }
         // Its mistakes, a loop among them, are shown where it is defined.
-        if stands_on(&definition, name, cx) {
+        if definition.ring.is_some() {
             return Err(cx.reported_before());
         }
-        cx.enter_matcher(word.span)?;
-        cx.quietly(|cx| Parser { node: &definition, words: &definition.words[1..], at: 0 }.or(cx))
+        if self.depth >= DEEPEST {
+            return Err(cx.report_always(
+                Mistake::new(Code::E0008, word.span, format!("matchers stand on each other deeper than {DEEPEST}"))
+                    .help("say with fewer names what it stands for"),
+            ));
+        }
+        let node = &definition.node;
+        cx.enter_matcher(word.span, (node.span.end - node.span.start) as usize)?;
+        let (depth, scopes) = (self.depth + 1, definition.scopes);
+        cx.quietly(|cx| Parser { node, words: &node.words[1..], at: 0, depth, scopes, ring: None }.or(cx))
     }
 
     /// The values of one matcher: all words up to the next `and`, `or` or parenthesis.
@@ -290,22 +326,19 @@ impl<'w> Parser<'w> {
     }
 }
 
-/// Whether this matcher is made of the one of this name, directly or by way of others.
-fn stands_on(definition: &Node, name: &str, cx: &Check) -> bool {
-    let mut seen: Vec<&str> = Vec::new();
-    let mut rest = vec![definition];
-    while let Some(node) = rest.pop() {
-        for other in node.words[1..].iter().filter_map(Word::plain).filter(|word| word.starts_with('@')) {
-            if other == name {
-                return true;
-            }
-            if !seen.contains(&other) {
-                seen.push(other);
-                rest.extend(cx.matcher(other));
-            }
-        }
-    }
-    false
+fn unknown_name(word: &Word, name: &str, scopes: usize, cx: &mut Check) -> Reported {
+    let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
+    let near = if cx.may_suggest(cx.matcher_names(scopes).count()) {
+        near::nearest(name, cx.matcher_names(scopes)).map(str::to_owned)
+    } else {
+        None
+    };
+    // That it is unused would be the same mistake, told a second time.
+    near.as_ref().map(|near| cx.use_matcher(near, scopes));
+    cx.report(match near {
+        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`")),
+        None => mistake.help(format!("define it: {name} path /example/*")),
+    })
 }
 
 fn room(name: &str) -> Option<&'static Room> {

@@ -104,6 +104,13 @@ impl PathPattern {
         self.walk(path, &mut |_, _| {})
     }
 
+    /// The segments with which every path begins that fits.
+    pub fn beginning(&self) -> impl Iterator<Item = &str> {
+        self.segments
+            .iter()
+            .map_while(|segment| if let Segment::Literal(text) = segment { Some(&**text) } else { None })
+    }
+
     /// As [`Self::holds`], and what it captured.
     pub fn capture(&self, path: &str, into: &mut Captures) -> bool {
         let before = into.len();

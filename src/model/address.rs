@@ -1,5 +1,6 @@
 //! The addresses of sites: who is meant, on which port, with TLS or without.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::{Global, SiteModel};
@@ -51,6 +52,12 @@ impl SiteAddress {
         })
     }
 
+    /// Whether strangers may come to it, and a public authority could vouch for its name.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.host.as_ref().is_some_and(is_public)
+    }
+
     /// Whether only this machine can mean it.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
@@ -58,12 +65,64 @@ impl SiteAddress {
             Some(HostPattern::Exact(name)) => {
                 **name == *"localhost"
                     || name.ends_with(".localhost")
-                    || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+                    || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
             }
             Some(HostPattern::Below(parent)) => **parent == *"localhost",
             None => false,
         }
     }
+}
+
+/// Names that no public authority vouches for, with all below them: set aside by RFC 2606, RFC 6761, RFC 6762, RFC 7686,
+/// RFC 8375 and ICANN for what is private, or never given to anyone because so many use them privately.
+const PRIVATE: [&str; 14] = [
+    "localhost",
+    "internal",
+    "local",
+    "test",
+    "example",
+    "invalid",
+    "home.arpa",
+    "onion",
+    "lan",
+    "home",
+    "corp",
+    "intranet",
+    "private",
+    "localdomain",
+];
+
+/// Whether strangers may come by this name, and a public authority could vouch for it.
+fn is_public(host: &HostPattern) -> bool {
+    let name = match host {
+        HostPattern::Exact(name) | HostPattern::Below(name) => &**name,
+    };
+    match name.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => is_public_v4(ip),
+        Ok(IpAddr::V6(ip)) => ip.to_ipv4_mapped().map_or_else(|| is_public_v6(ip), is_public_v4),
+        Err(_) => {
+            let within =
+                |zone: &&str| name.strip_suffix(*zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+            name.contains('.') && !PRIVATE.iter().any(within)
+        }
+    }
+}
+
+fn is_public_v4(ip: Ipv4Addr) -> bool {
+    // Shared address space (RFC 6598) is what carriers have behind their NAT.
+    let shared = ip.octets()[0] == 100 && ip.octets()[1] & 0b1100_0000 == 64;
+    !(ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || ip.is_unspecified()
+        || ip.is_documentation()
+        || ip.is_broadcast()
+        || shared)
+}
+
+fn is_public_v6(ip: Ipv6Addr) -> bool {
+    let documentation = ip.segments()[..2] == [0x2001, 0xdb8];
+    !(ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local() || documentation)
 }
 
 impl Value for Parsed {
@@ -151,7 +210,7 @@ pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
                         format!("`{}` is the address of another site already", address.text),
                     )
                     .other(first, "first used here")
-                    .help("put both into one block, or change one address"),
+                    .help(format!("put both into one block: {} {{ … }}; or change one address", address.text)),
                 );
             }
             if address.unix.is_some() {
@@ -192,6 +251,41 @@ mod tests {
             Ok(p) => format!("{:?} {} {:?}", p.transport, p.host.map_or("any".to_owned(), |h| h.to_string()), p.port),
             Err(wrong) => wrong.text.unwrap_or_else(|| "no".to_owned()),
         }
+    }
+
+    #[test]
+    fn public_names_are_those_that_strangers_may_come_by() {
+        let public = |text: &str| is_public(&HostPattern::parse(text).expect(text));
+        for name in ["example.com", "*.example.com", "a.b.co.uk", "mylocal.com", "localhost.com", "1.1.1.1", "2606::1"]
+        {
+            assert!(public(name), "{name}");
+        }
+        for name in [
+            "localhost",
+            "app.localhost",
+            "*.localhost",
+            "intranet",
+            "nas.local",
+            "a.b.internal",
+            "a.test",
+            "router.lan",
+            "x.home.arpa",
+            "10.0.0.1",
+            "127.0.0.1",
+            "192.168.1.1",
+            "172.20.0.1",
+            "100.64.0.1",
+            "100.127.0.1",
+            "169.254.0.1",
+            "[::1]",
+            "[fd00::1]",
+            "[fe80::1]",
+            "[::ffff:10.0.0.1]",
+            "192.0.2.1",
+        ] {
+            assert!(!public(name), "{name}");
+        }
+        assert!(public("100.128.0.1"));
     }
 
     #[test]

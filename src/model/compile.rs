@@ -1,6 +1,6 @@
 //! Model → what runs. Files are read and certificates made here; if anything fails, nothing has changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use super::listen::{self, Planned};
 use super::{Global, Model, SiteAddress, SiteModel, Transport};
 use crate::check::value::{HostPattern, ListenAddress};
-use crate::diagnostic::{Code, Mistake, Span};
+use crate::diagnostic::{Code, Mistake, Span, plain};
 use crate::directive::Front;
 use crate::directive::log::LogModel;
 use crate::directive::tls::TlsModel;
@@ -108,21 +108,21 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         supplies: Supplies::after(inherited.legacy),
         purpose: inherited.purpose,
         logs: Vec::new(),
-        notices: Vec::new(),
-        mistakes: Vec::new(),
+        notices: Told::default(),
+        mistakes: Told::default(),
     };
     compiler.upstreams();
     let sites = compiler.sites();
     let doors = compiler.doors(&sites);
     inherited.files.append(&mut compiler.supplies.files);
-    if !compiler.mistakes.is_empty() {
-        return Err(compiler.mistakes);
+    if !compiler.mistakes.all.is_empty() {
+        return Err(compiler.mistakes.all);
     }
     Ok(World {
         doors,
         global: model.global.clone(),
         logs: compiler.logs,
-        notices: compiler.notices,
+        notices: compiler.notices.all,
         legacy: compiler.supplies.legacy(),
     })
 }
@@ -132,8 +132,23 @@ struct Compiler<'a> {
     supplies: Supplies,
     purpose: Purpose<'a>,
     logs: Vec<Log>,
-    notices: Vec<Mistake>,
-    mistakes: Vec<Mistake>,
+    notices: Told,
+    mistakes: Told,
+}
+
+/// What has been found, each thing once: a site has its certificate for every address, and an address on every interface.
+#[derive(Default)]
+struct Told {
+    all: Vec<Mistake>,
+    known: HashSet<(Span, String)>,
+}
+
+impl Told {
+    fn push(&mut self, mistake: Mistake) {
+        if self.known.insert((mistake.at, mistake.text.clone())) {
+            self.all.push(mistake);
+        }
+    }
 }
 
 impl Compiler<'_> {
@@ -154,10 +169,13 @@ impl Compiler<'_> {
     }
 
     fn site(&mut self, model: &SiteModel, fallback: Option<usize>) -> Option<Arc<Site>> {
-        let own = front(model, |front| if let Front::Log(log) = front { Some(log.clone()) } else { None });
-        let log = own.map_or(fallback, |log| self.log(&log, model.at));
+        let own = model.body.statements.iter().find_map(|statement| match statement.directive.front() {
+            Some(Front::Log(log)) => Some((log, statement.at)),
+            _ => None,
+        });
+        let log = own.map_or(fallback, |(log, at)| self.log(log, at));
         // A pool that could not be built has been reported; sites that name it can't be built either.
-        if !self.mistakes.is_empty() {
+        if !self.mistakes.all.is_empty() {
             return None;
         }
         let name = model.addresses.first().map_or("", |address| address.text.as_str());
@@ -176,15 +194,18 @@ impl Compiler<'_> {
 
     fn log(&mut self, model: &LogModel, at: Span) -> Option<usize> {
         let LogModel::On { style, target, rotation } = model else { return None };
-        let Purpose::Serve(writers) = &mut self.purpose else { return None };
-        match writers.sink(target.clone(), *rotation) {
+        let sink = match &mut self.purpose {
+            Purpose::Serve(writers) => writers.sink(target.clone(), *rotation).map(Some),
+            Purpose::Judge => target.judge().map(|()| None),
+        };
+        match sink {
             Ok(sink) => {
-                self.logs.push(Log { sink, style: style.settle(target) });
+                self.logs.push(Log { sink: sink?, style: style.settle(target) });
                 Some(self.logs.len() - 1)
             }
             Err(error) => {
                 self.mistakes.push(
-                    Mistake::new(Code::E0053, at, format!("cannot write the log `{target}`: {error}"))
+                    Mistake::new(Code::E0053, at, format!("cannot write the log `{target}`: {}", plain(&error)))
                         .help("name a file in a folder that this user may write to"),
                 );
                 None
@@ -225,7 +246,13 @@ impl Compiler<'_> {
                 Some(TlsModel::Files { certificate, certificate_at, key, key_at }) => {
                     self.files(&certificate, certificate_at, &key, key_at).map(Some)
                 }
-                Some(TlsModel::Internal) | None => self.internal(address),
+                Some(TlsModel::Internal) => self.internal(address),
+                None => {
+                    if address.is_public() {
+                        self.notices.push(nobody_trusts(address));
+                    }
+                    self.internal(address)
+                }
             };
             let certificate = match certificate {
                 Ok(Some(certificate)) => certificate,
@@ -269,11 +296,7 @@ impl Compiler<'_> {
         };
         let loaded = Certificate::load(certificate, key).map_err(|trouble| trouble.at(at(trouble.part())))?;
         for notice in loaded.notices() {
-            let notice = notice.at(at(notice.part()));
-            // A site has its certificate once, however many addresses it has.
-            if !self.notices.contains(&notice) {
-                self.notices.push(notice);
-            }
+            self.notices.push(notice.at(at(notice.part())));
         }
         Ok(Arc::new(loaded))
     }
@@ -309,6 +332,21 @@ impl Compiler<'_> {
         let opened = Authority::open(storage)?;
         Ok(self.supplies.adopt(&key, || opened))
     }
+}
+
+/// There is nobody yet to get a public certificate from, so this must be said before its visitors say it.
+fn nobody_trusts(address: &SiteAddress) -> Mistake {
+    let host = address.host.as_ref().map_or(String::new(), HostPattern::to_string);
+    Mistake::new(
+        Code::W0015,
+        address.at,
+        format!("`{host}` shows a certificate of rp's own authority, and clients refuse it as one that they don't know"),
+    )
+    .label("it has no `tls`")
+    .help(format!(
+        "write: tls /etc/ssl/{0}.pem /etc/ssl/private/{0}.key; or, for clients that are told to trust it, write: tls internal",
+        host.trim_start_matches("*.")
+    ))
 }
 
 fn front<T>(site: &SiteModel, pick: impl Fn(Front<'_>) -> Option<T>) -> Option<T> {

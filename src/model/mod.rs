@@ -12,7 +12,7 @@ pub use address::{SiteAddress, Transport};
 pub use compile::{Door, DoorTls, Inherited, Log, Purpose, World, compile};
 pub use global::{Admin, Global, Limits, Timeouts};
 
-use crate::check::expand::{Surroundings, expand};
+use crate::check::expand::{Surroundings, expand, is_left_over};
 use crate::check::{Check, Reported, near};
 use crate::diagnostic::{Code, Findings, Mistake, Sources, Span};
 use crate::directive::reverse_proxy::pool::PoolModel;
@@ -89,7 +89,7 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
                     model.upstreams.push(pool);
                 }
             }
-            name if name.starts_with('@') => {}
+            name if name.starts_with('@') || is_left_over(node) => {}
             _ => {
                 if let Ok(site) = site(node, &mut cx) {
                     model.sites.push(site);

@@ -90,6 +90,8 @@ pub fn load_text(path: &Path, text: String, files: &dyn Files) -> Loaded {
         chain: Vec::new(),
         count: 0,
         bytes: 0,
+        full: false,
+        loops: HashSet::new(),
         watched: HashSet::new(),
     };
     let mut tree = loader.parsed(path, text);
@@ -108,6 +110,10 @@ struct Loader<'a> {
     /// Imports so far, and the bytes that they brought in: each counts again when it is repeated.
     count: usize,
     bytes: usize,
+    /// There is too much of it: that was reported, and nothing more is imported.
+    full: bool,
+    /// Imports that close a loop: they are followed no further, wherever else they are met.
+    loops: HashSet<Span>,
     watched: HashSet<PathBuf>,
 }
 
@@ -177,6 +183,9 @@ impl Loader<'_> {
     }
 
     fn import(&mut self, pattern: &str, at: Span, depth: usize, nodes: &mut Vec<Node>) {
+        if self.full || self.loops.contains(&at) {
+            return;
+        }
         let folder = self.chain.last().and_then(|(path, _)| path.parent()).unwrap_or(Path::new("")).to_owned();
         if !glob::is_pattern(pattern) {
             self.import_file(clean(&folder.join(pattern)), at, depth, nodes);
@@ -201,12 +210,15 @@ impl Loader<'_> {
     /// False where no other file of the same glob should be tried.
     fn import_file(&mut self, path: PathBuf, at: Span, depth: usize, nodes: &mut Vec<Node>) -> bool {
         if let Some(start) = self.chain.iter().position(|(open, _)| *open == path) {
-            let mistake = self.loop_of(start, &path, at);
-            self.report(mistake);
-            return true;
+            if self.loops.insert(at) {
+                let mistake = self.loop_of(start, &path, at);
+                self.report(mistake);
+            }
+            return false;
         }
         self.count += 1;
-        if self.count >= MOST_FILES || self.chain.len() >= DEEPEST {
+        self.full |= self.count >= MOST_FILES;
+        if self.full || self.chain.len() >= DEEPEST {
             let mistake = Mistake::new(Code::E0031, at, format!("`{}` is one file too many", path.display()));
             let help =
                 format!("a configuration is at most {MOST_FILES} files, and imports nest at most {DEEPEST} deep");
@@ -222,6 +234,7 @@ impl Loader<'_> {
         };
         self.bytes += (tree.span.end - tree.span.start) as usize;
         if self.bytes > LARGEST_TOTAL {
+            self.full = true;
             let text = format!("with `{}`, the configuration is larger than 64 MiB", path.display());
             self.report(Mistake::new(Code::E0031, at, text).help("import fewer files, or smaller ones"));
             return false;

@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
         let mut block = None;
         for pair in pair.into_inner() {
             if pair.as_rule() == Rule::block {
-                block = self.block(pair, words.last());
+                block = Some(self.block(pair, words.last()));
                 continue;
             }
             let word = self.word(pair);
@@ -160,13 +160,14 @@ impl<'a> Reader<'a> {
         (words, block)
     }
 
-    fn block(&mut self, pair: Pair<'a, Rule>, before: Option<&Word>) -> Option<Block> {
+    fn block(&mut self, pair: Pair<'a, Rule>, before: Option<&Word>) -> Block {
         let start = pair.as_span().start();
         let open = Span::new(self.file, start, start + 1);
         if pair.clone().into_inner().peek().is_some_and(|first| first.as_rule() == Rule::too_deep) {
             self.in_doubt = true;
             self.words.report(|| complaint::too_deep(open));
-            return None;
+            // That it lacks its block would be wrong.
+            return Block { span: self.span(pair.as_span()), ..Block::default() };
         }
         let loose = !self.text[start + 1..].starts_with([' ', '\t', '\r', '\n', '}']) && start + 1 < self.text.len();
         if loose {
@@ -176,7 +177,7 @@ impl<'a> Reader<'a> {
         }
         let block = self.body(pair);
         self.in_doubt |= loose && !block.one_line;
-        Some(block)
+        block
     }
 
     /// A block at the start of a statement. What it holds has been checked; it belongs to the line above it, or nowhere.

@@ -9,8 +9,9 @@ mod output;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -34,6 +35,21 @@ pub enum Target {
     Stdout,
     Stderr,
     File(PathBuf),
+}
+
+impl Target {
+    /// Whether it could be opened, as far as that can be told without making anything.
+    pub fn judge(&self) -> io::Result<()> {
+        let Self::File(path) = self else { return Ok(()) };
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+                if fs::metadata(folder)?.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+            }
+        }
+    }
 }
 
 impl fmt::Display for Target {

@@ -47,8 +47,13 @@ impl Certificate {
 
     /// The same from bytes; messages call them `certificate` and `key`.
     pub fn from_pem(certificate: &[u8], key: &[u8]) -> Result<Self, Trouble> {
-        let files = Files { certificate: "certificate".to_owned(), key: "key".to_owned() };
-        Self::build(certificate, key, &files, OffsetDateTime::now_utc())
+        Self::from_named_pem(("certificate", certificate), ("key", key))
+    }
+
+    /// The same from bytes, each with what messages call it.
+    pub(super) fn from_named_pem(certificate: (&str, &[u8]), key: (&str, &[u8])) -> Result<Self, Trouble> {
+        let files = Files { certificate: certificate.0.to_owned(), key: key.0.to_owned() };
+        Self::build(certificate.1, key.1, &files, OffsetDateTime::now_utc())
     }
 
     /// The same from what is no longer text.
@@ -242,12 +247,21 @@ fn held(bytes: &[u8]) -> Held {
     let has = |needle: &str| memchr::memmem::find(bytes, needle.as_bytes()).is_some();
     match () {
         () if bytes.trim_ascii().is_empty() => Held::Nothing,
-        // A DER certificate or key is a SEQUENCE of more than 127 bytes (X.690, section 8.1.3).
-        () if bytes.starts_with(&[0x30, 0x82]) || bytes.starts_with(&[0x30, 0x81]) => Held::Der,
+        () if is_der(bytes) => Held::Der,
         () if has("BEGIN ENCRYPTED PRIVATE KEY") || has("Proc-Type: 4,ENCRYPTED") => Held::EncryptedKey,
         () if has("PRIVATE KEY-----") => Held::Key,
         () if has("BEGIN CERTIFICATE-----") => Held::Certificate,
         () => Held::Other,
+    }
+}
+
+/// A DER certificate or key is one SEQUENCE (X.690, section 8.1.3). A key on a curve is short enough for a length of one
+/// byte, which could begin a text as well, so there it must be that of the file.
+fn is_der(bytes: &[u8]) -> bool {
+    match bytes {
+        [0x30, 0x81 | 0x82, ..] => true,
+        [0x30, length, rest @ ..] => usize::from(*length) == rest.len(),
+        _ => false,
     }
 }
 

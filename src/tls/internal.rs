@@ -154,7 +154,7 @@ impl Root {
         let unreadable = |why| Trouble::Storage { path: folder.to_owned(), why };
         let pem = fs::read_to_string(certificate).map_err(unreadable)?;
         let secret = fs::read_to_string(key).map_err(unreadable)?;
-        let checked = Certificate::from_pem(pem.as_bytes(), secret.as_bytes())
+        let checked = Certificate::from_named_pem(("root.crt", pem.as_bytes()), ("root.key", secret.as_bytes()))
             .map_err(|trouble| bad(trouble.to_string().split(": ").next().unwrap_or_default().to_owned()))?;
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| bad(error.to_string()))?;
         let (_, parsed) =

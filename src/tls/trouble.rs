@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use time::Date;
 
-use crate::diagnostic::{Code, Mistake, Span};
+use crate::diagnostic::{Code, Mistake, Span, plain};
 
 /// Which of the two files is meant, so that the caller underlines the right word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,14 +264,6 @@ fn storage(path: &std::path::Path, why: &io::Error) -> String {
     }
 }
 
-/// An I/O error in the style of our own sentences: lower case, without the number.
-pub(super) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let mut characters = text.chars();
-    characters.next().map_or_else(String::new, |first| first.to_lowercase().chain(characters).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,11 +294,5 @@ mod tests {
             assert_eq!(mistake.code, code);
             assert!(mistake.help.is_some_and(|help| !help.is_empty()), "{}", mistake.text);
         }
-    }
-
-    #[test]
-    fn system_errors_read_like_ours() {
-        assert_eq!(plain(&io::Error::from_raw_os_error(28)), "no space left on device");
-        assert_eq!(plain(&io::Error::other("Odd")), "odd");
     }
 }

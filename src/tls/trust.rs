@@ -7,7 +7,8 @@ use std::process::Command;
 
 use super::certificate::{certificates, read, sha256};
 use super::storage::{PUBLIC, write_atomically};
-use super::trouble::{Part, Trouble, plain};
+use super::trouble::{Part, Trouble};
+use crate::diagnostic::plain;
 
 /// Why trust could not be given or taken.
 #[derive(Debug, thiserror::Error)]

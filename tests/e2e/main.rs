@@ -12,6 +12,7 @@ mod files;
 mod forwarded;
 mod framing;
 mod manipulation;
+mod mending;
 mod rate_limit;
 mod routing;
 mod slow;

@@ -2,7 +2,10 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes the outputs anew; read the difference before committing it.
 
+#[path = "../e2e/harness/mod.rs"]
+mod e2e;
 mod harness;
+mod machine;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -49,7 +52,7 @@ impl Surroundings for Bare {
     }
 
     fn secret(&self, _: &str) -> Result<String, String> {
-        Err("No such file or directory (os error 2)".to_owned())
+        Err("no such file or directory".to_owned())
     }
 }
 
@@ -105,4 +108,12 @@ fn imports() {
         let checked = model::load_text(Path::new("Proxyfile"), first, &Folder(files), &Bare);
         terminal::render(&checked.findings, &checked.sources, STYLE)
     });
+}
+
+/// What is found only where the files are that a configuration names: by `rp validate`, or by `rp run` just before it
+/// would serve. The first line of each says which.
+#[test]
+fn compile() {
+    let machine = machine::Machine::new();
+    harness::run("compile", |input| machine.run(input));
 }

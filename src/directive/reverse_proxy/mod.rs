@@ -128,16 +128,21 @@ fn looks_like_name(text: &str) -> bool {
 
 fn unknown_upstream(name: &str, at: crate::diagnostic::Span, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0014, at, format!("there is no upstream `{name}`"));
-    let mut names: Vec<String> = cx.upstream_names().map(str::to_owned).collect();
-    names.sort();
+    let there_are_none = cx.upstream_names().next().is_none();
+    let mut names: Vec<String> = Vec::new();
+    if cx.may_suggest(cx.upstream_names().count()) {
+        names.extend(cx.upstream_names().map(str::to_owned));
+        names.sort();
+    }
     let near = near::nearest(name, names.iter().map(String::as_str));
     // That it is unused would be the same mistake, told a second time.
     near.map(|near| cx.use_upstream(near));
     cx.report(match near {
         Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: reverse_proxy {near}")),
-        None if names.is_empty() => mistake.help(format!(
+        None if there_are_none => mistake.help(format!(
             "define it: upstream {name} {{ server 10.0.0.1:3000 }}, or write an address with its port: `{name}:3000`"
         )),
+        None if names.is_empty() => mistake.help("write the name of one of the upstreams of this configuration"),
         None => mistake.help(format!(
             "{}; an address has a port: `{name}:3000`",
             known("upstream", names.iter().map(String::as_str))

@@ -199,7 +199,7 @@ fn half_an_authority_is_refused_and_left_alone() {
     let remedy = "restore `root.crt` and `root.key` from one backup, or remove both to begin a new authority";
     scratch.write("internal/root.key", KeyPair::generate().unwrap().serialize_pem());
     check(&format!(
-        "the internal authority in `F` cannot be used (the key in `key` does not belong to the certificate in `certificate`): {remedy}"
+        "the internal authority in `F` cannot be used (the key in `root.key` does not belong to the certificate in `root.crt`): {remedy}"
     ));
     let leaf_key = KeyPair::generate().unwrap();
     let leaf = CertificateParams::new(["a.test".to_owned()]).unwrap().self_signed(&leaf_key).unwrap();

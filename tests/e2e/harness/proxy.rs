@@ -20,6 +20,7 @@ pub struct Setup {
     config: String,
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
+    files: Vec<(String, String)>,
     doors: usize,
 }
 
@@ -37,7 +38,13 @@ pub struct Proxy {
 
 /// A configuration, to be started.
 pub fn of(config: &str) -> Setup {
-    Setup { config: config.to_owned(), environment: BTreeMap::new(), arguments: Vec::new(), doors: 1 }
+    Setup {
+        config: config.to_owned(),
+        environment: BTreeMap::new(),
+        arguments: Vec::new(),
+        files: Vec::new(),
+        doors: 1,
+    }
 }
 
 impl Setup {
@@ -54,6 +61,13 @@ impl Setup {
         self
     }
 
+    /// Another file beside the configuration.
+    #[must_use]
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
+        self
+    }
+
     /// How many addresses it will listen on.
     #[must_use]
     pub fn doors(mut self, count: usize) -> Self {
@@ -64,6 +78,9 @@ impl Setup {
     pub fn start(self) -> Proxy {
         let folder = Folder::new();
         let config = folder.write("Proxyfile", &self.config);
+        for (name, content) in &self.files {
+            folder.write(name, content);
+        }
         let mut child = command(&folder)
             .arg("run")
             .arg(&config)
