@@ -73,7 +73,9 @@ fn the_socket_is_its_owners_and_a_second_process_goes_without() {
     let config = |text: &str| saying(text);
     let first = of(&config("one")).with("PLACE", place.path().display()).start();
     let socket = place.path().join("admin.sock");
-    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // It is opened once the sites are served.
+    let made = eventually("the socket", || socket.metadata().ok());
+    assert_eq!(made.permissions().mode() & 0o777, 0o600);
     let mut second = of(&config("two")).with("PLACE", place.path().display()).start();
     second.said("another process has the admin socket");
     second.signal(rustix::process::Signal::TERM);
