@@ -1,6 +1,8 @@
 //! Requirements C: a request reaches its server as it was meant, and the answer comes back as it was given.
 
-use crate::harness::{Client, Framing, H2, Origin, Proxy, eventually, of, run};
+use std::sync::{Mutex, mpsc};
+
+use crate::harness::{Client, Framing, H2, Origin, Proxy, eventually, lock, of, run};
 
 #[test]
 fn c01_an_answer_arrives_as_the_origin_gave_it() {
@@ -254,4 +256,28 @@ fn a_client_that_leaves_is_told_to_the_origin() {
     eventually("the origin's connection ends", || (origin.open() == 0).then_some(()));
     let line = proxy.logged_where("client_abort", |line| line["error"] == "client_abort");
     assert_eq!(line["status"], 499);
+}
+
+/// More than is read to see whether the client is still there, and in pieces.
+#[test]
+fn what_comes_while_a_request_is_under_way_waits_its_turn() {
+    let (release, held) = mpsc::channel();
+    let held = Mutex::new(held);
+    let origin = Origin::new(move |request, wire| {
+        if request.target() == "/0" {
+            lock(&held).recv().unwrap();
+        }
+        wire.ok(request.target());
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send("GET /0 HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    origin.wait_for(1);
+    for turn in 1..=40 {
+        client.send(format!("GET /{turn} HTTP/1.1\r\nHost: exam")).send("ple.com\r\n\r\n");
+    }
+    release.send(()).unwrap();
+    for turn in 0..=40 {
+        assert_eq!(client.response().text(), format!("/{turn}"));
+    }
 }

@@ -1,5 +1,6 @@
 //! Requirements P01 to P04, threats XU: connections that become tunnels, and those that must not.
 
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::harness::h2::next;
 use crate::harness::{
-    Authority, Client, Folder, Frame, H2, Opcode, Origin, Proxy, WebSocket, Wire, eventually, of, run,
+    Authority, Client, Folder, Frame, H2, Opcode, Origin, Proxy, WebSocket, Wire, eventually, lock, of, run,
 };
 
 /// Accepts every handshake, with these fields too, and sends every message back.
@@ -115,6 +116,32 @@ fn p01_what_comes_with_the_handshake_is_not_lost() {
     assert_eq!(client.response().status(), 101);
     assert_eq!(Frame::read(&mut client.pipe).unwrap().payload, b"welcome");
     assert_eq!(Frame::read(&mut client.pipe), Some(early));
+}
+
+#[test]
+fn p01_what_comes_before_the_answer_is_not_lost() {
+    let (release, held) = mpsc::channel();
+    let held = Mutex::new(held);
+    let origin = Origin::new(move |_, wire| {
+        lock(&held).recv().unwrap();
+        wire.say(WebSocket::accepted(""));
+        echo_frames(wire);
+        wire.close();
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send(WebSocket::request("example.com", "/", ""));
+    origin.wait_for(1);
+    // As long as several looks at whether the client is still there.
+    let early: Vec<Frame> = (0..50).map(|at| Frame::new(Opcode::Text, format!("early {at:040}"))).collect();
+    for frame in &early {
+        client.send(frame.clone().masked().encode());
+    }
+    release.send(()).unwrap();
+    assert_eq!(client.response().status(), 101);
+    for frame in early {
+        assert_eq!(Frame::read(&mut client.pipe), Some(frame));
+    }
 }
 
 #[test]
