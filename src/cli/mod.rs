@@ -2,6 +2,7 @@
 
 mod findings;
 mod fmt;
+mod help;
 mod reload;
 mod run;
 mod serve;
@@ -39,6 +40,8 @@ enum Command {
     Proxy(serve::Proxy),
     /// Make this machine trust the certificates that rp makes for `localhost` and private names
     Trust(trust::Trust),
+    /// Explain a command, a directive, a matcher or a finding
+    Help(help::Help),
 }
 
 /// How findings are printed.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.execute(),
         Command::Proxy(proxy) => proxy.execute(),
         Command::Trust(trust) => trust.execute(),
+        Command::Help(help) => help.execute(),
     };
     outcome.into()
 }

@@ -2,7 +2,7 @@
 
 mod address;
 mod compile;
-mod global;
+pub mod global;
 mod listen;
 
 use std::path::Path;

@@ -1,0 +1,220 @@
+//! `rp help`: the language from the tables that the checker reads, and the commands.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+
+use clap::{Args, CommandFactory};
+
+use super::{Cli, Outcome, complain};
+use crate::check::{Opt, near};
+use crate::diagnostic::Code;
+use crate::directive::{self, Room};
+use crate::http::placeholder;
+use crate::matcher;
+use crate::model::global;
+
+const WIDTH: usize = 90;
+const LISTS: [&str; 3] = ["directives", "matchers", "placeholders"];
+
+#[derive(Debug, Args)]
+pub struct Help {
+    /// A command, a directive, the code of a finding, or one of: directives, matchers, placeholders
+    topic: Option<String>,
+}
+
+impl Help {
+    pub fn execute(&self) -> Outcome {
+        let Some(topic) = &self.topic else { return say(&overview()) };
+        match page(topic) {
+            Some(page) => say(&page),
+            None => complain(unknown(topic)),
+        }
+    }
+}
+
+/// A reader that has seen enough is no failure.
+fn say(page: &str) -> Outcome {
+    let _ = std::io::stdout().write_all(page.as_bytes());
+    Outcome::Clean
+}
+
+fn page(topic: &str) -> Option<String> {
+    match topic {
+        "directives" => {
+            Some(list(directive::ROOMS.iter().map(|room| (room.syntax, room.summary)).chain([UPSTREAM, GLOBAL])))
+        }
+        "matchers" => Some(list(matcher::ROOMS.iter().map(|room| (room.syntax, room.doc)))),
+        "placeholders" => Some(placeholders()),
+        "upstream" => Some(block(UPSTREAM, directive::upstream::OPTIONS)),
+        "global" => Some(block(GLOBAL, global::OPTIONS)),
+        _ => named(topic),
+    }
+}
+
+/// All that has this name: `status` is a command and a matcher.
+fn named(name: &str) -> Option<String> {
+    let matcher = matcher::ROOMS.iter().find(|room| room.name == name);
+    let pages = [
+        command(name),
+        finding(name),
+        directive::find(name).map(directive_page),
+        matcher.map(|room| format!("In a matcher:\n\n{}", entry(room.syntax, room.doc))),
+    ];
+    let pages: Vec<String> = pages.into_iter().flatten().collect();
+    (!pages.is_empty()).then(|| pages.join("\n"))
+}
+
+const UPSTREAM: (&str, &str) = ("upstream NAME { … }", "servers that a `reverse_proxy` names, and how they are asked");
+const GLOBAL: (&str, &str) = ("global { … }", "what holds for the whole process; it stands once, outside of all sites");
+
+fn overview() -> String {
+    let mut page = Cli::command().render_help().to_string();
+    page.push_str("\n`rp help` also knows every directive, matcher and finding by its name:\n");
+    page.push_str("  rp help reverse_proxy, rp help client_ip, rp help E0012, and all of them by\n");
+    for list in LISTS {
+        let _ = writeln!(page, "  rp help {list}");
+    }
+    page
+}
+
+fn command(name: &str) -> Option<String> {
+    let mut cli = Cli::command();
+    cli.build();
+    Some(cli.find_subcommand_mut(name)?.render_help().to_string())
+}
+
+fn finding(code: &str) -> Option<String> {
+    let code = Code::ALL.iter().find(|known| known.as_str().eq_ignore_ascii_case(code))?;
+    let severity = match code.severity() {
+        crate::diagnostic::Severity::Error => "error: a file that has it is not put in force",
+        crate::diagnostic::Severity::Warning => "warning: the file is put in force (`--deny warnings` refuses it)",
+    };
+    Some(format!("{}  {}\n\n    {severity}\n", code.as_str(), code.title()))
+}
+
+fn directive_page(room: &'static Room) -> String {
+    let mut page = block((room.syntax, room.summary), room.options);
+    let _ = write!(page, "\n{}", wrapped(room.doc, ""));
+    page.push_str("\nFor example\n\n");
+    for example in room.examples {
+        for line in example.lines() {
+            let _ = writeln!(page, "    {line}");
+        }
+    }
+    page
+}
+
+fn block((syntax, summary): (&str, &str), options: &[Opt]) -> String {
+    let mut page = entry(syntax, summary);
+    if !options.is_empty() {
+        page.push_str("\nOptions, in its block\n\n");
+        page.push_str(&list(options.iter().map(|option| (option.syntax, option.doc))));
+    }
+    page
+}
+
+fn placeholders() -> String {
+    let mut page = String::new();
+    for placeholder in placeholder::TABLE {
+        // A name that ends with a dot takes a key.
+        let key = if placeholder.name.ends_with('.') { "NAME" } else { "" };
+        let when = if placeholder.response { "; known once there is an answer" } else { "" };
+        page.push_str(&entry(&format!("{{{}{key}}}", placeholder.name), &format!("{}{when}", placeholder.doc)));
+    }
+    page
+}
+
+fn list<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    entries.into_iter().map(|(syntax, doc)| entry(syntax, doc)).collect()
+}
+
+fn entry(syntax: &str, doc: &str) -> String {
+    format!("{syntax}\n{}", wrapped(doc, "    "))
+}
+
+fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    let mut length = 0;
+    for word in text.split_whitespace() {
+        let count = word.chars().count();
+        if length == 0 || length + 1 + count > WIDTH {
+            lines.push_str(if length == 0 { "" } else { "\n" });
+            lines.push_str(indent);
+            length = indent.len();
+        } else {
+            lines.push(' ');
+            length += 1;
+        }
+        lines.push_str(word);
+        length += count;
+    }
+    lines.push('\n');
+    lines
+}
+
+fn unknown(topic: &str) -> String {
+    let cli = Cli::command();
+    let commands = cli.get_subcommands().map(clap::Command::get_name);
+    let known = directive::ROOMS.iter().map(|room| room.name);
+    let known = known.chain(matcher::ROOMS.iter().map(|room| room.name)).chain(commands).chain(LISTS);
+    let known = known.chain(["upstream", "global"]).chain(Code::ALL.iter().map(|code| code.as_str()));
+    match near::nearest(topic, known) {
+        Some(near) => format!("no help on `{topic}`: is it `rp help {near}`?"),
+        None => format!("no help on `{topic}`: `rp help` says what there is"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_room_has_a_page_with_all_its_options() {
+        for room in directive::ROOMS {
+            let text = page(room.name).unwrap();
+            assert!(text.contains(room.syntax) && text.contains(room.examples[0].lines().next().unwrap()), "{text}");
+            for option in room.options {
+                assert!(text.contains(option.syntax), "{}: {}", room.name, option.syntax);
+            }
+            assert!(page("directives").unwrap().contains(room.syntax));
+        }
+        for room in matcher::ROOMS {
+            assert!(page(room.name).unwrap().contains(room.syntax), "{}", room.name);
+        }
+        assert!(page("upstream").unwrap().contains("server"));
+        assert!(page("global").unwrap().contains("workers"));
+    }
+
+    #[test]
+    fn each_placeholder_and_each_code_is_there() {
+        let text = page("placeholders").unwrap();
+        for placeholder in placeholder::TABLE {
+            assert!(text.contains(&format!("{{{}", placeholder.name)), "{}", placeholder.name);
+        }
+        for code in Code::ALL {
+            assert!(page(&code.as_str().to_lowercase()).unwrap().contains(code.title()));
+        }
+    }
+
+    #[test]
+    fn commands_have_their_own_page() {
+        for command in Cli::command().get_subcommands() {
+            assert!(page(command.get_name()).unwrap().contains("Usage: rp"), "{}", command.get_name());
+        }
+        assert!(overview().contains("rp help directives"));
+    }
+
+    #[test]
+    fn what_is_not_known_is_told_with_what_is_near() {
+        assert_eq!(page("reverse_prxy"), None);
+        assert_eq!(unknown("reverse_prxy"), "no help on `reverse_prxy`: is it `rp help reverse_proxy`?");
+        assert_eq!(unknown("qqqqqqqq"), "no help on `qqqqqqqq`: `rp help` says what there is");
+    }
+
+    #[test]
+    fn text_is_wrapped_between_words() {
+        let text = wrapped(&"word ".repeat(40), "    ");
+        assert!(text.lines().all(|line| line.starts_with("    word") && line.len() <= WIDTH), "{text}");
+        assert_eq!(text.split_whitespace().count(), 40);
+    }
+}
