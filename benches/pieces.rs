@@ -69,7 +69,7 @@ fn request_head(bencher: Bencher<'_, '_>) {
         let forwarding = Forwarding::of(&mut exchange, ForwardedField::Off, &survey);
         let also = forwarding.fields(&exchange);
         let fields = wire::Fields { map: &exchange.headers, also: &also, host: None };
-        wire::write(&mut out, &exchange.method, &exchange.target.wire(), fields, wire::Outgoing::Empty);
+        wire::write(&mut out, &exchange.method, &exchange.target.wire(), fields, wire::Framing::Empty);
         out.len()
     });
 }

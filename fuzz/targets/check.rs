@@ -24,7 +24,11 @@ struct Nothing;
 
 impl Files for Nothing {
     fn read(&self, path: &Path) -> io::Result<String> {
-        if path.ends_with("known") { Ok(":81 { respond ok }\n".to_owned()) } else { Err(io::ErrorKind::NotFound.into()) }
+        if path.ends_with("known") {
+            Ok(":81 { respond ok }\n".to_owned())
+        } else {
+            Err(io::ErrorKind::NotFound.into())
+        }
     }
 
     fn glob(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {

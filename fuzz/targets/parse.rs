@@ -16,7 +16,7 @@ fuzz_target!(|text: &str| {
     places(&tree, text);
     // Drawing them looks every place up.
     let _ = terminal::render(&mistakes, &sources, Style { color: false, width: 100 });
-    json::render(&mistakes, &sources);
+    let _ = json::render(&mistakes, &sources);
 });
 
 fn places(block: &Block, text: &str) {

@@ -14,8 +14,9 @@ use proxyfile::check::Check;
 use proxyfile::diagnostic::Sources;
 use proxyfile::directive::check_nodes;
 use proxyfile::http::exchange::Exchange;
-use proxyfile::http::forwarded::{self, ForwardedField};
-use proxyfile::http::{hop, path};
+use proxyfile::http::forwarded::{ForwardedField, Forwarding};
+use proxyfile::http::hop::{self, Survey};
+use proxyfile::http::path;
 use proxyfile::site::{Building, Program, Supplies};
 use proxyfile::syntax;
 use proxyfile::upstream::wire;
@@ -72,13 +73,18 @@ fuzz_target!(|data: &[u8]| {
 /// What a server would be sent, read back as a server would read it.
 fn forward(exchange: &mut Exchange) {
     assert_eq!(path::canonical(exchange.target.path()), Ok(None), "what is forwarded is canonical");
-    hop::strip(&mut exchange.headers);
-    hop::strip_aliases(&mut exchange.headers);
-    forwarded::write(exchange, ForwardedField::On);
+    let survey = Survey::of_request(&exchange.headers);
+    hop::strip(&mut exchange.headers, &survey);
+    if survey.odd {
+        hop::strip_aliases(&mut exchange.headers);
+    }
+    let forwarding = Forwarding::of(exchange, ForwardedField::On, &survey);
+    let also = forwarding.fields(exchange);
     let mut target = Vec::new();
     exchange.target.write(&mut target);
+    let fields = wire::Fields { map: &exchange.headers, also: &also, host: None };
     let mut head = Vec::new();
-    wire::write(&mut head, &exchange.method, &target, &exchange.headers, None, wire::Outgoing::Empty);
+    wire::write(&mut head, &exchange.method, &target, fields, wire::Framing::Empty);
     let mut fields = [httparse::EMPTY_HEADER; 256];
     let mut request = httparse::Request::new(&mut fields);
     let read = request.parse(&head);
@@ -89,8 +95,13 @@ fn forward(exchange: &mut Exchange) {
         assert_eq!(of(name), 0, "{name}");
     }
     assert!(of("host") <= 1 && of("content-length") <= 1);
-    let client: Vec<_> = exchange.headers.get_all(&forwarded::X_FORWARDED_FOR).iter().collect();
-    assert_eq!(client, ["192.0.2.1"], "strangers are not believed");
+    let values = |name: &str| -> Vec<&[u8]> {
+        let of_name = |field: &&httparse::Header<'_>| field.name.eq_ignore_ascii_case(name);
+        request.headers.iter().filter(of_name).map(|field| field.value).collect()
+    };
+    for name in ["x-forwarded-for", "x-real-ip"] {
+        assert_eq!(values(name), [b"192.0.2.1"], "strangers are not believed: {name}");
+    }
 }
 
 fn exchange(data: &[u8]) -> Option<Exchange> {

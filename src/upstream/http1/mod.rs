@@ -19,7 +19,7 @@ pub(super) use parse::is_reserved;
 /// The codec by itself, to be fuzzed and measured.
 pub mod wire {
     pub use super::decode::{Decoder, Step};
-    pub use super::head::{Fields, Framing as Outgoing, write};
+    pub use super::head::{Fields, Framing, write};
     pub use super::parse::{Asked, Head, Values, parse};
 }
 
