@@ -13,7 +13,7 @@ use http::{Method, Uri};
 use proxyfile::check::Check;
 use proxyfile::check::Value as _;
 use proxyfile::check::value::HostPattern;
-use proxyfile::diagnostic::Sources;
+use proxyfile::diagnostic::{Sources, Span};
 use proxyfile::directive::check_nodes;
 use proxyfile::http::exchange::Exchange;
 use proxyfile::http::forwarded::{ForwardedField, Forwarding};
@@ -36,7 +36,7 @@ fn canonical_path(path: &str) -> bool {
 fn router(bencher: Bencher<'_, '_>, sites: usize) {
     let mut router = Router::default();
     for number in 0..sites {
-        let site = Site { name: "".into(), program: Program::default(), log: None };
+        let site = Site { name: "".into(), at: Span::default(), program: Program::default(), log: None };
         let host = HostPattern::parse(&format!("shop-{number}.example.com")).expect("a host");
         router.add(Some(&host), Arc::new(site));
     }

@@ -17,12 +17,23 @@ pub struct Body {
 
 impl Body {
     pub fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        self.statements.iter().try_for_each(|statement| statement.directive.compile(site))
+        self.statements
+            .iter()
+            .try_for_each(|statement| site.statement(statement.at, |site| statement.directive.compile(site)))
     }
 
     #[must_use]
     pub fn always_answers(&self) -> bool {
         self.statements.iter().any(|statement| statement.directive.always_answers())
+    }
+
+    /// The statement of this place, however deep.
+    #[must_use]
+    pub fn find(&self, at: Span) -> Option<&Statement> {
+        self.statements.iter().find_map(|statement| {
+            let inside = || statement.directive.blocks().into_iter().find_map(|body| body.find(at));
+            if statement.at == at { Some(statement) } else { inside() }
+        })
     }
 
     #[must_use]
@@ -75,7 +86,9 @@ fn check_statement(node: &Node, cx: &mut Check) -> Result<Statement, Reported> {
     // A statement is named by a word, not by what a request brings.
     cx.plain(&node.words[0])?;
     let Some(room) = find(node.name()) else { return Err(unknown(node, cx)) };
-    Ok(Statement { at: node.words[0].span, room, directive: (room.check)(node, cx)? })
+    let at = node.words[0].span;
+    let head = node.words.last().map_or(at, |last| at.to(last.span));
+    Ok(Statement { at, head, room, directive: (room.check)(node, cx)? })
 }
 
 fn unknown(node: &Node, cx: &mut Check) -> Reported {

@@ -38,6 +38,10 @@ impl Directive for HandleErrors {
         site.handle(self.statuses.clone(), |site| self.body.compile(site))
     }
 
+    fn blocks(&self) -> Vec<&Body> {
+        vec![&self.body]
+    }
+
     fn runs_on_failure(&self) -> bool {
         true
     }

@@ -73,6 +73,16 @@ pub trait Directive: fmt::Debug + Send + Sync {
         None
     }
 
+    /// What it asks of a request, if a `route` or `when`.
+    fn asks(&self) -> Option<&crate::matcher::Expr> {
+        None
+    }
+
+    /// The statements inside it, block by block.
+    fn blocks(&self) -> Vec<&Body> {
+        Vec::new()
+    }
+
     /// Joins the body of an `else`; gives it back where this is no `when` that lacks one.
     fn take_else(&mut self, otherwise: Body) -> Result<(), Body> {
         Err(otherwise)
@@ -95,7 +105,10 @@ pub enum Front<'a> {
 /// A statement that was checked, with its place.
 #[derive(Debug)]
 pub struct Statement {
+    /// Its name.
     pub at: Span,
+    /// From its name to the word before its block.
+    pub head: Span,
     pub room: &'static Room,
     pub directive: Box<dyn Directive>,
 }

@@ -111,7 +111,7 @@ impl<'b> Routes<'b> {
 /// The beginnings one of which each path has that a route can cover; `None` if it may cover others.
 fn coverable(expr: &Expr) -> Option<Vec<Key<'_>>> {
     match expr {
-        Expr::Is(Atom::Path(patterns)) => Some(patterns.iter().map(key).collect()),
+        Expr::Is(Atom::Path(patterns), _) => Some(patterns.iter().map(key).collect()),
         // All of them cover what the whole covers, so any will do.
         Expr::And(all) => all.iter().find_map(coverable),
         Expr::Or(any) => {
@@ -126,7 +126,7 @@ fn coverable(expr: &Expr) -> Option<Vec<Key<'_>>> {
 fn beginnings(expr: &Expr) -> Vec<Key<'_>> {
     match expr {
         // All the paths, and all the alternatives, must be covered: the first of them will do.
-        Expr::Is(Atom::Path(patterns)) => patterns.first().map(key).into_iter().collect(),
+        Expr::Is(Atom::Path(patterns), _) => patterns.first().map(key).into_iter().collect(),
         Expr::Or(any) => any.first().map(beginnings).unwrap_or_default(),
         Expr::And(all) => all.iter().flat_map(beginnings).collect(),
         _ => Vec::new(),

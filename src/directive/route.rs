@@ -138,6 +138,14 @@ impl Directive for Route {
     fn takes(&self) -> Option<&Expr> {
         Some(&self.test)
     }
+
+    fn asks(&self) -> Option<&Expr> {
+        Some(&self.test)
+    }
+
+    fn blocks(&self) -> Vec<&Body> {
+        vec![&self.body]
+    }
 }
 
 impl Directive for When {
@@ -152,6 +160,14 @@ impl Directive for When {
 
     fn may_answer(&self) -> bool {
         self.then.may_answer() || self.otherwise.as_ref().is_some_and(Body::may_answer)
+    }
+
+    fn asks(&self) -> Option<&Expr> {
+        Some(&self.test)
+    }
+
+    fn blocks(&self) -> Vec<&Body> {
+        std::iter::once(&self.then).chain(&self.otherwise).collect()
     }
 
     fn take_else(&mut self, otherwise: Body) -> Result<(), Body> {

@@ -49,4 +49,36 @@ pub trait Gate: Send + Sync {
 /// Answers.
 pub trait Answers: Send + Sync {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Answer, Fault>>;
+
+    /// What would be sent on, where the answer is somebody else's; `None` where this step answers by itself.
+    fn forward(&self, exchange: &mut Exchange) -> Option<Result<Forward, Fault>> {
+        let _ = exchange;
+        None
+    }
+
+    /// What becomes of the answer to what was sent on.
+    fn receive(&self, exchange: &mut Exchange, answer: Answer) -> Result<Answer, Fault> {
+        let _ = exchange;
+        Ok(answer)
+    }
+}
+
+/// A request as it would be sent to a server, told instead of sent.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// Empty where the servers have no name of their own.
+    pub upstream: Box<str>,
+    /// The server whose turn it is, by its place in `servers`; `None` where none is fit.
+    pub server: Option<usize>,
+    pub servers: Vec<Candidate>,
+    /// The head as HTTP/1.1 has it.
+    pub head: Vec<u8>,
+}
+
+/// A server that could be asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub address: Box<str>,
+    pub weight: u16,
+    pub backup: bool,
 }

@@ -78,6 +78,11 @@ impl Compare {
         Ok(Self { left: Template::check(left, When::Request, cx)?, op, right })
     }
 
+    /// What the request brings to compare.
+    pub fn found(&self, exchange: &Exchange) -> String {
+        self.left.render_text(exchange)
+    }
+
     pub fn holds(&self, exchange: &mut Exchange) -> bool {
         let left = self.left.render_text(exchange);
         match &self.op {

@@ -22,13 +22,13 @@ impl Expr {
             Expr::And(all) => Box::new(All(all.iter().map(Expr::compile).collect())),
             Expr::Or(any) => Box::new(Any(any.iter().map(Expr::compile).collect())),
             Expr::Not(inner) => Box::new(Not(inner.compile())),
-            Expr::Is(atom) => atom.compile(),
+            Expr::Is(atom, _) => atom.compile(),
         }
     }
 }
 
 impl Atom {
-    fn compile(&self) -> Box<dyn Test> {
+    pub(super) fn compile(&self) -> Box<dyn Test> {
         match self.clone() {
             Atom::Path(patterns) if patterns.iter().any(PathPattern::captures) => Box::new(Capturing(patterns)),
             Atom::Path(patterns) => Box::new(Paths(patterns)),

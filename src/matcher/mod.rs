@@ -5,12 +5,14 @@
 
 mod compare;
 mod compile;
+mod explain;
 mod loops;
 mod parse;
 mod path;
 mod proof;
 
 pub use compare::{Compare, Op};
+pub use explain::Reason;
 pub use parse::{check, define_all};
 pub use path::PathPattern;
 
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use http::{HeaderName, Method};
 
 use crate::check::value::{HostPattern, Network, StatusMatch};
+use crate::diagnostic::Span;
 use crate::http::connection::Scheme;
 
 /// What a matcher tells of itself.
@@ -76,7 +79,8 @@ pub enum Expr {
     And(Vec<Expr>),
     Or(Vec<Expr>),
     Not(Box<Expr>),
-    Is(Atom),
+    /// As it is written there.
+    Is(Atom, Span),
 }
 
 /// One question.

@@ -147,7 +147,10 @@ impl<'w> Parser<'w> {
         let text = word.plain().unwrap_or_default();
         match text {
             "and" | "or" | ")" => Err(self.incomplete(cx)),
-            _ if text.starts_with('/') => Ok(Expr::Is(Atom::Path(self.values(cx)?))),
+            _ if text.starts_with('/') => {
+                let atom = Atom::Path(self.values(cx)?);
+                Ok(self.is(atom, word))
+            }
             _ if text.starts_with('@') => self.named(word, cx),
             _ => {
                 self.at += 1;
@@ -201,7 +204,7 @@ impl<'w> Parser<'w> {
                 )));
         };
         self.at += 2;
-        Ok(Expr::Is(Atom::Compare(Compare::check(left, sign, right, cx)?)))
+        Ok(self.is(Atom::Compare(Compare::check(left, sign, right, cx)?), left))
     }
 
     fn named(&mut self, word: &Word, cx: &mut Check) -> Result<Expr, Reported> {
@@ -279,7 +282,7 @@ impl<'w> Parser<'w> {
     }
 
     fn atom(&mut self, word: &Word, name: &str, cx: &mut Check) -> Result<Expr, Reported> {
-        Ok(Expr::Is(match name {
+        let atom = match name {
             "path" => Atom::Path(self.values::<PathPattern>(cx)?),
             "host" => Atom::Host(self.values::<HostPattern>(cx)?),
             "method" => Atom::Method(self.values::<MethodName>(cx)?.into_iter().map(|method| method.0).collect()),
@@ -292,7 +295,14 @@ impl<'w> Parser<'w> {
             "query" => Atom::Query(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
             "cookie" => Atom::Cookie(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
             _ => return Err(unknown(word, name, cx)),
-        }))
+        };
+        Ok(self.is(atom, word))
+    }
+
+    /// A question from its `first` word to the last that was taken.
+    fn is(&self, atom: Atom, first: &Word) -> Expr {
+        let last = self.at.checked_sub(1).map_or(first, |at| &self.words[at]);
+        Expr::Is(atom, first.span.to(last.span))
     }
 
     /// The one value that a matcher takes.

@@ -15,7 +15,7 @@ impl Expr {
                 (Expr::Or(any), _) if any.iter().any(|one| one.covers(other, patience)) => true,
                 (_, Expr::And(all)) => all.iter().any(|one| self.covers(one, patience)),
                 (Expr::Not(mine), Expr::Not(theirs)) => theirs.covers(mine, patience),
-                (Expr::Is(mine), Expr::Is(theirs)) => mine.covers(theirs, patience),
+                (Expr::Is(mine, _), Expr::Is(theirs, _)) => mine.covers(theirs, patience),
                 _ => false,
             }
     }
@@ -64,7 +64,7 @@ const MOST: usize = 64;
 pub fn impossible(expr: &Expr) -> Option<&'static str> {
     let Expr::And(all) = expr else { return None };
     let atoms: Vec<&Atom> =
-        all.iter().filter_map(|one| if let Expr::Is(atom) = one { Some(atom) } else { None }).take(MOST).collect();
+        all.iter().filter_map(|one| if let Expr::Is(atom, _) = one { Some(atom) } else { None }).take(MOST).collect();
     let pairs = atoms.iter().enumerate().flat_map(|(at, a)| atoms[at + 1..].iter().map(move |b| (*a, *b)));
     pairs.into_iter().find_map(|(a, b)| match (a, b) {
         (Atom::Method(a), Atom::Method(b)) if disjoint(a, b, PartialEq::eq) => Some("a request has one method"),

@@ -179,11 +179,11 @@ impl Compiler<'_> {
             return None;
         }
         let name = model.addresses.first().map_or("", |address| address.text.as_str());
-        let mut building = Building::new(&mut self.supplies).named(name);
+        let mut building = Building::new(&mut self.supplies).named(name, model.at);
         match model.body.compile(&mut building) {
             Ok(()) => {
                 let program = building.finish();
-                Some(Arc::new(Site { name: name.into(), program, log }))
+                Some(Arc::new(Site { name: name.into(), at: model.at, program, log }))
             }
             Err(mistake) => {
                 self.mistakes.push(mistake);
@@ -357,9 +357,9 @@ fn route(planned: &Planned<'_>, sites: &[Option<Arc<Site>>], https_port: u16) ->
     let mut router = Router::default();
     for address in &planned.redirects {
         let mut supplies = Supplies::default();
-        let mut building = Building::new(&mut supplies);
+        let mut building = Building::new(&mut supplies).named(&address.text, address.at);
         building.answer(ToHttps { port: address.port.unwrap_or(https_port) });
-        let site = Site { name: address.text.as_str().into(), program: building.finish(), log: None };
+        let site = Site { name: address.text.as_str().into(), at: address.at, program: building.finish(), log: None };
         router.add(address.host.as_ref(), Arc::new(site));
     }
     for (index, address) in &planned.sites {

@@ -9,6 +9,7 @@ mod executor;
 mod framing;
 mod gather;
 mod handle;
+mod head;
 mod journey;
 mod listener;
 mod run;

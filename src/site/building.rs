@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::program::{Handler, Op, Program};
 use crate::check::value::StatusMatch;
-use crate::diagnostic::Mistake;
+use crate::diagnostic::{Mistake, Span};
 use crate::http::step::{Answers, Filter, Gate, Test};
 use crate::tls::client::SystemRoots;
 use crate::upstream::Upstream;
@@ -95,6 +95,8 @@ pub struct Building<'s> {
     program: Program,
     /// Where the block that is being built began.
     block: usize,
+    /// The statement that is being built.
+    at: Span,
     /// The site's own settings, by `bind`, `tls` and `log`.
     pub log: Option<usize>,
 }
@@ -110,25 +112,39 @@ type Built = Result<(), Mistake>;
 impl<'s> Building<'s> {
     #[must_use]
     pub fn new(supplies: &'s mut Supplies) -> Self {
-        Self { supplies, name: "".into(), program: Program::default(), block: 0, log: None }
+        Self { supplies, name: "".into(), program: Program::default(), block: 0, at: Span::default(), log: None }
     }
 
     #[must_use]
-    pub fn named(mut self, name: &str) -> Self {
+    pub fn named(mut self, name: &str, at: Span) -> Self {
         self.name = name.into();
+        self.at = at;
         self
     }
 
+    /// What `build` adds came from the statement at this place.
+    pub fn statement(&mut self, at: Span, build: impl FnOnce(&mut Self) -> Built) -> Built {
+        let outer = std::mem::replace(&mut self.at, at);
+        let built = build(self);
+        self.at = outer;
+        built
+    }
+
+    fn push(&mut self, op: Op) {
+        self.program.ops.push(op);
+        self.program.places.push(self.at);
+    }
+
     pub fn filter(&mut self, filter: impl Filter + 'static) {
-        self.program.ops.push(Op::Filter(Box::new(filter)));
+        self.push(Op::Filter(Box::new(filter)));
     }
 
     pub fn gate(&mut self, gate: impl Gate + 'static) {
-        self.program.ops.push(Op::Gate(Box::new(gate)));
+        self.push(Op::Gate(Box::new(gate)));
     }
 
     pub fn answer(&mut self, answer: impl Answers + 'static) {
-        self.program.ops.push(Op::Answer(Box::new(answer)));
+        self.push(Op::Answer(Box::new(answer)));
     }
 
     /// The body runs if the test holds, and nothing comes out of it.
@@ -163,7 +179,7 @@ impl<'s> Building<'s> {
         let skip = self.jump();
         let start = self.program.ops.len();
         self.nested(body)?;
-        self.program.ops.push(Op::Unanswered);
+        self.push(Op::Unanswered);
         self.land(skip);
         self.program.handlers.push(Handler { covers, end: None, statuses, start });
         Ok(())
@@ -181,7 +197,7 @@ impl<'s> Building<'s> {
     /// it begin behind the test that leads there.
     fn unanswered(&mut self, start: usize) {
         let end = self.program.ops.len();
-        self.program.ops.push(Op::Unanswered);
+        self.push(Op::Unanswered);
         for handler in self.program.handlers.iter_mut().filter(|handler| handler.covers.start == start) {
             handler.end = Some(end);
         }
@@ -195,12 +211,12 @@ impl<'s> Building<'s> {
     }
 
     fn test(&mut self, test: Box<dyn Test>) -> usize {
-        self.program.ops.push(Op::Test(test, usize::MAX));
+        self.push(Op::Test(test, usize::MAX));
         self.program.ops.len() - 1
     }
 
     fn jump(&mut self) -> usize {
-        self.program.ops.push(Op::Jump(usize::MAX));
+        self.push(Op::Jump(usize::MAX));
         self.program.ops.len() - 1
     }
 

@@ -5,14 +5,17 @@ mod program;
 mod router;
 
 pub use building::{Building, Legacy, Supplies};
-pub use program::Program;
+pub use program::{Observer, Program};
 pub use router::Router;
+
+use crate::diagnostic::Span;
 
 /// One site, ready to take requests.
 #[derive(Debug)]
 pub struct Site {
     /// Its first address, as the log names it.
     pub name: Box<str>,
+    pub at: Span,
     pub program: Program,
     /// Where its access log goes; `None` where it keeps none.
     pub log: Option<usize>,

@@ -60,7 +60,12 @@ mod tests {
     fn r01_the_most_specific_host_wins() {
         let mut router = Router::default();
         for name in ["*.example.com", "a.example.com", "example.com"] {
-            let site = Site { name: name.into(), program: crate::site::Program::default(), log: None };
+            let site = Site {
+                name: name.into(),
+                at: crate::diagnostic::Span::default(),
+                program: crate::site::Program::default(),
+                log: None,
+            };
             router.add(Some(&HostPattern::parse(name).unwrap()), Arc::new(site));
         }
         let found = |host| router.find(host).map(|at| router.site(at).name.to_string());

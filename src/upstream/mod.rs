@@ -18,7 +18,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 pub use balance::Policy;
 pub use body::Body;
@@ -33,6 +33,7 @@ pub use send::{Outgoing, Trace};
 pub use stream::Stream;
 pub use target::{Address, Scheme, Target, TargetError};
 
+use crate::http::step::{Candidate, Forward};
 use balance::Balancer;
 
 /// A pool of servers that can stand in for each other.
@@ -184,6 +185,32 @@ impl Upstream {
             limits: settings.limits,
             host: settings.host,
         }
+    }
+
+    /// What would be sent, and to which server, if [`Upstream::send`] were called now.
+    pub fn tell(
+        &self,
+        method: &Method,
+        target: &[u8],
+        headers: &HeaderMap,
+        also: &[(&'static HeaderName, &[u8])],
+        length: Option<u64>,
+    ) -> Forward {
+        let server = self.balancer.choose(&self.servers, None).map(usize::from);
+        let host = server.filter(|_| self.host == HostField::Server).map(|at| &self.servers[at].authority);
+        let framing = match length {
+            Some(0) => wire::Framing::Empty,
+            Some(length) => wire::Framing::Length(length),
+            None => wire::Framing::Chunked,
+        };
+        let mut head = Vec::new();
+        wire::write(&mut head, method, target, wire::Fields { map: headers, also, host }, framing);
+        let candidate = |server: &Server| Candidate {
+            address: server.address_text.clone(),
+            weight: server.weight,
+            backup: server.backup,
+        };
+        Forward { upstream: self.name.clone(), server, servers: self.servers.iter().map(candidate).collect(), head }
     }
 
     /// How long a stream or a tunnel may be silent.

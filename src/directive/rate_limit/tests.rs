@@ -173,7 +173,7 @@ fn several_limits_each_tell_their_own() {
 #[test]
 fn a_reload_keeps_what_is_known_and_equal_limits_stay_apart() {
     let compile = |supplies: &mut Supplies, name: &str, texts: &[&str]| {
-        let mut site = Building::new(supplies).named(name);
+        let mut site = Building::new(supplies).named(name, crate::diagnostic::Span::default());
         for text in texts {
             model(text).compile(&mut site).unwrap();
         }

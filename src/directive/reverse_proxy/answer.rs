@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use http::header::{self, HeaderValue};
-use http::{Method, Response, StatusCode, Version};
+use http::{Method, Response, StatusCode, Version, response};
 
 use super::{location, tunnel};
 use crate::check::value::StatusMatch;
@@ -14,7 +14,7 @@ use crate::http::exchange::{Exchange, ServerName, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{ForwardedField, Forwarding};
 use crate::http::hop::{self, Survey};
-use crate::http::step::{Answer, Answers};
+use crate::http::step::{Answer, Answers, Forward};
 use crate::http::tunnel::Account;
 use crate::upstream::{self, Outgoing, Trace, Upstream, Values};
 
@@ -65,7 +65,12 @@ impl ReverseProxy {
         };
         self.note(exchange, &trace);
         match reply? {
-            upstream::Answer::Response(response) => self.receive(exchange, response, &trace),
+            upstream::Answer::Response(response) => {
+                let (mut head, body) = response.into_parts();
+                self.returned(exchange, &mut head, trace.server)?;
+                let empty = http_body::Body::is_end_stream(&body);
+                Ok(Response::from_parts(head, if empty { Body::Empty } else { Body::stream(body) }))
+            }
             upstream::Answer::Upgraded { head, tunnel } => self.switch(exchange, head, tunnel),
         }
     }
@@ -81,20 +86,34 @@ impl ReverseProxy {
         notes.first_byte = some(trace.first_byte_us);
     }
 
-    fn receive(&self, exchange: &Exchange, response: Response<upstream::Body>, trace: &Trace) -> Result<Answer, Fault> {
-        let status = response.status();
-        if self.intercept.iter().any(|intercept| intercept.holds(status)) {
-            return Err(Fault::intercepted(status));
+    /// What a response owes to the hop that it came by is taken off it.
+    fn returned(&self, exchange: &Exchange, head: &mut response::Parts, server: Option<u16>) -> Result<(), Fault> {
+        if self.intercept.iter().any(|intercept| intercept.holds(head.status)) {
+            return Err(Fault::intercepted(head.status));
         }
-        let (mut head, body) = response.into_parts();
         head.version = Version::HTTP_11;
         let survey = Survey::of_response(&head.headers);
         hop::strip(&mut head.headers, &survey);
-        if let Some(server) = trace.server.filter(|_| survey.names_places) {
+        if let Some(server) = server.filter(|_| survey.names_places) {
             location::rewrite(&mut head.headers, exchange, &self.names[usize::from(server)].1);
         }
-        let empty = http_body::Body::is_end_stream(&body);
-        Ok(Response::from_parts(head, if empty { Body::Empty } else { Body::stream(body) }))
+        Ok(())
+    }
+
+    /// The request as it would leave. The body is not counted: nobody sends one to ask what would become of it.
+    fn told(&self, exchange: &mut Exchange) -> Result<Forward, Fault> {
+        let (forwarding, _) = prepare(exchange, self.forwarded)?;
+        let method = exchange.method.clone();
+        let target = exchange.target.wire();
+        let told = self.upstream.tell(
+            &method,
+            &target,
+            &exchange.headers,
+            &forwarding.fields(exchange),
+            exchange.body.length(),
+        );
+        exchange.notes.upstream = told.server.map(|server| ServerName::new(&self.names[server].0));
+        Ok(told)
     }
 
     /// The upstream has switched protocols: so do we, towards the client.
@@ -131,6 +150,18 @@ impl ReverseProxy {
 impl Answers for ReverseProxy {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
         Box::pin(self.pass(exchange))
+    }
+
+    fn forward(&self, exchange: &mut Exchange) -> Option<Result<Forward, Fault>> {
+        Some(self.told(exchange))
+    }
+
+    fn receive(&self, exchange: &mut Exchange, answer: Answer) -> Result<Answer, Fault> {
+        let (mut head, body) = answer.into_parts();
+        let asked = exchange.notes.upstream.as_ref().map(ServerName::as_str);
+        let server = self.names.iter().position(|(name, _)| Some(&**name) == asked);
+        self.returned(exchange, &mut head, server.and_then(|server| u16::try_from(server).ok()))?;
+        Ok(Response::from_parts(head, body))
     }
 }
 

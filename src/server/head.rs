@@ -1,0 +1,152 @@
+//! The head of a request, in our terms.
+
+use std::rc::Rc;
+use std::time::Instant;
+
+use http::header::{self, HeaderMap};
+use http::request::Parts;
+use http::{Method, Version};
+use smallvec::SmallVec;
+
+use crate::http::body::Body;
+use crate::http::connection::Connection;
+use crate::http::exchange::{Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
+use crate::http::fault::{Cause, Fault};
+use crate::http::forwarded::X_REQUEST_ID;
+use crate::http::prefix::Prefixes;
+use crate::http::target::Target;
+use crate::model::{Global, Limits};
+use crate::telemetry::id;
+
+/// The request in our terms, its body yet to be added, and what is wrong with it already.
+pub fn read(
+    connection: &Rc<Connection>,
+    tunnel: &Rc<TunnelSlot>,
+    global: &Global,
+    mut parts: Parts,
+) -> (Exchange, Option<Fault>) {
+    let mut fault = None;
+    let mut keep = |found: Fault| {
+        fault.get_or_insert(found);
+    };
+    let trusted = global.trusted.peer(connection);
+    let client_ip = if trusted { global.trusted.client(connection, &parts.headers) } else { connection.peer.ip() };
+    let host = Host::of(&parts.uri, &parts.headers, parts.version).unwrap_or_else(|found| {
+        keep(found);
+        Host::none()
+    });
+    let target = Target::of(&parts.uri).unwrap_or_else(|found| {
+        keep(found);
+        Target::refused(&parts.uri)
+    });
+    let names = Names::of(&parts.headers);
+    let upgrade =
+        if names.upgrade || parts.version >= Version::HTTP_2 { upgrade(tunnel, &mut parts) } else { Upgrade::No };
+    if let Err(found) = acceptable(&parts, &names, &upgrade, &global.limits) {
+        keep(found);
+    }
+    let started = Instant::now();
+    let exchange = Exchange {
+        connection: connection.clone(),
+        id: request_id(&parts.headers, &names, started),
+        method: parts.method,
+        version: parts.version,
+        headers: parts.headers,
+        host,
+        target,
+        prefixes: Prefixes::default(),
+        body: Body::Empty,
+        max_body: u64::MAX,
+        client_ip,
+        trusted,
+        captures: SmallVec::new(),
+        notes: Notes::default(),
+        fault: None,
+        started,
+        upgrade,
+        limits: SmallVec::new(),
+    };
+    (exchange, fault)
+}
+
+/// What can be said against a request by its head alone.
+fn acceptable(parts: &Parts, names: &Names, upgrade: &Upgrade, limits: &Limits) -> Result<(), Fault> {
+    if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits.uri) {
+        return Err(Cause::UriTooLong.into());
+    }
+    // Every value counts, so crumbs of cookies do (HPACK makes a byte of each).
+    if parts.headers.len() > limits.fields || names.longest > LONGEST_LINE {
+        return Err(Cause::FieldsTooLarge.into());
+    }
+    if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
+        return Err(Cause::MethodNotAllowed.into());
+    }
+    match names.expect.then(|| parts.headers.get(header::EXPECT)).flatten() {
+        Some(expect) if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") => {
+            Err(Cause::ExpectationFailed.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Requirement H06: an id that came in is kept if it could be one of ours, so that it can be followed through several
+/// proxies; from strangers it is only believed in shape, and worth nothing else.
+fn request_id(headers: &HeaderMap, names: &Names, now: Instant) -> RequestId {
+    match names.request_id.then(|| headers.get(&X_REQUEST_ID)).flatten() {
+        Some(known) if id::acceptable(known.as_bytes()) => RequestId::Kept(known.clone()),
+        _ => RequestId::Ours(id::next(now)),
+    }
+}
+
+/// What one look at a request's fields shows, before any of them is asked for by name.
+#[derive(Debug, Default)]
+struct Names {
+    expect: bool,
+    upgrade: bool,
+    request_id: bool,
+    /// Bytes of the longest value.
+    longest: usize,
+}
+
+impl Names {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut names = Self::default();
+        for (name, value) in headers {
+            names.longest = names.longest.max(value.len());
+            match name.as_str() {
+                "expect" => names.expect = true,
+                "upgrade" => names.upgrade = true,
+                "x-request-id" => names.request_id = true,
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+/// Bytes of one field's value, whatever the head as a whole may have.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// WebSocket is the one protocol that is switched to: anything else (`h2c` above all) could carry requests past us.
+fn upgrade(tunnel: &Rc<TunnelSlot>, parts: &mut Parts) -> Upgrade {
+    if parts.version >= Version::HTTP_2 {
+        let websocket =
+            parts.extensions.get::<hyper::ext::Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");
+        return match parts.extensions.remove::<hyper::upgrade::OnUpgrade>() {
+            Some(on) if websocket && parts.method == Method::CONNECT => Upgrade::Http2(on),
+            _ => Upgrade::No,
+        };
+    }
+    let asks = |name, word: &str| {
+        parts.headers.get_all(name).iter().any(|value| {
+            value.to_str().is_ok_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(word)))
+        })
+    };
+    let websocket = parts.headers.contains_key(header::UPGRADE)
+        && parts.method == Method::GET
+        && parts.version == Version::HTTP_11
+        && parts.headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        && asks(header::UPGRADE, "websocket")
+        && asks(header::CONNECTION, "upgrade");
+    if websocket { Upgrade::Http1(tunnel.clone()) } else { Upgrade::No }
+}
