@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory};
 
 use super::{Cli, Outcome, complain};
 use crate::check::{Opt, near};
-use crate::diagnostic::Code;
+use crate::diagnostic::{Code, page as findings};
 use crate::directive::{self, Room};
 use crate::http::placeholder;
 use crate::matcher;
@@ -89,7 +89,7 @@ fn finding(code: &str) -> Option<String> {
         crate::diagnostic::Severity::Error => "error: a file that has it is not put in force",
         crate::diagnostic::Severity::Warning => "warning: the file is put in force (`--deny warnings` refuses it)",
     };
-    Some(format!("{}  {}\n\n    {severity}\n", code.as_str(), code.title()))
+    Some(format!("{code}  {}\n\n    {severity}\n\n{}", code.title(), findings::body(*code)))
 }
 
 fn directive_page(room: &'static Room) -> String {
@@ -192,7 +192,8 @@ mod tests {
             assert!(text.contains(&format!("{{{}", placeholder.name)), "{}", placeholder.name);
         }
         for code in Code::ALL {
-            assert!(page(&code.as_str().to_lowercase()).unwrap().contains(code.title()));
+            let text = page(&code.as_str().to_lowercase()).unwrap();
+            assert!(text.contains(code.title()) && text.contains("\nWrong\n\n    "), "{text}");
         }
     }
 

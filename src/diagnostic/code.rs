@@ -28,6 +28,17 @@ macro_rules! codes {
                 match self { $(Code::$code => $title,)* }
             }
 
+            /// What it means and what to do, with an example that has it and one that does not: Markdown, as it lies in
+            /// `docs/findings`. [`super::page`] shows it on a terminal.
+            #[must_use]
+            pub fn page(self) -> &'static str {
+                match self {
+                    $(Code::$code => {
+                        include_str!(concat!("../../docs/findings/", stringify!($code), ".md"))
+                    })*
+                }
+            }
+
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Code::$code => stringify!($code),)* }

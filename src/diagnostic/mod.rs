@@ -6,6 +6,7 @@
 pub mod code;
 pub mod json;
 mod lines;
+pub mod page;
 mod source;
 pub mod terminal;
 

@@ -32,6 +32,8 @@ impl Machine {
         let mut child = command(&self.folder)
             .arg(named)
             .env("COLUMNS", "100")
+            // One that an example says is not set.
+            .env_remove("BACKEND")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -48,6 +50,16 @@ impl Machine {
         let mut said = String::new();
         child.stderr.take().expect("it was asked for").read_to_string(&mut said).expect("it is text");
         assert!(start.elapsed() <= PATIENCE, "rp {named} does not end:\n{text}\n{said}");
+        said
+    }
+
+    /// The same with more files, which are gone when it ends.
+    pub fn run_beside(&self, files: &[(&str, String)], text: &str) -> String {
+        let paths: Vec<_> = files.iter().map(|(name, text)| self.folder.write(name, text)).collect();
+        let said = self.run(text);
+        for path in paths {
+            fs::remove_file(path).expect("it was written");
+        }
         said
     }
 
@@ -81,6 +93,7 @@ impl Machine {
         self.folder.write("notes.txt", "the certificate is in the other folder\n");
         self.folder.write("large.pem", vec![b'x'; (1 << 20) + 1]);
         self.folder.write("www/index.html", "a page");
+        self.folder.write("latin1.conf", b"# M\xfcller's site\nlocalhost { respond \"hello\" }\n");
         self.folder.write("half/internal/root.crt", self.authority.pem());
         self.folder.write("broken/internal/root.crt", "no certificate\n");
         self.folder.write("broken/internal/root.key", "no key\n");

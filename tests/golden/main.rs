@@ -6,12 +6,13 @@
 mod e2e;
 mod harness;
 mod machine;
+mod pages;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use proxyfile::check::expand::Surroundings;
-use proxyfile::diagnostic::Sources;
+use proxyfile::diagnostic::{Code, Sources};
 use proxyfile::diagnostic::terminal::{self, Style};
 use proxyfile::syntax::include::Files;
 use proxyfile::{model, syntax};
@@ -116,4 +117,12 @@ fn imports() {
 fn compile() {
     let machine = machine::Machine::new();
     harness::run("compile", |input| machine.run(input));
+}
+
+/// What `rp help E0012` shows: the wrong example of each page raises its code and nothing else, the right one nothing.
+#[test]
+fn pages() {
+    let machine = machine::Machine::new();
+    let wrong: Vec<String> = Code::ALL.iter().flat_map(|code| pages::judge(*code, &machine)).collect();
+    assert!(wrong.is_empty(), "{} pages are wrong\n\n{}", wrong.len(), wrong.join("\n"));
 }
