@@ -12,8 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proxyfile::check::expand::Surroundings;
-use proxyfile::diagnostic::{Code, Sources};
 use proxyfile::diagnostic::terminal::{self, Style};
+use proxyfile::diagnostic::{Code, Sources};
 use proxyfile::syntax::include::Files;
 use proxyfile::{model, syntax};
 

@@ -51,7 +51,7 @@ fn read(code: Code) -> Result<Page<'static>, String> {
     let rest = code.page().strip_prefix(&title).ok_or_else(|| format!("it does not begin with {title:?}"))?;
     let (prose, rest) = rest.split_once("\n## Wrong\n\n").ok_or("it has no wrong example")?;
     let (wrong, right) = rest.split_once("\n## Right\n\n").ok_or("it has no right example")?;
-    let paragraphs = prose.trim().split("\n\n").filter(|paragraph| paragraph.len() > 20).count();
+    let paragraphs = prose.trim().split("\n\n").filter(|paragraph| !paragraph.is_empty()).count();
     if !(1..=3).contains(&paragraphs) || prose.contains("\n#") {
         return Err(format!("it has {paragraphs} paragraphs, or a heading of its own"));
     }
