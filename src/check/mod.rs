@@ -65,9 +65,9 @@ pub struct Definition {
     pub ring: Option<usize>,
 }
 
-/// Matchers that stand on two others each, those on two more, … : so many bytes of definitions, and a hundred more for
+/// Matchers that stand on two others each, those on two more, … : so many bytes of definitions, and twenty more for
 /// each of them, are enough for anyone.
-const MOST_MATCHERS: usize = 10_000_000;
+const MOST_MATCHERS: usize = 5_000_000;
 /// After so many comparisons nobody is asked "did you mean": the file is not one of a few slips.
 const MOST_COMPARED: usize = 200_000;
 
@@ -296,7 +296,7 @@ impl Check {
     /// Before the definition of a matcher, of so many bytes, is read for whom uses it.
     pub(crate) fn enter_matcher(&mut self, at: Span, bytes: usize) -> Result<(), Reported> {
         let before = self.entered;
-        self.entered = before.saturating_add(100 + bytes);
+        self.entered = before.saturating_add(20 + bytes);
         if self.entered <= MOST_MATCHERS {
             return Ok(());
         }
@@ -306,7 +306,7 @@ impl Check {
                 Mistake::new(
                     Code::E0008,
                     at,
-                    "matchers by name, put in their places, make more than ten million bytes",
+                    "matchers by name, put in their places, make more than five million bytes",
                 )
                 .help("use fewer of them inside each other"),
             );

@@ -104,9 +104,7 @@ impl<'w> Parser<'w> {
     }
 
     fn keyword(&mut self, keyword: &str) -> bool {
-        let found = self
-            .peek()
-            .is_some_and(|word| word.plain() == Some(keyword) && word.style != crate::syntax::tree::Style::Quoted);
+        let found = self.peek().is_some_and(|word| word.plain() == Some(keyword) && word.style != Style::Quoted);
         self.at += usize::from(found);
         found
     }

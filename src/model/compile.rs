@@ -57,6 +57,8 @@ const INTERNAL: &str = "internal certificate ";
 pub struct Door {
     pub port: u16,
     pub at: Span,
+    pub transport: Transport,
+    /// None where it is plain, or where nobody comes through.
     pub tls: Option<DoorTls>,
     pub router: Router,
 }
@@ -99,6 +101,8 @@ pub enum Purpose<'a> {
     Serve(&'a mut Writers),
     /// To be judged: what is there is read, and nothing is written.
     Judge,
+    /// To be asked what it would do: neither certificates nor logs are looked at.
+    Rehearse,
 }
 
 /// Builds all of it, or says everything that is in the way.
@@ -197,6 +201,7 @@ impl Compiler<'_> {
         let sink = match &mut self.purpose {
             Purpose::Serve(writers) => writers.sink(target.clone(), *rotation).map(Some),
             Purpose::Judge => target.judge().map(|()| None),
+            Purpose::Rehearse => Ok(None),
         };
         match sink {
             Ok(sink) => {
@@ -219,6 +224,7 @@ impl Compiler<'_> {
         let mut doors = BTreeMap::new();
         for (listen, planned) in plan {
             let tls = match planned.transport {
+                _ if matches!(self.purpose, Purpose::Rehearse) => None,
                 Transport::Plain => None,
                 Transport::Tls => match self.tls(&planned) {
                     Ok(tls) => Some(tls),
@@ -229,7 +235,8 @@ impl Compiler<'_> {
                 },
             };
             let router = route(&planned, sites, model.global.https_port);
-            doors.insert(listen, Arc::new(Door { port: planned.port, at: planned.at, tls, router }));
+            let Planned { port, at, transport, .. } = planned;
+            doors.insert(listen, Arc::new(Door { port, at, transport, tls, router }));
         }
         doors
     }

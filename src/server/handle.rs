@@ -77,7 +77,7 @@ fn conclude(context: &Context, mut journey: Box<Journey>, mut answer: Answer, la
 
 /// What every answer bears, and what the answer to HEAD does not: hyper leaves a body out on HTTP/1 alone, and a client
 /// of HTTP/2 that gets one ends the stream with an error. The length stays (RFC 9110, section 9.3.2).
-fn finish(answer: &mut Answer, exchange: &Exchange) {
+pub(super) fn finish(answer: &mut Answer, exchange: &Exchange) {
     let mut id = exchange.id.to_value();
     // HPACK would put every id into its table of repeated fields, and search the former ones in vain.
     id.set_sensitive(exchange.version >= Version::HTTP_2);

@@ -12,6 +12,7 @@ mod handle;
 mod head;
 mod journey;
 mod listener;
+pub mod rehearse;
 mod run;
 mod service;
 mod socket;

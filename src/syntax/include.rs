@@ -33,6 +33,11 @@ pub trait Files {
     /// The files that match a pattern, in order. The pattern is relative to `base`, or absolute.
     fn glob(&self, base: &Path, pattern: &str) -> Vec<PathBuf>;
 
+    /// One name for one file, whatever links lead to it.
+    fn identity(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+
     /// The folders that a pattern looks into, there or not.
     fn folders(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {
         vec![base.join(glob::fixed_part(pattern))]
@@ -60,6 +65,10 @@ impl Files for Disk {
 
     fn glob(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {
         glob::find(base, pattern, MOST_FILES + 1)
+    }
+
+    fn identity(&self, path: &Path) -> PathBuf {
+        path.canonicalize().unwrap_or_else(|_| path.to_owned())
     }
 
     fn folders(&self, base: &Path, pattern: &str) -> Vec<PathBuf> {
@@ -95,7 +104,7 @@ pub fn load_text(path: &Path, text: String, files: &dyn Files) -> Loaded {
         watched: HashSet::new(),
     };
     let mut tree = loader.parsed(path, text);
-    loader.chain.push((path.to_owned(), None));
+    loader.chain.push(Open { path: path.to_owned(), identity: files.identity(path), import: None });
     loader.expand(&mut tree, 0);
     Loaded { tree, ..loader.loaded }
 }
@@ -106,7 +115,7 @@ struct Loader<'a> {
     /// What has been read already, its imports not yet replaced: a file has one id, however often it is imported.
     known: HashMap<PathBuf, Block>,
     /// The files that are being read, outermost first, each with the import that asked for it.
-    chain: Vec<(PathBuf, Option<Span>)>,
+    chain: Vec<Open>,
     /// Imports so far, and the bytes that they brought in: each counts again when it is repeated.
     count: usize,
     bytes: usize,
@@ -115,6 +124,14 @@ struct Loader<'a> {
     /// Imports that close a loop: they are followed no further, wherever else they are met.
     loops: HashSet<Span>,
     watched: HashSet<PathBuf>,
+}
+
+/// A file that is being read.
+struct Open {
+    path: PathBuf,
+    /// Of several names by way of links, always the same.
+    identity: PathBuf,
+    import: Option<Span>,
 }
 
 impl Loader<'_> {
@@ -186,7 +203,7 @@ impl Loader<'_> {
         if self.full || self.loops.contains(&at) {
             return;
         }
-        let folder = self.chain.last().and_then(|(path, _)| path.parent()).unwrap_or(Path::new("")).to_owned();
+        let folder = self.chain.last().and_then(|open| open.path.parent()).unwrap_or(Path::new("")).to_owned();
         if !glob::is_pattern(pattern) {
             self.import_file(clean(&folder.join(pattern)), at, depth, nodes);
             return;
@@ -209,7 +226,8 @@ impl Loader<'_> {
 
     /// False where no other file of the same glob should be tried.
     fn import_file(&mut self, path: PathBuf, at: Span, depth: usize, nodes: &mut Vec<Node>) -> bool {
-        if let Some(start) = self.chain.iter().position(|(open, _)| *open == path) {
+        let identity = self.files.identity(&path);
+        if let Some(start) = self.chain.iter().position(|open| open.identity == identity) {
             if self.loops.insert(at) {
                 let mistake = self.loop_of(start, &path, at);
                 self.report(mistake);
@@ -244,7 +262,7 @@ impl Loader<'_> {
             self.report(Mistake::new(Code::E0008, at, text).help("import it further out"));
             return true;
         }
-        self.chain.push((path, Some(at)));
+        self.chain.push(Open { path, identity, import: Some(at) });
         self.expand(&mut tree, depth);
         self.chain.pop();
         nodes.extend(tree.nodes);
@@ -266,7 +284,7 @@ impl Loader<'_> {
 
     fn loop_of(&self, start: usize, path: &Path, at: Span) -> Mistake {
         let open = &self.chain[start..];
-        let mut names: Vec<String> = open.iter().map(|(path, _)| format!("`{}`", path.display())).collect();
+        let mut names: Vec<String> = open.iter().map(|open| format!("`{}`", open.path.display())).collect();
         names.push(format!("`{}`", path.display()));
         let text = if open.len() == 1 {
             format!("{} imports itself", names[0])
@@ -276,7 +294,7 @@ impl Loader<'_> {
         let mistake = Mistake::new(Code::E0030, at, text).help("remove one of these imports, or narrow its pattern");
         open.iter()
             .skip(1)
-            .filter_map(|(path, import)| import.map(|at| (path, at)))
+            .filter_map(|open| Some((&open.path, open.import?)))
             .fold(mistake, |mistake, (path, at)| mistake.other(at, format!("`{}` is imported here", path.display())))
     }
 

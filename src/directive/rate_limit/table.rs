@@ -29,8 +29,13 @@ pub(super) struct Table {
     secret: RandomState,
     born: Instant,
     sets: u64,
-    pages: Box<[OnceLock<Box<[Set]>>]>,
+    /// Made for the first key: of ten thousand limits, most may never see one, and their pages' places alone would take a
+    /// gigabyte.
+    pages: OnceLock<Box<[Page]>>,
 }
+
+/// [`TOGETHER`] sets, once a key falls into one of them.
+type Page = OnceLock<Box<[Set]>>;
 
 #[derive(Default)]
 #[repr(align(64))]
@@ -50,8 +55,7 @@ impl Table {
     /// Room for about so many keys: 18 bytes each, once it is full.
     pub fn new(keys: u32) -> Self {
         let sets = u64::from(keys).div_ceil(PLACES as u64).max(1);
-        let pages = (0..sets.div_ceil(TOGETHER)).map(|_| OnceLock::new()).collect();
-        Self { secret: RandomState::new(), born: Instant::now(), sets, pages }
+        Self { secret: RandomState::new(), born: Instant::now(), sets, pages: OnceLock::new() }
     }
 
     pub fn tag(&self, write: impl FnOnce(&mut DefaultHasher)) -> Tag {
@@ -80,7 +84,10 @@ impl Table {
         // The upper half of the product: as even as a remainder, without the division.
         let at = u64::try_from((u128::from(tag.0) * u128::from(self.sets)) >> 64).unwrap_or(0);
         let index = |at: u64| usize::try_from(at).unwrap_or(0);
-        let page = self.pages[index(at / TOGETHER)]
+        let pages = self
+            .pages
+            .get_or_init(|| std::iter::repeat_with(Page::new).take(index(self.sets.div_ceil(TOGETHER))).collect());
+        let page = pages[index(at / TOGETHER)]
             .get_or_init(|| std::iter::repeat_with(Set::default).take(index(TOGETHER)).collect());
         &page[index(at % TOGETHER)]
     }
@@ -218,13 +225,13 @@ mod tests {
     #[test]
     fn memory_comes_with_the_keys() {
         let (table, pace) = (Table::new(1_000_000), pace("1/m", 3));
-        let pages = |table: &Table| table.pages.iter().filter(|page| page.get().is_some()).count();
-        assert_eq!(pages(&table), 0);
+        let pages = |table: &Table| table.pages.get().unwrap().iter().filter(|page| page.get().is_some()).count();
+        assert!(table.pages.get().is_none());
         for _ in 0..100 {
             passes(&table, 1, Instant::now(), &pace);
         }
         assert_eq!(pages(&table), 1);
-        assert!(table.pages.len() * 4096 < 20_000_000);
+        assert!(table.pages.get().unwrap().len() * 4096 < 20_000_000);
     }
 
     #[test]

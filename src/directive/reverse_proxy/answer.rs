@@ -100,18 +100,13 @@ impl ReverseProxy {
         Ok(())
     }
 
-    /// The request as it would leave. The body is not counted: nobody sends one to ask what would become of it.
+    /// The request as it would leave.
     fn told(&self, exchange: &mut Exchange) -> Result<Forward, Fault> {
         let (forwarding, _) = prepare(exchange, self.forwarded)?;
+        let length = exchange.take_body()?.length();
         let method = exchange.method.clone();
         let target = exchange.target.wire();
-        let told = self.upstream.tell(
-            &method,
-            &target,
-            &exchange.headers,
-            &forwarding.fields(exchange),
-            exchange.body.length(),
-        );
+        let told = self.upstream.tell(&method, &target, &exchange.headers, &forwarding.fields(exchange), length);
         exchange.notes.upstream = told.server.map(|server| ServerName::new(&self.names[server].0));
         Ok(told)
     }
