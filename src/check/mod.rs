@@ -67,7 +67,7 @@ pub struct Definition {
 
 /// Matchers that stand on two others each, those on two more, … : so many bytes of definitions, and twenty more for
 /// each of them, are enough for anyone.
-const MOST_MATCHERS: usize = 5_000_000;
+const MOST_MATCHERS: usize = 4_000_000;
 /// After so many comparisons nobody is asked "did you mean": the file is not one of a few slips.
 const MOST_COMPARED: usize = 200_000;
 
@@ -306,7 +306,7 @@ impl Check {
                 Mistake::new(
                     Code::E0008,
                     at,
-                    "matchers by name, put in their places, make more than five million bytes",
+                    "matchers by name, put in their places, make more than four million bytes",
                 )
                 .help("use fewer of them inside each other"),
             );

@@ -19,6 +19,7 @@ use crate::model::{Global, Limits};
 use crate::telemetry::id;
 
 /// The request in our terms, its body yet to be added, and what is wrong with it already.
+#[inline]
 pub fn read(
     connection: &Rc<Connection>,
     tunnel: &Rc<TunnelSlot>,
