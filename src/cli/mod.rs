@@ -1,11 +1,13 @@
 //! The command line: one file for each subcommand.
 
+mod explain;
 mod findings;
 mod fmt;
 mod help;
 mod reload;
 mod run;
 mod serve;
+mod test;
 mod trust;
 mod validate;
 
@@ -28,6 +30,10 @@ enum Command {
     Run(run::Run),
     /// Check a Proxyfile: exit code 0 if it is clean, 1 if it has errors
     Validate(validate::Validate),
+    /// Show what a configuration does with a request, without sending anything
+    Explain(explain::Explain),
+    /// Try out what a configuration must do, without a network
+    Test(test::Test),
     /// Put Proxyfiles into their one canonical form
     Fmt(fmt::Fmt),
     /// Tell the running process to put its Proxyfile in force: exit code 0 if it is, 1 if it was refused
@@ -79,6 +85,8 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(run) => run.execute(),
         Command::Validate(validate) => validate.execute(),
+        Command::Explain(explain) => explain.execute(),
+        Command::Test(test) => test.execute(),
         Command::Fmt(fmt) => fmt.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),

@@ -44,6 +44,18 @@ fn each_example_is_explained_and_run_by_a_test() {
 }
 
 #[test]
+fn examples_pass_their_tests() {
+    let home = Folder::new();
+    let tests: Vec<PathBuf> =
+        all().iter().map(|example| example.join("Proxyfile.test")).filter(|t| t.exists()).collect();
+    assert!(!tests.is_empty());
+    let output = command(&home).arg("test").args(&tests).output().expect("rp can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    let output = command(&home).args(["fmt", "--check"]).args(&tests).output().expect("rp can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn each_example_is_clean_and_formatted() {
     let home = Folder::new();
     // `validate` looks at the files that are named.

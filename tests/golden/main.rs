@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes the outputs anew; read the difference before committing it.
 
+mod commands;
 #[path = "../e2e/harness/mod.rs"]
 mod e2e;
 mod harness;
@@ -117,6 +118,12 @@ fn imports() {
 fn compile() {
     let machine = machine::Machine::new();
     harness::run("compile", |input| machine.run(input));
+}
+
+/// What commands say that take a configuration and don't serve it.
+#[test]
+fn commands() {
+    harness::run("commands", commands::run);
 }
 
 /// What `rp help E0012` shows: the wrong example of each page raises its code and nothing else, the right one nothing.
