@@ -1,5 +1,6 @@
 //! What every reader of the tree shares: where mistakes go, which names are known, how arguments and options are read.
 
+pub mod allow;
 mod arguments;
 pub mod expand;
 pub mod near;

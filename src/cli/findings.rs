@@ -4,12 +4,14 @@ use std::io::IsTerminal as _;
 
 use super::Format;
 use crate::diagnostic::terminal::Style;
-use crate::diagnostic::{Mistake, Sources, json, terminal};
+use crate::diagnostic::{Mistake, Sources, github, json, sarif, terminal};
 
-/// Findings as text for standard error or JSON for standard output.
+/// Findings as text for standard error, or for machines on standard output.
 pub fn print(findings: &[Mistake], sources: &Sources, format: Format) {
     match format {
         Format::Json => print!("{}", json::render(findings, sources)),
+        Format::Sarif => print!("{}", sarif::render(findings, sources)),
+        Format::Github => print!("{}", github::render(findings, sources)),
         Format::Text if findings.is_empty() => {}
         Format::Text => eprint!("{}", render(findings, sources, std::io::stderr().is_terminal())),
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Format, Outcome, complain};
+use super::{Outcome, Output, complain};
 use crate::server::admin;
 
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ pub struct Status {
     #[command(flatten)]
     door: Door,
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
+    format: Output,
 }
 
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ impl Reload {
 impl Status {
     pub fn execute(&self) -> Outcome {
         match self.door.ask(&json!({ "command": "status" })) {
-            Ok(answer) if self.format == Format::Json => println!("{answer:#}"),
+            Ok(answer) if self.format == Output::Json => println!("{answer:#}"),
             Ok(answer) => print!("{}", describe(&answer)),
             Err(outcome) => return outcome,
         }

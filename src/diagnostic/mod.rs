@@ -4,9 +4,11 @@
 //! collects them, and the faces beside this file print them.
 
 pub mod code;
+pub mod github;
 pub mod json;
 mod lines;
 pub mod page;
+pub mod sarif;
 mod source;
 pub mod terminal;
 

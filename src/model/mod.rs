@@ -12,6 +12,7 @@ pub use address::{SiteAddress, Transport};
 pub use compile::{Door, DoorTls, Inherited, Log, Purpose, World, compile};
 pub use global::{Admin, Global, Limits, Timeouts};
 
+use crate::check::allow::Allowances;
 use crate::check::expand::{Surroundings, expand, is_left_over};
 use crate::check::{Check, Reported, near};
 use crate::diagnostic::{Code, Findings, Mistake, Sources, Span};
@@ -44,6 +45,8 @@ pub struct Checked {
     pub model: Option<Model>,
     pub sources: Sources,
     pub findings: Vec<Mistake>,
+    /// What the file allows itself, and what was kept back for it.
+    pub allowances: Allowances,
     /// Every file that was read and every folder that an import looked into.
     pub files: Vec<std::path::PathBuf>,
 }
@@ -61,7 +64,9 @@ pub fn load_text(path: &Path, text: String, files: &dyn Files, surroundings: &dy
 fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
     let include::Loaded { sources, tree, findings, files } = loaded;
     let (model, more) = check(&tree, surroundings);
+    let (mut allowances, unread) = Allowances::of(&tree);
     let mut all = Findings::default();
+    all.extend(unread);
     all.extend(findings.sorted());
     all.extend(more.sorted());
     // An editor that writes in place leaves an empty file for a moment, and that must not close every port.
@@ -71,7 +76,9 @@ fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
         all.push(Mistake::new(Code::E0054, Span::default(), text).help(help));
     }
     let model = if all.has_errors() { None } else { Some(model) };
-    Checked { model, sources, findings: all.sorted(), files }
+    let mut findings = all.sorted();
+    allowances.keep_back(&mut findings);
+    Checked { model, sources, findings, allowances, files }
 }
 
 /// Tree → model: a value *and* every mistake.

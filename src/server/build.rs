@@ -116,12 +116,15 @@ pub(super) fn build(
     legacy: model::Legacy,
     others: &mut Vec<PathBuf>,
 ) -> Result<Built, Refused> {
-    let Checked { model, sources, mut findings, files: _ } = checked;
+    let Checked { model, sources, mut findings, mut allowances, files: _ } = checked;
     let Some(model) = model else { return Err(Refused { findings, sources }) };
     let sites = model.sites.len();
     match compile(&model, Inherited { legacy, purpose, files: others }) {
         Ok(world) => {
-            findings.extend(world.notices.iter().cloned());
+            let mut notices = world.notices.clone();
+            allowances.keep_back(&mut notices);
+            findings.extend(notices);
+            findings.extend(allowances.unused());
             in_order(&mut findings);
             Ok(Built { world, warnings: findings, sources, sites })
         }

@@ -277,6 +277,7 @@ fn attempt(mut reading: Reading, writers: &mut Writers, legacy: model::Legacy) -
         model: checked.model.take(),
         sources: checked.sources.clone(),
         findings: std::mem::take(&mut checked.findings),
+        allowances: std::mem::take(&mut checked.allowances),
         files: Vec::new(),
     };
     let built = build(read, Purpose::Serve(writers), legacy, &mut others);

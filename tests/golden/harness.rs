@@ -31,6 +31,14 @@ pub fn run(area: &str, render: impl Fn(&str) -> String) {
     assert!(wrong.is_empty(), "{} golden files differ\n\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// Hands the input of each golden file of an area on.
+pub fn each(area: &str, mut take: impl FnMut(&str)) {
+    for path in files(area) {
+        let whole = fs::read_to_string(path).expect("a golden file can be read");
+        take(whole.rsplit_once(DASHES).map_or(&whole, |(input, _)| input));
+    }
+}
+
 fn files(area: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(area);
     let entries = fs::read_dir(folder).expect("the area has a folder");

@@ -13,6 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proxyfile::check::expand::Surroundings;
+use proxyfile::diagnostic::json;
 use proxyfile::diagnostic::terminal::{self, Style};
 use proxyfile::diagnostic::{Code, Sources};
 use proxyfile::syntax::include::Files;
@@ -66,6 +67,23 @@ fn check() {
         let checked = model::load_text(Path::new("Proxyfile"), input.to_owned(), &Bare, &Bare);
         terminal::render(&checked.findings, &checked.sources, STYLE)
     });
+}
+
+/// What machines read has the documented form, whatever was found.
+#[test]
+fn findings_fit_their_schema() {
+    let schema = include_str!("../../docs/schemas/findings.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).expect("it is JSON")).expect("it is a schema");
+    let mut count = 0;
+    harness::each("check", |input| {
+        let checked = model::load_text(Path::new("Proxyfile"), input.to_owned(), &Bare, &Bare);
+        let found = serde_json::from_str(&json::render(&checked.findings, &checked.sources)).expect("it is JSON");
+        if let Err(error) = schema.validate(&found) {
+            panic!("{error}\n{input}");
+        }
+        count += checked.findings.len();
+    });
+    assert!(count > 100, "only {count} findings");
 }
 
 #[test]
