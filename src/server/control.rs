@@ -278,6 +278,7 @@ fn attempt(mut reading: Reading, writers: &mut Writers, legacy: model::Legacy) -
         sources: checked.sources.clone(),
         findings: std::mem::take(&mut checked.findings),
         files: Vec::new(),
+        imports: std::collections::BTreeSet::new(),
     };
     let built = build(read, Purpose::Serve(writers), legacy, &mut others);
     (Inputs { files: files(&reading, &others), seen: reading.stamp(&others), others }, built)
