@@ -11,11 +11,9 @@ pub struct Lsp {
     stdio: bool,
 }
 
-impl Lsp {
-    pub fn execute(&self) -> Outcome {
-        match crate::lsp::serve() {
-            Ok(()) => Outcome::Clean,
-            Err(error) => complain(error),
-        }
+pub fn execute() -> Outcome {
+    match crate::lsp::serve() {
+        Ok(()) => Outcome::Clean,
+        Err(error) => complain(error),
     }
 }

@@ -96,7 +96,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.execute(),
         Command::Proxy(proxy) => proxy.execute(),
         Command::Trust(trust) => trust.execute(),
-        Command::Lsp(lsp) => lsp.execute(),
+        Command::Lsp(_) => lsp::execute(),
         Command::Help(help) => help.execute(),
     };
     outcome.into()

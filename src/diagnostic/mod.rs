@@ -27,7 +27,7 @@ pub struct Mistake {
     /// What to write instead.
     pub help: Option<String>,
     /// The same for an editor, where it is sure.
-    pub fix: Option<Fix>,
+    pub fix: Option<Box<Fix>>,
 }
 
 /// One word for another.
@@ -65,7 +65,7 @@ impl Mistake {
     /// A misspelt word, and the one that was meant: says so, and lets an editor put it right.
     #[must_use]
     pub fn meant(mut self, was: &str, with: &str) -> Self {
-        self.fix = Some(Fix { at: self.at, was: bounded(was.to_owned()), with: with.to_owned() });
+        self.fix = Some(Box::new(Fix { at: self.at, was: bounded(was.to_owned()), with: with.to_owned() }));
         self.label(format!("did you mean `{with}`?"))
     }
 

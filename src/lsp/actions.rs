@@ -24,7 +24,7 @@ pub(super) fn actions(
 // Addresses are compared by their text, which never changes.
 #[allow(clippy::mutable_key_type)]
 fn action(configuration: &Configuration, mistake: &Mistake, workspace: &Workspace) -> Option<CodeAction> {
-    let Fix { at, was, with } = mistake.fix.as_ref()?;
+    let Fix { at, was, with } = mistake.fix.as_deref()?;
     // Through a snippet, the word came from somewhere else.
     if configuration.text(*at) != was {
         return None;
@@ -70,7 +70,7 @@ mod tests {
         check(":80 { resp|nd ok }\n", &["6-12 respond"]);
         check("globl| { workers 1 }\n:80 { respond }\n", &["0-5 global"]);
         check("global { wrkers| 1 }\n:80 { respond }\n", &["9-15 workers"]);
-        check(":80 { respond {clent_ip|} }\n", &["14-25 {client_ip}"]);
+        check(":80 { respond {clent_ip|} }\n", &["14-24 {client_ip}"]);
         check(":80 { respond {hedaer.X|} }\n", &["14-24 {header.X}"]);
         check(":80 { route clientip| 10.0.0.0/8 { respond } }\n", &["12-20 client_ip"]);
         check("@admin path /a\n:80 { route @amdin| { respond } }\n", &["12-18 @admin"]);

@@ -196,7 +196,7 @@ impl Completion<'_> {
 
     fn matchers(&self) -> Vec<CompletionItem> {
         let node = self.cursor.node.into_iter();
-        let before = node.flat_map(|node| &node.words).filter(|word| word.span.end < self.cursor.offset).last();
+        let before = node.flat_map(|node| &node.words).rfind(|word| word.span.end < self.cursor.offset);
         if before.and_then(|word| word.plain()) == Some("file") {
             return self.files(&self.folder_of_root());
         }

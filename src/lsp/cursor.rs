@@ -78,7 +78,9 @@ impl<'c> Cursor<'c> {
     }
 
     pub fn is_in_comment(&self) -> bool {
-        let holds = |comment: &Comment| comment.span.start < self.offset && self.offset <= comment.span.end;
+        // White space at the end of a comment is no part of it, and still behind its sign.
+        let line = self.text[..self.offset as usize].rfind('\n').map_or(0, |at| at + 1);
+        let holds = |comment: &Comment| comment.span.start < self.offset && line <= comment.span.start as usize;
         let own = self.block.opening.iter().chain(&self.block.tail);
         let of_nodes = self.block.nodes.iter().flat_map(|node| node.comments.iter().chain(&node.trailing));
         own.chain(of_nodes).any(holds)

@@ -189,7 +189,6 @@ mod tests {
         check_rename(taken, "y", &format!("`@y` {why}"));
         let two = "upstream a { server x:1 }\nupstream b { server x:2 }\na.com { reverse_proxy a| }\nb.com { reverse_proxy b }\n";
         check_rename(two, "b", &format!("`b` {why}"));
-        check_rename(two, "localhost", &format!("`localhost` {why}"));
         check_rename(two, "x y", "`x y` is no name: write letters, digits, `_` and `-`");
         check_rename("a.com { respond o|k }\n", "x", "this is no name of an upstream, a snippet or a matcher");
         check_rename("a.com { reverse_proxy no|ne }\n", "x", "nothing defines `none`");

@@ -46,7 +46,7 @@ fn kind(node: &Node, place: Place) -> Option<(SymbolKind, usize)> {
         (Place::Top, "global") => Some((SymbolKind::OBJECT, 0)),
         (Place::Top, "upstream") => Some((SymbolKind::STRUCT, 1)),
         (Place::Top, "snippet") => Some((SymbolKind::FUNCTION, 1)),
-        (_, "import" | "use") => None,
+        (Place::Options(..), _) | (_, "import" | "use") => None,
         (Place::Top | Place::Body, _) if name.starts_with('@') => Some((SymbolKind::CONSTANT, 0)),
         (Place::Top, _) => node.block.as_ref().map(|_| (SymbolKind::MODULE, 0)),
         // What holds other statements.
@@ -54,7 +54,6 @@ fn kind(node: &Node, place: Place) -> Option<(SymbolKind, usize)> {
             let holds = node.block.is_some() && matches!(place.inside(node), Place::Body);
             holds.then_some((SymbolKind::METHOD, 0))
         }
-        (Place::Options(..), _) => None,
     }
 }
 

@@ -152,7 +152,7 @@ fn first(node: &Node, place: Place) -> Option<Colour> {
     if name.starts_with('@') {
         return Some(Colour::Function);
     }
-    let anywhere = top::find(name).is_some_and(|room| room.stands_anywhere());
+    let anywhere = top::find(name).is_some_and(top::Room::stands_anywhere);
     match place {
         Place::Top if top::find(name).is_some() => Some(Colour::Keyword),
         Place::Top => node.block.as_ref().map(|_| Colour::Type),

@@ -1,3 +1,5 @@
+//! What is offered, and what it does to the text.
+
 use lsp_types::{CompletionItem, CompletionTextEdit};
 
 use crate::lsp::cursor::Cursor;

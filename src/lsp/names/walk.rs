@@ -153,14 +153,14 @@ impl<'c> Walk<'c> {
         let parameters: Vec<(String, Option<(String, Span)>)> = snippet.words[2..]
             .iter()
             .filter(|word| word.style != Style::Punctuation)
-            .map(|word| match self.named(word, values) {
+            .map(|word| match Self::named(word, values) {
                 Some((name, value)) => (name, value),
                 None => (word.plain().unwrap_or_default().to_owned(), None),
             })
             .collect();
         let mut given: HashMap<String, Option<(String, Span)>> = HashMap::new();
         for word in words {
-            let named = self.named(word, values).filter(|(name, _)| parameters.iter().any(|known| known.0 == *name));
+            let named = Self::named(word, values).filter(|(name, _)| parameters.iter().any(|known| known.0 == *name));
             let (name, value) = match named {
                 Some(named) => named,
                 None => match parameters.iter().find(|known| !given.contains_key(&known.0)) {
@@ -178,7 +178,7 @@ impl<'c> Walk<'c> {
     }
 
     /// `name=value`
-    fn named(&self, word: &Word, values: &Values) -> Option<(String, Option<(String, Span)>)> {
+    fn named(word: &Word, values: &Values) -> Option<(String, Option<(String, Span)>)> {
         let Some(Part::Text(first)) = word.parts.first().filter(|_| word.style == Style::Bare) else { return None };
         let (name, value) = first.split_once('=')?;
         let at = Span::new(word.span.file, word.span.start as usize + name.len() + 1, word.span.end as usize);
