@@ -132,7 +132,7 @@ impl std::fmt::Display for Unplayable {
 impl Stage {
     /// Reads a configuration, and refuses one with mistakes.
     pub fn set(source: &Source) -> Result<Self, Refused> {
-        let Checked { model, sources, findings, files: _ } = source.load();
+        let Checked { model, sources, findings, .. } = source.load();
         match model {
             Some(model) => Ok(Self { model, sources, warnings: findings }),
             None => Err(Refused { findings, sources }),
