@@ -1,6 +1,6 @@
 //! What is open in the editor, and the configurations that it belongs to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -32,6 +32,8 @@ pub(super) struct Workspace {
     configurations: HashMap<PathBuf, Rc<Configuration>>,
     /// Where each open file was found to belong the last time.
     roots: HashMap<PathBuf, PathBuf>,
+    /// Those of them that were looked for since the last change.
+    settled: HashSet<PathBuf>,
     published: HashMap<PathBuf, Vec<Diagnostic>>,
 }
 
@@ -54,6 +56,7 @@ impl Workspace {
     /// Something changed, in a buffer or on the disk.
     pub fn changed(&mut self) {
         self.configurations.clear();
+        self.settled.clear();
     }
 
     /// The address of a file, as the editor knows it.
@@ -63,9 +66,10 @@ impl Workspace {
 
     /// The configuration that a file belongs to.
     pub fn configuration(&mut self, path: &Path) -> Rc<Configuration> {
-        if let Some(root) = self.roots.get(path).filter(|root| *root != path).cloned() {
+        let settled = !self.settled.insert(path.to_owned());
+        if let Some(root) = self.roots.get(path).filter(|root| settled || *root != path).cloned() {
             let known = self.rooted(&root);
-            if known.file(path).is_some() {
+            if settled || known.file(path).is_some() {
                 return known;
             }
         }

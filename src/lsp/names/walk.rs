@@ -10,7 +10,7 @@ use crate::syntax::DEEPEST;
 use crate::syntax::tree::{Block, Node, Part, Style, Word};
 
 /// Statements that are walked at most: snippets that use snippets double with every level.
-const MOST: usize = 1_000_000;
+const MOST: usize = 500_000;
 
 /// What a parameter stands for: the text, and where it was written.
 type Values = HashMap<String, (String, Span)>;
@@ -21,12 +21,14 @@ struct Walk<'c> {
     snippets: HashMap<&'c str, &'c Node>,
     /// Snippets that are being walked, outermost first.
     open: Vec<&'c str>,
+    /// Blocks around the statement, snippets' in their places.
+    depth: usize,
     steps: usize,
 }
 
 pub(super) fn walk(configuration: &Configuration) -> Names {
     let mut walk =
-        Walk { configuration, names: Names::default(), snippets: HashMap::new(), open: Vec::new(), steps: 0 };
+        Walk { configuration, names: Names::default(), snippets: HashMap::new(), open: Vec::new(), depth: 0, steps: 0 };
     walk.names.scopes.push(None);
     let tree = configuration.tree(0);
     let top = walk.statements(tree, Place::Top, 0, 0);
@@ -89,11 +91,13 @@ impl<'c> Walk<'c> {
         {
             self.mention(Kind::Upstream, word, 0, values);
         }
-        if let Some(block) = &node.block {
+        if let Some(block) = node.block.as_ref().filter(|_| self.depth < DEEPEST) {
+            self.depth += 1;
             let inside = place.inside(node);
             let inner = if matches!(inside, Place::Body) { self.open_scope(scope) } else { scope };
             let nodes = self.statements(block, inside, inner, 0);
             self.nodes(&nodes, inside, inner, values);
+            self.depth -= 1;
         }
     }
 
@@ -124,8 +128,9 @@ impl<'c> Walk<'c> {
         let text = word.plain()?;
         let quotes = u32::from(matches!(word.style, Style::Quoted | Style::Raw));
         let at = Span { start: word.span.start + quotes, end: word.span.end - quotes, ..word.span };
-        // What has escapes in it is not to be found by its letters.
-        (at.start <= at.end && self.configuration.text(at) == text).then(|| (text.to_owned(), at))
+        // What has escapes in it is not to be found by its letters; a quote may be missing at the end.
+        let written = self.configuration.source(at.file).text.get(at.start as usize..at.end as usize);
+        (written == Some(text)).then(|| (text.to_owned(), at))
     }
 
     /// `use`: the snippet's statements in its place.
