@@ -5,6 +5,7 @@ pub mod cli;
 pub mod diagnostic;
 pub mod directive;
 pub mod http;
+pub mod lsp;
 pub mod matcher;
 pub mod model;
 pub mod server;

@@ -13,7 +13,7 @@ use proxyfile::syntax::include::Disk;
 use proxyfile::{directive, model};
 
 /// A module may use those to its left. ARCHITECTURE.md says why they stand in this order.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "diagnostic",
     "syntax",
     "check",
@@ -26,6 +26,7 @@ const ORDER: [&str; 13] = [
     "directive",
     "model",
     "server",
+    "lsp",
     "cli",
 ];
 

@@ -15,17 +15,25 @@ pub struct Opt {
     pub doc: &'static str,
     /// May be given more than once.
     pub repeats: bool,
+    /// What its own block may hold.
+    pub options: &'static [Opt],
 }
 
 impl Opt {
     #[must_use]
     pub const fn once(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
-        Self { name, syntax, doc, repeats: false }
+        Self { name, syntax, doc, repeats: false, options: &[] }
     }
 
     #[must_use]
     pub const fn many(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
-        Self { name, syntax, doc, repeats: true }
+        Self { name, syntax, doc, repeats: true, options: &[] }
+    }
+
+    /// With a block of these.
+    #[must_use]
+    pub const fn with(self, options: &'static [Opt]) -> Self {
+        Self { options, ..self }
     }
 }
 
@@ -60,9 +68,7 @@ impl Check {
             let mut mistake =
                 Mistake::new(Code::E0011, inner.words[0].span, format!("`{}` has no option `{name}`", node.name()));
             mistake = match near::nearest(name, table.iter().map(|option| option.name)) {
-                Some(near) => {
-                    mistake.label(format!("did you mean `{near}`?")).help(format!("write: {}", syntax(table, near)))
-                }
+                Some(near) => mistake.meant(name, near).help(format!("write: {}", syntax(table, near))),
                 None => mistake.help(known("option", table.iter().map(|option| option.name))),
             };
             return Err(self.report(mistake));

@@ -11,7 +11,7 @@ use crate::diagnostic::{Code, page as findings};
 use crate::directive::{self, Room};
 use crate::http::placeholder;
 use crate::matcher;
-use crate::model::global;
+use crate::model::top;
 
 const WIDTH: usize = 90;
 const LISTS: [&str; 3] = ["directives", "matchers", "placeholders"];
@@ -41,12 +41,11 @@ fn say(page: &str) -> Outcome {
 fn page(topic: &str) -> Option<String> {
     match topic {
         "directives" => {
-            Some(list(directive::ROOMS.iter().map(|room| (room.syntax, room.summary)).chain([UPSTREAM, GLOBAL])))
+            let beside = top::ROOMS.iter().map(|room| (room.syntax, room.summary));
+            Some(list(directive::ROOMS.iter().map(|room| (room.syntax, room.summary)).chain(beside)))
         }
         "matchers" => Some(list(matcher::ROOMS.iter().map(|room| (room.syntax, room.doc)))),
         "placeholders" => Some(placeholders()),
-        "upstream" => Some(block(UPSTREAM, directive::upstream::OPTIONS)),
-        "global" => Some(block(GLOBAL, global::OPTIONS)),
         _ => named(topic),
     }
 }
@@ -58,14 +57,12 @@ fn named(name: &str) -> Option<String> {
         command(name),
         finding(name),
         directive::find(name).map(directive_page),
+        top::find(name).map(|room| block((room.syntax, room.summary), room.options)),
         matcher.map(|room| format!("In a matcher:\n\n{}", entry(room.syntax, room.doc))),
     ];
     let pages: Vec<String> = pages.into_iter().flatten().collect();
     (!pages.is_empty()).then(|| pages.join("\n"))
 }
-
-const UPSTREAM: (&str, &str) = ("upstream NAME { … }", "servers that a `reverse_proxy` names, and how they are asked");
-const GLOBAL: (&str, &str) = ("global { … }", "what holds for the whole process; it stands once, outside of all sites");
 
 fn overview() -> String {
     let mut page = Cli::command().render_help().to_string();
@@ -108,7 +105,12 @@ fn block((syntax, summary): (&str, &str), options: &[Opt]) -> String {
     let mut page = entry(syntax, summary);
     if !options.is_empty() {
         page.push_str("\nOptions, in its block\n\n");
-        page.push_str(&list(options.iter().map(|option| (option.syntax, option.doc))));
+        for option in options {
+            page.push_str(&entry(option.syntax, option.doc));
+            for inner in option.options {
+                let _ = write!(page, "    {}\n{}", inner.syntax, wrapped(inner.doc, "        "));
+            }
+        }
     }
     page
 }
@@ -157,7 +159,7 @@ fn unknown(topic: &str) -> String {
     let commands = cli.get_subcommands().map(clap::Command::get_name);
     let known = directive::ROOMS.iter().map(|room| room.name);
     let known = known.chain(matcher::ROOMS.iter().map(|room| room.name)).chain(commands).chain(LISTS);
-    let known = known.chain(["upstream", "global"]).chain(Code::ALL.iter().map(|code| code.as_str()));
+    let known = known.chain(top::ROOMS.iter().map(|room| room.name)).chain(Code::ALL.iter().map(|code| code.as_str()));
     match near::nearest(topic, known) {
         Some(near) => format!("no help on `{topic}`: is it `rp help {near}`?"),
         None => format!("no help on `{topic}`: `rp help` says what there is"),

@@ -4,6 +4,7 @@ mod explain;
 mod findings;
 mod fmt;
 mod help;
+mod lsp;
 mod reload;
 mod run;
 mod serve;
@@ -46,6 +47,8 @@ enum Command {
     Proxy(serve::Proxy),
     /// Make this machine trust the certificates that rp makes for `localhost` and private names
     Trust(trust::Trust),
+    /// Serve an editor: findings as you type, completion, explanations, names that can be followed
+    Lsp(lsp::Lsp),
     /// Explain a command, a directive, a matcher or a finding
     Help(help::Help),
 }
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Serve(serve) => serve.execute(),
         Command::Proxy(proxy) => proxy.execute(),
         Command::Trust(trust) => trust.execute(),
+        Command::Lsp(_) => lsp::execute(),
         Command::Help(help) => help.execute(),
     };
     outcome.into()

@@ -5,33 +5,38 @@ use std::collections::HashMap;
 use super::{FileId, Sources, Span};
 
 /// Where the lines of a text begin.
-pub(super) struct Lines {
+#[derive(Debug)]
+pub(crate) struct Lines {
     starts: Vec<usize>,
 }
 
 impl Lines {
-    pub(super) fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let mut starts = vec![0];
         starts.extend(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1));
         Self { starts }
     }
 
     /// The line that holds an offset, from 0.
-    pub(super) fn line(&self, offset: usize) -> usize {
+    pub(crate) fn line(&self, offset: usize) -> usize {
         self.starts.partition_point(|start| *start <= offset) - 1
     }
 
-    pub(super) fn start(&self, line: usize) -> usize {
+    pub(crate) fn start(&self, line: usize) -> usize {
         self.starts[line]
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.starts.len()
+    }
+
     /// Where a line ends, its newline included.
-    pub(super) fn end(&self, line: usize, text: &str) -> usize {
+    pub(crate) fn end(&self, line: usize, text: &str) -> usize {
         self.starts.get(line + 1).copied().unwrap_or(text.len())
     }
 
     /// Line and column of an offset, both from 1; the column counts characters.
-    pub(super) fn line_column(&self, offset: usize, text: &str) -> (usize, usize) {
+    pub(crate) fn line_column(&self, offset: usize, text: &str) -> (usize, usize) {
         let line = self.line(offset);
         (line + 1, text[self.start(line)..offset].chars().count() + 1)
     }

@@ -6,7 +6,7 @@
 pub mod code;
 pub mod github;
 pub mod json;
-mod lines;
+pub(crate) mod lines;
 pub mod page;
 pub mod sarif;
 mod source;
@@ -28,11 +28,22 @@ pub struct Mistake {
     pub others: Vec<(Span, String)>,
     /// What to write instead.
     pub help: Option<String>,
+    /// The same for an editor, where it is sure.
+    pub fix: Option<Box<Fix>>,
+}
+
+/// One word for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    pub at: Span,
+    /// What should stand there. Where a snippet's argument was put in, something else does, and nothing can be replaced.
+    pub was: String,
+    pub with: String,
 }
 
 impl Mistake {
     pub fn new(code: Code, at: Span, text: impl Into<String>) -> Self {
-        Self { code, at, text: bounded(text.into()), label: String::new(), others: Vec::new(), help: None }
+        Self { code, at, text: bounded(text.into()), label: String::new(), others: Vec::new(), help: None, fix: None }
     }
 
     #[must_use]
@@ -51,6 +62,13 @@ impl Mistake {
     pub fn other(mut self, at: Span, text: impl Into<String>) -> Self {
         self.others.push((at, bounded(text.into())));
         self
+    }
+
+    /// A misspelt word, and the one that was meant: says so, and lets an editor put it right.
+    #[must_use]
+    pub fn meant(mut self, was: &str, with: &str) -> Self {
+        self.fix = Some(Box::new(Fix { at: self.at, was: bounded(was.to_owned()), with: with.to_owned() }));
+        self.label(format!("did you mean `{with}`?"))
     }
 
     #[must_use]

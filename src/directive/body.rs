@@ -103,7 +103,7 @@ fn unknown(node: &Node, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0010, at, format!("there is no directive `{name}`"));
     if let Some(near) = near::nearest(name, ROOMS.iter().map(|room| room.name)) {
         let syntax = find(near).map_or("", |room| room.syntax);
-        return cx.report(mistake.label(format!("did you mean `{near}`?")).help(format!("write: {syntax}")));
+        return cx.report(mistake.meant(name, near).help(format!("write: {syntax}")));
     }
     if let Some(room) = ROOMS.iter().find(|room| room.options.iter().any(|option| option.name == name)) {
         return cx.report(

@@ -22,7 +22,7 @@ pub static ROOM: Room = Room {
     check,
 };
 
-const OPTIONS: &[Opt] = &[
+pub const OPTIONS: &[Opt] = &[
     Opt::once("rotate", "rotate SIZE|off", "begins a new file at this size (100MiB)"),
     Opt::once("every", "every DURATION|off", "begins a new file after this time, in step with the clock (off)"),
     Opt::once("keep", "keep COUNT", "how many older files stay (10)"),
@@ -147,7 +147,7 @@ fn target(word: &Word, args: &mut Arguments<'_>, cx: &mut Check) -> Result<Targe
                 Mistake::new(Code::E0020, word.span, format!("`{text}` is neither a form nor a target of the log"));
             let near = near::nearest(&text, ["off", "json", "text", "stdout", "stderr", "file"]);
             Err(cx.report(match near {
-                Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {}", ROOM.syntax)),
+                Some(near) => mistake.meant(&text, near).help(format!("write: {}", ROOM.syntax)),
                 None => mistake.help(format!("write: {}", ROOM.syntax)),
             }))
         }

@@ -166,9 +166,9 @@ fn unknown(name: &str, at: Span, cx: &mut Check) -> Reported {
     cx.report(match near {
         Some(near) if near.ends_with('.') => {
             let key = name.split_once('.').map_or("NAME", |(_, key)| if key.is_empty() { "NAME" } else { key });
-            mistake.label(format!("did you mean `{{{near}{key}}}`?")).help(format!("write `{{{near}{key}}}`"))
+            mistake.meant(&format!("{{{name}}}"), &format!("{{{near}{key}}}")).help(format!("write `{{{near}{key}}}`"))
         }
-        Some(near) => mistake.label(format!("did you mean `{{{near}}}`?")).help(format!("write `{{{near}}}`")),
+        Some(near) => mistake.meant(&format!("{{{name}}}"), &format!("{{{near}}}")).help(format!("write `{{{near}}}`")),
         None => mistake.help("`rp help placeholders` lists them all; for a brace itself, write `\\{` in quotes"),
     })
 }

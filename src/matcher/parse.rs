@@ -344,7 +344,7 @@ fn unknown_name(word: &Word, name: &str, scopes: usize, cx: &mut Check) -> Repor
     // That it is unused would be the same mistake, told a second time.
     near.as_ref().map(|near| cx.use_matcher(near, scopes));
     cx.report(match near {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`")),
+        Some(near) => mistake.meant(name, &near).help(format!("write `{near}`")),
         None => mistake.help(format!("define it: {name} path /example/*")),
     })
 }
@@ -357,9 +357,7 @@ fn unknown(word: &Word, name: &str, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
     let names = ROOMS.iter().map(|room| room.name);
     cx.report(match near::nearest(name, names.clone()) {
-        Some(near) => mistake
-            .label(format!("did you mean `{near}`?"))
-            .help(format!("write: {}", room(near).map_or("", |room| room.syntax))),
+        Some(near) => mistake.meant(name, near).help(format!("write: {}", room(near).map_or("", |room| room.syntax))),
         None if HeaderName::from_bytes(name.as_bytes()).is_ok() && name.contains('-') => {
             mistake.help(format!("to ask for a field, write: header {name}"))
         }

@@ -125,7 +125,8 @@ pub const OPTIONS: &[Opt] = &[
         "admin off|unix//PATH",
         "the socket on which `rp reload` reaches the process (in the runtime folder of its user)",
     ),
-    Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] { … }", "the access log of all sites (stdout)"),
+    Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] { … }", "the access log of all sites (stdout)")
+        .with(log::OPTIONS),
     Opt::once(
         "storage",
         "storage file PATH",
@@ -277,7 +278,7 @@ fn limit(limits: &mut Limits, args: &mut Arguments<'_>, cx: &mut Check) -> Resul
 fn unknown(at: Span, what: &str, word: &str, known: &[&str], cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0020, at, format!("there is no {what} `{word}`"));
     cx.report(match crate::check::near::nearest(word, known.iter().copied()) {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`")),
+        Some(near) => mistake.meant(word, near).help(format!("write `{near}`")),
         None => mistake.help(crate::check::known(what, known.iter().copied())),
     })
 }

@@ -4,7 +4,9 @@ mod address;
 mod compile;
 pub mod global;
 mod listen;
+pub mod top;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 pub use crate::site::Legacy;
@@ -15,7 +17,7 @@ pub use global::{Admin, Global, Limits, Timeouts};
 use crate::check::allow::Allowances;
 use crate::check::expand::{Surroundings, expand, is_left_over};
 use crate::check::{Check, Reported, near};
-use crate::diagnostic::{Code, Findings, Mistake, Sources, Span};
+use crate::diagnostic::{Code, FileId, Findings, Mistake, Sources, Span};
 use crate::directive::reverse_proxy::pool::PoolModel;
 use crate::directive::{self, Body, check_nodes};
 use crate::matcher;
@@ -49,6 +51,8 @@ pub struct Checked {
     pub allowances: Allowances,
     /// Every file that was read and every folder that an import looked into.
     pub files: Vec<std::path::PathBuf>,
+    /// Which files each import brought in, by the place of its path.
+    pub imports: BTreeSet<(Span, FileId)>,
 }
 
 /// Reads a Proxyfile with its imports, and checks it.
@@ -62,7 +66,7 @@ pub fn load_text(path: &Path, text: String, files: &dyn Files, surroundings: &dy
 }
 
 fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
-    let include::Loaded { sources, tree, findings, files } = loaded;
+    let include::Loaded { sources, tree, findings, files, imports } = loaded;
     let (model, more) = check(&tree, surroundings);
     let (mut allowances, unread) = Allowances::of(&tree);
     let mut all = Findings::default();
@@ -78,7 +82,7 @@ fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
     let model = if all.has_errors() { None } else { Some(model) };
     let mut findings = all.sorted();
     allowances.keep_back(&mut findings);
-    Checked { model, sources, findings, allowances, files }
+    Checked { model, sources, findings, allowances, files, imports }
 }
 
 /// Tree → model: a value *and* every mistake.
@@ -136,7 +140,7 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
                 at,
                 format!("`{}` is neither a statement of the top level nor a site", node.name()),
             )
-            .label(format!("did you mean `{near}`?"))
+            .meant(node.name(), near)
             .help(format!("write: {near} … {{ … }}")),
         ));
     }
@@ -165,10 +169,8 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
 /// The statement of the top level whose name was probably meant. What has a dot, a colon or a slash is an address.
 fn meant(node: &Node) -> Option<&'static str> {
     let name = node.name();
-    near::nearest(name, STATEMENTS).filter(|_| !name.contains(['.', ':', '/', '*']))
+    near::nearest(name, top::ROOMS.iter().map(|room| room.name)).filter(|_| !name.contains(['.', ':', '/', '*']))
 }
-
-const STATEMENTS: [&str; 5] = ["global", "upstream", "snippet", "import", "use"];
 
 fn inside_a_site(node: &Node, cx: &mut Check) -> Reported {
     let name = node.name();

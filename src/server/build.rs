@@ -116,7 +116,7 @@ pub(super) fn build(
     legacy: model::Legacy,
     others: &mut Vec<PathBuf>,
 ) -> Result<Built, Refused> {
-    let Checked { model, sources, mut findings, mut allowances, files: _ } = checked;
+    let Checked { model, sources, mut findings, mut allowances, .. } = checked;
     let Some(model) = model else { return Err(Refused { findings, sources }) };
     let sites = model.sites.len();
     match compile(&model, Inherited { legacy, purpose, files: others }) {

@@ -279,6 +279,7 @@ fn attempt(mut reading: Reading, writers: &mut Writers, legacy: model::Legacy) -
         findings: std::mem::take(&mut checked.findings),
         allowances: std::mem::take(&mut checked.allowances),
         files: Vec::new(),
+        imports: std::collections::BTreeSet::new(),
     };
     let built = build(read, Purpose::Serve(writers), legacy, &mut others);
     (Inputs { files: files(&reading, &others), seen: reading.stamp(&others), others }, built)

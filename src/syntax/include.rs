@@ -1,13 +1,13 @@
 //! A file and all that it imports, as one tree.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::parse::parse;
 use super::tree::{Block, Node, Word};
 use super::{DEEPEST, glob};
-use crate::diagnostic::{Code, Findings, Mistake, Sources, Span};
+use crate::diagnostic::{Code, FileId, Findings, Mistake, Sources, Span};
 
 /// Bytes of the largest file that is read.
 pub const LARGEST: u64 = 16 * 1024 * 1024;
@@ -24,6 +24,8 @@ pub struct Loaded {
     pub findings: Findings,
     /// What a watcher should watch: every file (those too that could not be read), and every folder that a glob looked into.
     pub files: Vec<PathBuf>,
+    /// Which files each import brought in, by the place of its path.
+    pub imports: BTreeSet<(Span, FileId)>,
 }
 
 /// Where files come from: the disk, or a test.
@@ -113,7 +115,7 @@ struct Loader<'a> {
     files: &'a dyn Files,
     loaded: Loaded,
     /// What has been read already, its imports not yet replaced: a file has one id, however often it is imported.
-    known: HashMap<PathBuf, Block>,
+    known: HashMap<PathBuf, (FileId, Block)>,
     /// The files that are being read, outermost first, each with the import that asked for it.
     chain: Vec<Open>,
     /// Imports so far, and the bytes that they brought in: each counts again when it is repeated.
@@ -140,7 +142,7 @@ impl Loader<'_> {
         let file = self.loaded.sources.add(path, text);
         let (tree, mistakes) = parse(file, &self.loaded.sources.file(file).text);
         self.loaded.findings.extend(mistakes);
-        self.known.insert(path.to_owned(), tree.clone());
+        self.known.insert(path.to_owned(), (file, tree.clone()));
         tree
     }
 
@@ -262,6 +264,9 @@ impl Loader<'_> {
             self.report(Mistake::new(Code::E0008, at, text).help("import it further out"));
             return true;
         }
+        if let Some((file, _)) = self.known.get(&path) {
+            self.loaded.imports.insert((at, *file));
+        }
         self.chain.push(Open { path, identity, import: Some(at) });
         self.expand(&mut tree, depth);
         self.chain.pop();
@@ -270,7 +275,7 @@ impl Loader<'_> {
     }
 
     fn tree(&mut self, path: &Path, at: Span) -> Result<Block, Mistake> {
-        if let Some(tree) = self.known.get(path) {
+        if let Some((_, tree)) = self.known.get(path) {
             return Ok(tree.clone());
         }
         let text = self.files.read(path).map_err(|error| {

@@ -66,7 +66,7 @@ impl Expansion<'_> {
             Some(near) => {
                 // That it is unused would be the same mistake, told a second time.
                 self.snippets.entry(near.clone()).and_modify(|snippet| snippet.used = true);
-                mistake.label(format!("did you mean `{near}`?")).help(format!("write: use {near}"))
+                mistake.meant(name, &near).help(format!("write: use {near}"))
             }
             None if self.snippets.is_empty() || !may => {
                 mistake.help(format!("define it at the top level: snippet {name} {{ … }}"))

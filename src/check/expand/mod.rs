@@ -223,7 +223,8 @@ impl Expansion<'_> {
                 let mistake = Mistake::new(Code::E0012, at, format!("this snippet has no parameter `{name}`"));
                 match near::nearest(name, values.keys().map(String::as_str)) {
                     Some(near) => {
-                        mistake.label(format!("did you mean `{near}`?")).help(format!("write `{{arg.{near}}}`"))
+                        let near = format!("{{arg.{near}}}");
+                        mistake.meant(&format!("{{arg.{name}}}"), &near).help(format!("write `{near}`"))
                     }
                     None => mistake.help(format!("name it in the snippet's head: snippet NAME({name}) {{ … }}")),
                 }

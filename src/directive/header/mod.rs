@@ -154,7 +154,7 @@ fn unknown(node: &Node, when: When, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0011, node.words[0].span, format!("`header` has no operation `{word}`"));
     if let Some(near) = near::nearest(word, OPERATIONS.iter().map(|operation| operation.name)) {
         let syntax = OPERATIONS.iter().find(|operation| operation.name == near).map_or("", |known| known.syntax);
-        return cx.report(mistake.label(format!("did you mean `{near}`?")).help(format!("write: {syntax}")));
+        return cx.report(mistake.meant(word, near).help(format!("write: {syntax}")));
     }
     if word == "response" {
         return cx.report(mistake.help("leave it out: without `request`, it is the answer's fields that change"));

@@ -138,7 +138,7 @@ fn unknown_upstream(name: &str, at: crate::diagnostic::Span, cx: &mut Check) -> 
     // That it is unused would be the same mistake, told a second time.
     near.map(|near| cx.use_upstream(near));
     cx.report(match near {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: reverse_proxy {near}")),
+        Some(near) => mistake.meant(name, near).help(format!("write: reverse_proxy {near}")),
         None if there_are_none => mistake.help(format!(
             "define it: upstream {name} {{ server 10.0.0.1:3000 }}, or write an address with its port: `{name}:3000`"
         )),

@@ -22,7 +22,8 @@ pub const TIMEOUT: Opt = Opt::many(
     "how long to wait: to connect (5s), for the answer's head (60s), between two pieces of it (60s), to get rid of the request (30s), on silent streams and tunnels (1h), for all of it (no limit)",
 );
 pub const KEEPALIVE: Opt =
-    Opt::once("keepalive", "keepalive COUNT|off { … }", "idle connections kept for each server and worker (32)");
+    Opt::once("keepalive", "keepalive COUNT|off { … }", "idle connections kept for each server and worker (32)")
+        .with(KEEPALIVE_OPTIONS);
 pub const BALANCE: Opt = Opt::once(
     "balance",
     "balance round_robin|least_conn",
@@ -30,7 +31,7 @@ pub const BALANCE: Opt = Opt::once(
 );
 pub const HOST: Opt =
     Opt::once("host", "host client|server", "the Host that the server sees: the client's, or its own (client)");
-pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to https servers");
+pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to https servers").with(TLS_OPTIONS);
 
 const KEEPALIVE_OPTIONS: &[Opt] = &[
     Opt::once("idle", "idle DURATION", "closes a connection that was not used for so long (50s)"),
@@ -319,7 +320,7 @@ fn choice<T: Copy>(
 fn unknown_word(word: &Word, text: &str, option: &str, names: &[&str], cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0020, word.span, format!("`{option}` knows no `{text}`"));
     cx.report(match crate::check::near::nearest(text, names.iter().copied()) {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write `{near}`")),
+        Some(near) => mistake.meant(text, near).help(format!("write `{near}`")),
         None => mistake.help(format!("write {}", one_of(names.iter().copied()))),
     })
 }
