@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod diff;
 mod explain;
 mod findings;
 mod fmt;
@@ -31,6 +32,8 @@ enum Command {
     Run(run::Run),
     /// Check a Proxyfile: exit code 0 if it is clean, 1 if it has errors
     Validate(validate::Validate),
+    /// Show what changes in meaning from one configuration to another: exit code 0 if nothing does, 1 if something does
+    Diff(diff::Diff),
     /// Show what a configuration does with a request, without sending anything
     Explain(explain::Explain),
     /// Try out what a configuration must do, without a network
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(run) => run.execute(),
         Command::Validate(validate) => validate.execute(),
+        Command::Diff(diff) => diff.execute(),
         Command::Explain(explain) => explain.execute(),
         Command::Test(test) => test.execute(),
         Command::Fmt(fmt) => fmt.execute(),

@@ -42,6 +42,12 @@ impl Reload {
         };
         eprint!("{}", answer["findings"].as_str().unwrap_or_default());
         if answer["ok"] == true {
+            let changes = answer["changes"].as_array().map_or(&[][..], Vec::as_slice);
+            changes.iter().filter_map(Value::as_str).for_each(|change| println!("{change}"));
+            let more = answer["changed"].as_u64().unwrap_or_default().saturating_sub(changes.len() as u64);
+            if more > 0 {
+                println!("… and {more} more changes");
+            }
             println!("reloaded: {} in force", counted(&answer["sites"], "site"));
             return Outcome::Clean;
         }

@@ -44,7 +44,7 @@ impl Lines {
 
 /// The indexes of all files that a list of findings touches, made when they are needed.
 #[derive(Default)]
-pub(super) struct Indexes {
+pub(crate) struct Indexes {
     files: HashMap<FileId, Lines>,
 }
 
@@ -54,7 +54,7 @@ impl Indexes {
     }
 
     /// `path:line:column` of a span's start.
-    pub(super) fn place(&mut self, at: Span, sources: &Sources) -> String {
+    pub(crate) fn place(&mut self, at: Span, sources: &Sources) -> String {
         let source = sources.file(at.file);
         let (line, column) = self.of(at.file, sources).line_column(at.start as usize, &source.text);
         format!("{}:{line}:{column}", source.path.display())

@@ -1,6 +1,6 @@
 //! The statements of a site or of a block in it: looked up, checked, and proved to be of use.
 
-use super::{ROOMS, Statement, find, reach};
+use super::{Line, ROOMS, Statement, find, reach};
 use crate::check::{Check, Reported, expand, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::matcher;
@@ -87,8 +87,9 @@ fn check_statement(node: &Node, cx: &mut Check) -> Result<Statement, Reported> {
     cx.plain(&node.words[0])?;
     let Some(room) = find(node.name()) else { return Err(unknown(node, cx)) };
     let at = node.words[0].span;
-    let head = node.words.last().map_or(at, |last| at.to(last.span));
-    Ok(Statement { at, head, room, directive: (room.check)(node, cx)? })
+    let directive = (room.check)(node, cx)?;
+    let options = if room.options.is_empty() { Box::default() } else { Line::of(node) };
+    Ok(Statement { at, text: node.written().into(), options, room, directive })
 }
 
 fn unknown(node: &Node, cx: &mut Check) -> Reported {

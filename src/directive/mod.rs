@@ -107,10 +107,41 @@ pub enum Front<'a> {
 pub struct Statement {
     /// Its name.
     pub at: Span,
-    /// From its name to the word before its block.
-    pub head: Span,
+    /// From its name to the word before its block, with the arguments of snippets in their places.
+    pub text: Box<str>,
+    /// The options in its block, as lines of text.
+    pub options: Box<[Line]>,
     pub room: &'static Room,
     pub directive: Box<dyn Directive>,
+}
+
+/// A line of an option block, to be shown. It says nothing of what is meant, so it leaves no mark in what is compared.
+#[derive(Clone)]
+pub struct Line {
+    pub text: Box<str>,
+    pub at: Span,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
+}
+
+impl Line {
+    /// Those of a statement's block.
+    #[must_use]
+    pub fn of(node: &Node) -> Box<[Line]> {
+        let inner = node.block.iter().flat_map(|block| &block.nodes);
+        inner.map(|node| Self { text: whole(node).into(), at: node.words[0].span }).collect()
+    }
+}
+
+/// A statement with what stands in its block, in one line.
+fn whole(node: &Node) -> String {
+    let Some(block) = &node.block else { return node.written() };
+    let inner: Vec<String> = block.nodes.iter().map(whole).collect();
+    format!("{} {{ {} }}", node.written(), inner.join("; "))
 }
 
 /// All rooms, in the order of the manual.

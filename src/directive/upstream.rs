@@ -1,5 +1,6 @@
 //! `upstream`: a pool of servers by name. Stands at the top level.
 
+use super::Line;
 use super::reverse_proxy::pool::{self, PoolModel, ServerModel};
 use crate::check::value::Text;
 use crate::check::{Arguments, Check, Opt, Reported};
@@ -28,6 +29,7 @@ pub fn check(node: &Node, cx: &mut Check) -> Result<PoolModel, Reported> {
     let name = args.expect::<Text>("a name", cx)?.0;
     args.done(cx)?;
     let mut pool = PoolModel::new(&name, at);
+    pool.lines = Line::of(node);
     let outcome = cx.options(node, OPTIONS, |option, inner, cx| match option.name {
         "server" => {
             pool.servers.push(server(inner, option.syntax, cx)?);

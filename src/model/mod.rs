@@ -4,6 +4,7 @@ mod address;
 mod compile;
 pub mod global;
 mod listen;
+pub mod outline;
 pub mod top;
 
 use std::collections::BTreeSet;
@@ -19,7 +20,7 @@ use crate::check::expand::{Surroundings, expand, is_left_over};
 use crate::check::{Check, Reported, near};
 use crate::diagnostic::{Code, FileId, Findings, Mistake, Sources, Span};
 use crate::directive::reverse_proxy::pool::PoolModel;
-use crate::directive::{self, Body, check_nodes};
+use crate::directive::{self, Body, Line, check_nodes};
 use crate::matcher;
 use crate::syntax::include::{self, Files};
 use crate::syntax::tree::{Block, Node};
@@ -28,6 +29,8 @@ use crate::syntax::tree::{Block, Node};
 #[derive(Debug, Default)]
 pub struct Model {
     pub global: Global,
+    /// The options of `global` as they were written.
+    pub global_lines: Box<[Line]>,
     pub upstreams: Vec<PoolModel>,
     pub sites: Vec<SiteModel>,
 }
@@ -94,7 +97,10 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     define(&nodes, &mut cx);
     for node in &nodes {
         match node.name() {
-            "global" => global::check(node, &mut model.global, &mut cx),
+            "global" => {
+                global::check(node, &mut model.global, &mut cx);
+                model.global_lines = Line::of(node);
+            }
             "upstream" => {
                 if let Ok(pool) = directive::upstream::check(node, &mut cx) {
                     model.upstreams.push(pool);

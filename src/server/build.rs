@@ -12,6 +12,7 @@ use super::stamp::{Moment, Stamp};
 use crate::check::expand::{Process, Surroundings};
 use crate::check::value::ListenAddress;
 use crate::diagnostic::{Code, Mistake, Severity, Sources, Span};
+use crate::model::outline::Outline;
 use crate::model::{self, Checked, Inherited, Purpose, World, compile};
 use crate::syntax::include::Disk;
 
@@ -107,6 +108,8 @@ pub(super) struct Built {
     pub warnings: Vec<Mistake>,
     pub sources: Sources,
     pub sites: usize,
+    /// Of what is to be served.
+    pub outline: Outline,
 }
 
 /// Builds what was read. `others` takes the files beside the sources, whatever comes of it.
@@ -119,6 +122,7 @@ pub(super) fn build(
     let Checked { model, sources, mut findings, mut allowances, .. } = checked;
     let Some(model) = model else { return Err(Refused { findings, sources }) };
     let sites = model.sites.len();
+    let outline = if matches!(purpose, Purpose::Serve(_)) { Outline::of(&model, &sources) } else { Outline::default() };
     match compile(&model, Inherited { legacy, purpose, files: others }) {
         Ok(world) => {
             let mut notices = world.notices.clone();
@@ -126,7 +130,7 @@ pub(super) fn build(
             findings.extend(notices);
             findings.extend(allowances.unused());
             in_order(&mut findings);
-            Ok(Built { world, warnings: findings, sources, sites })
+            Ok(Built { world, warnings: findings, sources, sites, outline })
         }
         Err(mistakes) => {
             findings.extend(mistakes);

@@ -17,6 +17,7 @@ use super::worker::{self, Census, Handle, Order};
 use super::world::Shared;
 use crate::check::value::ListenAddress;
 use crate::diagnostic::{Code, Mistake, Sources, Span};
+use crate::model::outline::{Change, Outline};
 use crate::model::{self, Purpose, World};
 use crate::telemetry::metrics;
 use crate::telemetry::writer::Writers;
@@ -34,6 +35,7 @@ pub struct Plane {
     writers: Writers,
     inputs: Inputs,
     in_force: Stamp,
+    outline: Outline,
     pub(super) loaded: SystemTime,
     pub(super) began: Instant,
 }
@@ -54,6 +56,8 @@ pub struct Loaded {
     pub warnings: Vec<Mistake>,
     pub sources: Sources,
     pub sites: usize,
+    /// From what was in force before; none where this is the first.
+    pub changes: Vec<Change>,
 }
 
 /// What a look at the files came to.
@@ -73,7 +77,7 @@ impl Plane {
         let mut writers = Writers::default();
         let given = Given::from_environment();
         let (inputs, built) = attempt(source.read(), &mut writers, model::Legacy::default());
-        let Built { world, warnings, sources, sites } = built?;
+        let Built { world, warnings, sources, sites, outline } = built?;
         let count = world.global.workers.unwrap_or_else(cores);
         let census = Census::new(most_connections(&world));
         let sockets = match bind(&world, &BTreeMap::new(), &given, count) {
@@ -100,6 +104,7 @@ impl Plane {
             writers,
             in_force: inputs.seen.clone(),
             inputs,
+            outline,
             loaded: SystemTime::now(),
             began: Instant::now(),
         };
@@ -107,7 +112,7 @@ impl Plane {
         for socket in plane.given.unused(plane.listening.keys()) {
             tracing::warn!(socket, "the service manager opened a socket that no site listens on");
         }
-        Ok((plane, Loaded { warnings, sources, sites }))
+        Ok((plane, Loaded { warnings, sources, sites, changes: Vec::new() }))
     }
 
     #[must_use]
@@ -185,7 +190,7 @@ impl Plane {
     }
 
     fn swap(&mut self, built: Built) -> Result<Loaded, Refused> {
-        let Built { world, warnings, sources, sites } = built;
+        let Built { world, warnings, sources, sites, outline } = built;
         let sockets = match bind(&world, &self.listening, &self.given, self.workers.len()) {
             Ok(sockets) => sockets,
             Err(findings) => return Err(Refused { findings, sources }),
@@ -201,7 +206,9 @@ impl Plane {
             self.close(&address);
         }
         self.order(|| Order::Refresh);
-        Ok(Loaded { warnings, sources, sites })
+        let changes = self.outline.changes(&outline);
+        self.outline = outline;
+        Ok(Loaded { warnings, sources, sites, changes })
     }
 
     fn open(&mut self, sockets: Sockets) {

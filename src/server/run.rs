@@ -16,6 +16,7 @@ use super::service;
 use super::watch::Watch;
 use crate::diagnostic::terminal::{self, Style};
 use crate::diagnostic::{Mistake, Sources};
+use crate::model::outline::Change;
 use crate::telemetry::metrics;
 
 /// How often the age of our own certificates is looked at: they live for days.
@@ -99,6 +100,9 @@ struct Desk {
     show: fn(&[Mistake], &Sources),
 }
 
+/// More than these are counted, not told: `rp diff` tells all.
+const MOST_CHANGES: usize = 50;
+
 struct Refusal {
     at: SystemTime,
     findings: String,
@@ -134,9 +138,13 @@ impl Desk {
     fn conclude(&mut self, outcome: &Result<Loaded, Refused>, began: Instant) {
         let ms = began.elapsed().as_millis();
         match outcome {
-            Ok(Loaded { warnings, sources, sites }) => {
+            Ok(Loaded { warnings, sources, sites, changes }) => {
                 let listeners = self.plane.listeners().count();
-                tracing::info!(sites, listeners, warnings = warnings.len(), ms, "configuration reloaded");
+                let (warned, changed) = (warnings.len(), changes.len());
+                tracing::info!(sites, listeners, warnings = warned, changes = changed, ms, "configuration reloaded");
+                for change in changes.iter().take(MOST_CHANGES) {
+                    tracing::info!(at = change.place, "{change}");
+                }
                 self.refusal = None;
                 (self.show)(warnings, sources);
             }
@@ -185,7 +193,12 @@ impl Desk {
             Command::Reload(style) => match self.reload() {
                 Ok(loaded) => {
                     let findings = terminal::render(&loaded.warnings, &loaded.sources, style);
-                    json!({ "ok": true, "message": "reloaded", "sites": loaded.sites, "findings": findings })
+                    let changes: Vec<String> =
+                        loaded.changes.iter().take(MOST_CHANGES).map(Change::to_string).collect();
+                    json!({
+                        "ok": true, "message": "reloaded", "sites": loaded.sites, "findings": findings,
+                        "changes": changes, "changed": loaded.changes.len(),
+                    })
                 }
                 Err(refused) => {
                     let findings = terminal::render(&refused.findings, &refused.sources, style);

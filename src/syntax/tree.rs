@@ -74,6 +74,19 @@ pub enum Part {
 }
 
 impl Node {
+    /// The words as they can be shown, in one line.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let mut line = String::new();
+        for word in &self.words {
+            if !line.is_empty() && !word.is_punctuation(",") {
+                line.push(' ');
+            }
+            line.push_str(&word.shown());
+        }
+        line
+    }
+
     /// The first word, where it is plain text.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -102,6 +115,14 @@ impl Word {
             Part::File { path, .. } => format!("{{file.{path}}}"),
         };
         self.parts.iter().map(part).collect()
+    }
+
+    /// [`Word::written`], in quotes where it would be several words.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let text = self.written();
+        let is_one = !text.is_empty() && !text.contains([' ', '\t', '\n', ';', '#', '"', ',']);
+        if is_one || self.style == Style::Punctuation { text } else { format!("{text:?}") }
     }
 
     #[must_use]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::check::value::{Count, Text};
 use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, one_of};
 use crate::diagnostic::{Code, Mistake, Span};
+use crate::directive::Line;
 use crate::site::Supplies;
 use crate::syntax::tree::{Node, Word};
 use crate::tls::client::{Client, ClientOptions, Verify};
@@ -69,6 +70,8 @@ pub struct PoolModel {
     pub host: HostField,
     pub tls: TlsModel,
     pub tls_at: Option<Span>,
+    /// As it was written.
+    pub lines: Box<[Line]>,
 }
 
 /// How to speak TLS to the servers.
@@ -109,6 +112,7 @@ impl PoolModel {
             host: HostField::default(),
             tls: TlsModel { ca: None, name: None, certificate: None, http2: true, verify: true },
             tls_at: None,
+            lines: Box::default(),
         }
     }
 

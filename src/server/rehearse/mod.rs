@@ -154,7 +154,7 @@ impl Stage {
     /// The statement's text, from its name to the word before its block.
     #[must_use]
     pub fn text(&self, at: Span) -> &str {
-        self.sources.text(self.statement(at).map_or(at, |statement| statement.head))
+        self.statement(at).map_or_else(|| self.sources.text(at), |statement| &statement.text)
     }
 }
 
