@@ -345,7 +345,8 @@ fn an_editor_that_dies_takes_the_server_with_it() {
 
 #[test]
 fn ten_thousand_lines_are_checked_while_one_types() {
-    let limit = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 200 });
+    // Without optimisation, and beside whatever else the machine does.
+    let limit = Duration::from_millis(if cfg!(debug_assertions) { 6000 } else { 200 });
     let mut text = String::from("upstream api { server 10.0.0.1:1 }\n");
     for site in 0..1_250 {
         let _ = write!(
