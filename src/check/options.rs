@@ -17,17 +17,25 @@ pub struct Opt {
     pub repeats: bool,
     /// What its own block may hold.
     pub options: &'static [Opt],
+    /// The words that its first argument may be, each with what it means.
+    pub kinds: &'static [(&'static str, &'static str)],
 }
 
 impl Opt {
     #[must_use]
     pub const fn once(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
-        Self { name, syntax, doc, repeats: false, options: &[] }
+        Self { name, syntax, doc, repeats: false, options: &[], kinds: &[] }
     }
 
     #[must_use]
     pub const fn many(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
-        Self { name, syntax, doc, repeats: true, options: &[] }
+        Self { name, syntax, doc, repeats: true, options: &[], kinds: &[] }
+    }
+
+    /// With an explanation of each word that it may begin with.
+    #[must_use]
+    pub const fn kinds(self, kinds: &'static [(&'static str, &'static str)]) -> Self {
+        Self { kinds, ..self }
     }
 
     /// With a block of these.

@@ -1,7 +1,9 @@
 //! `rp help`: the language from the tables that the checker reads, and the commands.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::LazyLock;
 
 use clap::{Args, CommandFactory};
 
@@ -44,7 +46,7 @@ fn page(topic: &str) -> Option<String> {
             let beside = top::ROOMS.iter().map(|room| (room.syntax, room.summary));
             Some(list(directive::ROOMS.iter().map(|room| (room.syntax, room.summary)).chain(beside)))
         }
-        "matchers" => Some(list(matcher::ROOMS.iter().map(|room| (room.syntax, room.doc)))),
+        "matchers" => Some(matchers()),
         "placeholders" => Some(placeholders()),
         _ => named(topic),
     }
@@ -57,8 +59,8 @@ fn named(name: &str) -> Option<String> {
         command(name),
         finding(name),
         directive::find(name).map(directive_page),
-        top::find(name).map(|room| block((room.syntax, room.summary), room.options)),
-        matcher.map(|room| format!("In a matcher:\n\n{}", entry(room.syntax, room.doc))),
+        top_level().find(|room| room.name == name).map(top_page),
+        matcher.map(matcher_page),
     ];
     let pages: Vec<String> = pages.into_iter().flatten().collect();
     (!pages.is_empty()).then(|| pages.join("\n"))
@@ -90,29 +92,53 @@ fn finding(code: &str) -> Option<String> {
 }
 
 fn directive_page(room: &'static Room) -> String {
-    let mut page = block((room.syntax, room.summary), room.options);
-    let _ = write!(page, "\n{}", wrapped(room.doc, ""));
-    page.push_str("\nFor example\n\n");
-    for example in room.examples {
-        for line in example.lines() {
-            let _ = writeln!(page, "    {line}");
-        }
-    }
-    page
+    chapter((room.syntax, room.summary), room.options, room.doc, room.examples, room.related)
 }
 
-fn block((syntax, summary): (&str, &str), options: &[Opt]) -> String {
-    let mut page = entry(syntax, summary);
+/// A site, too, which begins with no word of its own.
+pub fn top_level() -> impl Iterator<Item = &'static top::Room> {
+    std::iter::once(&top::SITE).chain(top::ROOMS)
+}
+
+fn top_page(top: &'static top::Room) -> String {
+    chapter((top.syntax, top.summary), top.options, top.doc, top.examples, top.related)
+}
+
+fn chapter(head: (&str, &str), options: &[Opt], doc: &str, examples: &[&str], related: &[&str]) -> String {
+    let mut page = entry(head.0, head.1);
     if !options.is_empty() {
         page.push_str("\nOptions, in its block\n\n");
         for option in options {
             page.push_str(&entry(option.syntax, option.doc));
+            for (kind, doc) in option.kinds {
+                page.push_str(&wrapped(&format!("{kind}: {doc}"), "        "));
+            }
             for inner in option.options {
                 let _ = write!(page, "    {}\n{}", inner.syntax, wrapped(inner.doc, "        "));
             }
         }
     }
+    page.push_str(&paragraphs(doc));
+    page.push_str(&for_example(examples));
+    let related: Vec<String> = related.iter().map(|name| format!("rp help {name}")).collect();
+    let _ = write!(page, "\nSee also\n\n{}", wrapped(&related.join(", "), "    "));
     page
+}
+
+fn matcher_page(room: &matcher::Room) -> String {
+    format!("In a matcher:\n\n{}{}", entry(room.syntax, room.doc), for_example(&[room.example]))
+}
+
+fn for_example(examples: &[&str]) -> String {
+    let lines = examples.iter().flat_map(|example| example.lines());
+    format!("\nFor example\n\n{}", lines.map(|line| format!("    {line}\n")).collect::<String>())
+}
+
+fn matchers() -> String {
+    let signs = list(matcher::SIGNS.map(|(sign, doc)| (sign, doc)));
+    let list = list(matcher::ROOMS.iter().map(|room| (room.syntax, room.doc)));
+    let examples = for_example(matcher::EXAMPLES);
+    format!("{list}{}{examples}\nComparisons: what the left side is\n\n{signs}", paragraphs(matcher::DOC))
 }
 
 fn placeholders() -> String {
@@ -123,7 +149,12 @@ fn placeholders() -> String {
         let when = if placeholder.response { "; known once there is an answer" } else { "" };
         page.push_str(&entry(&format!("{{{}{key}}}", placeholder.name), &format!("{}{when}", placeholder.doc)));
     }
-    page
+    page + &paragraphs(placeholder::DOC)
+}
+
+/// Each below an empty line.
+fn paragraphs(text: &str) -> String {
+    text.split("\n\n").map(|paragraph| format!("\n{}", wrapped(paragraph, ""))).collect()
 }
 
 fn list<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
@@ -154,13 +185,19 @@ fn wrapped(text: &str, indent: &str) -> String {
     lines
 }
 
-fn unknown(topic: &str) -> String {
-    let cli = Cli::command();
-    let commands = cli.get_subcommands().map(clap::Command::get_name);
+/// All that there is help on, each once.
+pub fn topics() -> Vec<&'static str> {
+    static CLI: LazyLock<clap::Command> = LazyLock::new(Cli::command);
+    let commands = CLI.get_subcommands().map(clap::Command::get_name);
     let known = directive::ROOMS.iter().map(|room| room.name);
     let known = known.chain(matcher::ROOMS.iter().map(|room| room.name)).chain(commands).chain(LISTS);
-    let known = known.chain(top::ROOMS.iter().map(|room| room.name)).chain(Code::ALL.iter().map(|code| code.as_str()));
-    match near::nearest(topic, known) {
+    let known = known.chain(top_level().map(|room| room.name)).chain(Code::ALL.iter().map(|code| code.as_str()));
+    let mut seen = HashSet::new();
+    known.filter(|name| seen.insert(*name)).collect()
+}
+
+fn unknown(topic: &str) -> String {
+    match near::nearest(topic, topics()) {
         Some(near) => format!("no help on `{topic}`: is it `rp help {near}`?"),
         None => format!("no help on `{topic}`: `rp help` says what there is"),
     }
@@ -205,6 +242,13 @@ mod tests {
             assert!(page(command.get_name()).unwrap().contains("Usage: rp"), "{}", command.get_name());
         }
         assert!(overview().contains("rp help directives"));
+    }
+
+    #[test]
+    fn every_topic_has_its_page() {
+        for topic in topics() {
+            assert!(page(topic).is_some(), "{topic}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod findings;
 mod fmt;
 mod help;
 mod lsp;
+pub mod manual;
 mod reload;
 mod run;
 mod serve;
@@ -16,11 +17,12 @@ mod validate;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 /// A reverse proxy in one binary, configured by a Proxyfile.
 #[derive(Debug, Parser)]
-#[command(name = "rp", version, about, disable_help_subcommand = true, propagate_version = true)]
+#[command(name = "rp", version, disable_help_subcommand = true, propagate_version = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -117,6 +119,16 @@ pub fn main() -> ExitCode {
         Command::Help(help) => help.execute(),
     };
     outcome.into()
+}
+
+/// The command line as completions and manual pages are made from it.
+#[must_use]
+pub fn command() -> clap::Command {
+    // `rp help` takes any word, and says what is near one that it does not know. A shell is told all that it does know.
+    let topics = PossibleValuesParser::new(help::topics());
+    Cli::command().mut_subcommand("help", |help| {
+        help.mut_arg("topic", |topic| topic.value_parser(topics).hide_possible_values(true))
+    })
 }
 
 /// The file that is meant where none is named.

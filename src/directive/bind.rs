@@ -13,9 +13,10 @@ pub static ROOM: Room = Room {
     name: "bind",
     syntax: "bind ADDRESS …",
     summary: "listens on these addresses only",
-    doc: "Without it a site listens on every interface, IPv4 and IPv6, at the port of its address; a port whose sites are all `localhost` or loopback addresses is opened on the loopback interface only. The port still comes from the site's address.",
+    doc: "An ADDRESS is an IP address, or `unix//run/rp.sock` for a socket of this machine. Without `bind` a site listens on every interface, IPv4 and IPv6, at the port of its address; a port whose sites are all `localhost` or loopback addresses is opened on the loopback interface only. The port comes from the site's address, with `bind` too.",
     options: &[],
     examples: &["bind 127.0.0.1 ::1", "bind 10.0.0.5"],
+    related: &["tls", "global"],
     check,
 };
 

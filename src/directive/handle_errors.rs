@@ -12,12 +12,13 @@ pub static ROOM: Room = Room {
     name: "handle_errors",
     syntax: "handle_errors [STATUS|CLASS …] { … }",
     summary: "answers when something above it in the same block failed",
-    doc: "Its statements run in place of the plain error answer, for failures with one of these statuses, or for all. An answer with status 200 gets the status of what failed. {error.status}, {error.reason} and {error.code} say what it was. What an upstream answers passes as it is, unless `reverse_proxy` has `intercept`.",
+    doc: "Its statements run in place of the plain error answer, for failures with one of these statuses, or for all where it names none. An answer with status 200 gets the status of what failed. `{error.status}`, `{error.reason}` and `{error.code}` say what it was.\n\nWhat an upstream answers passes as it is, unless `reverse_proxy` has `intercept`.",
     options: &[],
     examples: &[
         "handle_errors 5xx { respond \"we will be back soon\" }",
         "handle_errors 404 { file_server /var/www/errors { try_files /404.html } }",
     ],
+    related: &["respond", "file_server", "reverse_proxy"],
     check,
 };
 

@@ -14,11 +14,12 @@ use crate::telemetry::writer::{Rotation, Target};
 
 pub static ROOM: Room = Room {
     name: "log",
-    syntax: "log [off|json|text] [stdout|stderr|file PATH] { … }",
+    syntax: "log [off|json|text] [stdout|stderr|file PATH] [{ … }]",
     summary: "the access log: one line for each request",
-    doc: "Without it every site logs to standard output: JSON lines, or coloured ones on a terminal. In `global` it holds for all sites, in a site for that one. A file is rotated by size and age, and older ones are compressed. The values of query parameters that usually hold secrets are written as REDACTED; `Authorization` and `Cookie` never get into the log. Lines are written off the request path: a slow disk makes the log lose lines, which are counted, and never slows a request.",
+    doc: "Without it every site logs to standard output: JSON lines, or coloured ones on a terminal. In `global` it holds for all sites, in a site for that one.\n\nA file is rotated by size and age, and older ones are compressed.\n\nThe values of query parameters that usually hold secrets are written as `REDACTED`; `Authorization` and `Cookie` never get into the log.\n\nLines are written off the request path: a slow disk makes the log lose lines, which are counted, and never slows a request.",
     options: OPTIONS,
     examples: &["log json file /var/log/rp/access.log { rotate 50MiB; keep 20 }", "log text stderr", "log off"],
+    related: &["global"],
     check,
 };
 

@@ -14,9 +14,10 @@ pub static ROOM: Room = Room {
     name: "max_body",
     syntax: "max_body SIZE|off",
     summary: "limits the size of what clients send",
-    doc: "A request whose `Content-Length` says more is answered 413 before a byte of its body is read; one that does not say is cut off with 413 once more has come. Of several, the last one that a request meets holds, so a route for uploads may allow more than its site does. Without any, a body may have any size: rp passes it on as it comes and keeps none of it, so a large one costs no memory.",
+    doc: "A request whose `Content-Length` says more is answered 413 before a byte of its body is read; one that does not say is cut off with 413 once more has come.\n\nOf several, the last one that a request meets holds, so a route for uploads may allow more than its site does.\n\nWithout any, a body may have any size: rp passes it on as it comes and keeps none of it, so a large one costs no memory.",
     options: &[],
     examples: &["max_body 10MiB", "route /upload/* { max_body 5GiB; reverse_proxy 127.0.0.1:3000 }"],
+    related: &["rate_limit", "global"],
     check,
 };
 

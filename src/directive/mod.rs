@@ -42,6 +42,8 @@ pub struct Room {
     pub options: &'static [Opt],
     /// Whole statements as they stand in a site.
     pub examples: &'static [&'static str],
+    /// Whose pages help further: names of rooms, or of statements at the top level.
+    pub related: &'static [&'static str],
     pub check: Checker,
 }
 

@@ -17,9 +17,10 @@ pub static STRIP: Room = Room {
     name: "strip_prefix",
     syntax: "strip_prefix /PATH",
     summary: "takes a prefix off the path",
-    doc: "`strip_prefix /api` makes `/api/users` into `/users`, and `/api` into `/`. It goes by whole segments: `/apiary` and every other path stay as they are. What is left begins with one slash, whatever was sent. Redirects that the upstream answers get the prefix back.",
+    doc: "`strip_prefix /api` makes `/api/users` into `/users`, and `/api` into `/`. It goes by whole segments: `/apiary` and every other path stay as they are. What is left begins with one slash, whatever was sent.\n\nRedirects that the upstream answers get the prefix back.",
     options: &[],
     examples: &["strip_prefix /api", "route /service-a/* { strip_prefix /service-a; reverse_proxy 127.0.0.1:3000 }"],
+    related: &["add_prefix", "rewrite", "route"],
     check: check_strip,
 };
 
@@ -27,9 +28,10 @@ pub static ADD: Room = Room {
     name: "add_prefix",
     syntax: "add_prefix /PATH",
     summary: "puts a prefix before the path",
-    doc: "`add_prefix /v1` makes `/users` into `/v1/users`, and `/` into `/v1/`. The query stays as it is. Redirects that the upstream answers lose the prefix again.",
+    doc: "`add_prefix /v1` makes `/users` into `/v1/users`, and `/` into `/v1/`. The query stays as it is.\n\nRedirects that the upstream answers lose the prefix again.",
     options: &[],
     examples: &["add_prefix /v1", "strip_prefix /api; add_prefix /v2"],
+    related: &["strip_prefix", "rewrite"],
     check: check_add,
 };
 

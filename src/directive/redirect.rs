@@ -20,9 +20,10 @@ pub static ROOM: Room = Room {
     name: "redirect",
     syntax: "redirect TARGET [STATUS|permanent|temporary]",
     summary: "sends the client to another URL",
-    doc: "Without a status: 302, which no client keeps. `permanent` is 308 and `temporary` 307: unlike 301 and 302 they keep the method and the body of the request. A target that a request has a part in can't become `//elsewhere`: doubled slashes at its start are made one.",
+    doc: "Without a status: 302, which no client keeps. `permanent` is 308 and `temporary` 307: unlike 301 and 302 they keep the method and the body of the request.\n\nA target that takes something from the request can't become `//elsewhere`: doubled slashes at its start are made one.",
     options: &[],
     examples: &["redirect https://{host}{uri} permanent", "redirect /new{path} 301"],
+    related: &["rewrite", "respond"],
     check,
 };
 

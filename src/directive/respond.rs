@@ -23,6 +23,7 @@ pub static ROOM: Room = Room {
     doc: "Without a status: 200, or inside `handle_errors` the status of what failed. The text is served as HTML if it begins with `<`, as JSON if it begins with `{` or `[`, else as plain text; `header set Content-Type …` above it says otherwise.",
     options: &[],
     examples: &["respond 204", "respond 403 \"not for you\"", "respond \"hello {client_ip}\""],
+    related: &["redirect", "header", "handle_errors"],
     check,
 };
 

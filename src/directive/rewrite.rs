@@ -24,6 +24,7 @@ pub static ROOM: Room = Room {
     doc: "What stands below sees the new path, and so does the upstream; the client sees nothing of it. A target without `?` keeps the query, one that ends with `?` removes it, and `{path}?{query}&a=b` adds to it.\n\nWith a pattern, a regular expression, only a path that fits it as a whole is rewritten, and `$1` or `${name}` in the target stand for what its groups captured. It meets the path in its canonical form, percent-encoded.\n\nWhat a request brings into a target is percent-encoded there, so it can't add a parameter or, unless it is part of the path already, a segment. A path that climbs by `..` in spite of that is answered 400.",
     options: &[],
     examples: &["rewrite /new{path}", "rewrite {path}?{query}&source=proxy", "rewrite `/old-api/(.*)` `/api/v2/$1`"],
+    related: &["strip_prefix", "add_prefix", "redirect"],
     check,
 };
 

@@ -12,18 +12,19 @@ pub static ROUTE: Room = Room {
     name: "route",
     syntax: "route MATCHER { … }",
     summary: "takes the requests that fit, and does not give them back",
-    doc: "The request goes in if the matcher holds, and does not come out: what stands behind the block is not for it. A body that ends without an answer answers 404. Routes are asked in written order, so the narrower one stands above the wider one; the checker warns where one covers another.",
+    doc: "The request goes in if the matcher holds, and does not come out: what stands behind the block is not for it. A body that ends without an answer answers 404.\n\nRoutes are asked in written order, so the narrower one stands above the wider one; the checker warns where one covers another.",
     options: &[],
     examples: &[
         "route /api/* { reverse_proxy 127.0.0.1:3000 }",
         "route /admin/* and not client_ip 10.0.0.0/8 { respond 403 }",
     ],
+    related: &["when", "handle_errors", "strip_prefix"],
     check: check_route,
 };
 
 pub static WHEN: Room = Room {
     name: "when",
-    syntax: "when MATCHER { … } else { … }",
+    syntax: "when MATCHER { … } [else { … }]",
     summary: "runs its block for the requests that fit, and goes on behind it",
     doc: "Unlike `route`, what was not answered inside comes out again and meets what stands behind the block. `else` runs for the others.",
     options: &[],
@@ -31,6 +32,7 @@ pub static WHEN: Room = Room {
         "when header X-Debug { header set X-Debug-Host {host} }",
         "when scheme http { redirect https://{host}{uri} } else { respond ok }",
     ],
+    related: &["else", "route"],
     check: check_when,
 };
 
@@ -41,6 +43,7 @@ pub static ELSE: Room = Room {
     doc: "Stands right behind the block of a `when`, on its line or on the next.",
     options: &[],
     examples: &["when method GET HEAD { respond ok } else { respond 405 }"],
+    related: &["when", "route"],
     check: check_else,
 };
 

@@ -13,9 +13,10 @@ pub static ROOM: Room = Room {
     name: "tls",
     syntax: "tls CERTIFICATE KEY | internal",
     summary: "the certificate that the site shows",
-    doc: "CERTIFICATE is a PEM file with the site's certificate and the intermediates behind it, KEY the PEM file with its private key; both are read again when they change. `internal` asks rp's own authority for one, which is what `localhost`, private names and addresses get without being told; `rp trust` makes this machine trust it. A public name without `tls` gets one, too, and a warning: no stranger trusts it, so it needs files of its own.",
+    doc: "CERTIFICATE is a PEM file with the site's certificate and the intermediates behind it, KEY the PEM file with its private key; both are read again when they change.\n\n`internal` asks rp's own authority for one, which is what `localhost`, private names and addresses get without being told; `rp trust` makes this machine trust it.\n\nA public name without `tls` gets one, too, and a warning: no stranger trusts it, so it needs files of its own.",
     options: &[],
     examples: &["tls /etc/ssl/example.com.pem /etc/ssl/example.com.key", "tls internal"],
+    related: &["bind", "global"],
     check,
 };
 

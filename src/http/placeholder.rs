@@ -67,6 +67,11 @@ macro_rules! keyed {
     };
 }
 
+/// How they are written: some paragraphs.
+pub const DOC: &str = "A placeholder is written `{path}`, alone or within a word: `https://{host}{uri}`. It is evaluated for each request, once: what a request brings in is never read again as something to evaluate. What a request does not have stands for nothing.\n\n\
+    `{$NAME}` and `{$NAME:default}` are taken from the environment when the file is read, and `{file./run/secrets/token}` is what a file holds. Inside a snippet, `{arg.NAME}` is what `use` gave it. All of these are data, whatever is in them: none brings in words, lines or braces that would be read as a statement.\n\n\
+    What is of the answer is known once there is one: in the values that `header` writes into answers.";
+
 /// All of them. A name that ends with a dot takes a key: `{header.X-Name}`.
 pub static TABLE: &[Placeholder] = &[
     plain!("client_ip", "the client's address, seen through trusted proxies", |v, out| display(
@@ -152,13 +157,13 @@ pub static TABLE: &[Placeholder] = &[
             display(&v.exchange.started.elapsed().as_millis(), out);
         }
     ),
-    keyed!("header.", "a field of the request: {header.User-Agent}", Header),
-    keyed!("cookie.", "a cookie of the request: {cookie.session}", Cookie),
-    keyed!("query.", "a parameter of the query, decoded: {query.page}", Query),
-    keyed!("param.", "what a path pattern or a named group captured: {param.id}", Param),
+    keyed!("header.", "a field of the request: `{header.User-Agent}`", Header),
+    keyed!("cookie.", "a cookie of the request: `{cookie.session}`", Cookie),
+    keyed!("query.", "a parameter of the query, decoded: `{query.page}`", Query),
+    keyed!("param.", "what a path pattern or a named group captured: `{param.id}`", Param),
     Placeholder {
         name: "response.header.",
-        doc: "a field of the answer: {response.header.Content-Type}",
+        doc: "a field of the answer: `{response.header.Content-Type}`",
         response: true,
         evaluate: Evaluate::Keyed(Key::ResponseHeader),
     },

@@ -53,8 +53,9 @@ pub(super) fn of_statement(place: Place, name: &str) -> Option<String> {
         Place::Options(owner, _) => {
             if let Some(option) = place.option(name) {
                 return Some(format!(
-                    "{}\n\nOption of `{owner}`.{}",
+                    "{}\n\nOption of `{owner}`.{}{}",
                     entry(option.syntax, option.doc),
+                    kinds(option),
                     list(option.options)
                 ));
             }
@@ -66,12 +67,16 @@ pub(super) fn of_statement(place: Place, name: &str) -> Option<String> {
         }
         Place::Top => {}
     }
-    beside.map(|room| format!("{}{}", entry(room.syntax, room.summary), list(room.options)))
+    beside.map(|room| page((room.syntax, room.summary), room.doc, room.options, room.examples))
 }
 
 fn of_room(room: &Room) -> String {
-    let mut page = format!("{}\n\n{}{}", entry(room.syntax, room.summary), room.doc, list(room.options));
-    let _ = write!(page, "\n\nFor example\n\n{}", code(&room.examples.join("\n")));
+    page((room.syntax, room.summary), room.doc, room.options, room.examples)
+}
+
+fn page((syntax, summary): (&str, &str), doc: &str, options: &[Opt], examples: &[&str]) -> String {
+    let mut page = format!("{}\n\n{doc}{}", entry(syntax, summary), list(options));
+    let _ = write!(page, "\n\nFor example\n\n{}", code(&examples.join("\n")));
     page
 }
 
@@ -110,6 +115,12 @@ pub(super) fn entry(syntax: &str, doc: &str) -> String {
 
 fn code(text: &str) -> String {
     format!("```proxyfile\n{text}\n```")
+}
+
+/// The words that an option may begin with.
+fn kinds(option: &Opt) -> String {
+    let lines: String = option.kinds.iter().map(|(kind, doc)| format!("\n- `{kind}`: {doc}")).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 fn list(options: &[Opt]) -> String {
@@ -159,7 +170,7 @@ mod tests {
         check("upstream a { tls { veri|fy off } }\n", "verify: verify on|off / ");
         check("glob|al { }\n", "global: global { … } / ");
         check("global { log json { ke|ep 3 } }\n", "keep: keep COUNT / ");
-        check("a.com { us|e x }\nsnippet x { respond }\n", "use: use NAME VALUE …");
+        check("a.com { us|e x }\nsnippet x { respond }\n", "use: use NAME [VALUE …]");
         check("a.com { respond o|k }\n", "");
         check("# respond| here\na.com { respond }\n", "");
     }

@@ -22,7 +22,24 @@ pub enum Op {
     GreaterOrEqual,
 }
 
-pub const SIGNS: [&str; 10] = ["=", "!=", "~", "!~", "^=", "$=", "<", "<=", ">", ">="];
+/// Each with what it asks.
+pub const SIGNS: [(&str, &str); 10] = [
+    ("=", "is the value"),
+    ("!=", "is another one"),
+    ("~", "fits the regular expression somewhere; its named groups are `{param.name}` from there on"),
+    ("!~", "does not fit it"),
+    ("^=", "begins with the value"),
+    ("$=", "ends with it"),
+    ("<", "is a smaller number"),
+    ("<=", "is a smaller number or the same"),
+    (">", "is a greater number"),
+    (">=", "is a greater number or the same"),
+];
+
+/// For a message.
+pub fn signs() -> String {
+    SIGNS.map(|(sign, _)| sign).join(" ")
+}
 
 /// A comparison of what a request brings with a value.
 #[derive(Debug, Clone)]
@@ -51,7 +68,7 @@ impl Compare {
                     "==" | "is" => "write `=`".to_owned(),
                     "=~" | "matches" => "write `~`".to_owned(),
                     "<>" => "write `!=`".to_owned(),
-                    _ => format!("the comparisons are {}", SIGNS.join(" ")),
+                    _ => format!("the comparisons are {}", signs()),
                 };
                 return Err(
                     cx.report(Mistake::new(Code::E0033, sign.span, format!("`{text}` is not a comparison")).help(help))

@@ -11,7 +11,7 @@ mod parse;
 mod path;
 mod proof;
 
-pub use compare::{Compare, Op};
+pub use compare::{Compare, Op, SIGNS};
 pub use explain::Reason;
 pub use parse::{check, define_all};
 pub use path::PathPattern;
@@ -30,44 +30,87 @@ pub struct Room {
     pub name: &'static str,
     pub syntax: &'static str,
     pub doc: &'static str,
+    /// A whole expression, as it stands behind `route`.
+    pub example: &'static str,
 }
+
+/// How matchers stand together: some paragraphs.
+pub const DOC: &str = "A matcher is a question about a request. It stands behind `route`, `when` and `@name`, and nowhere else. Several values behind one matcher mean any of them: `method GET HEAD`.\n\n\
+    Matchers are joined by `and`, `or`, `not` and parentheses: `not` binds tighter than `and`, and `and` tighter than `or`.\n\n\
+    `@name EXPRESSION` gives an expression a name, and `@name` asks it again. It stands at the top level or in a site, and holds in the block it stands in.\n\n\
+    `{placeholder} SIGN VALUE` compares what a request brings with a value. Numbers are compared by `<`, `<=`, `>` and `>=`, texts by the other signs; what is not a number is neither less nor greater.";
+
+/// Whole statements that show [`DOC`], as they stand in a site.
+pub const EXAMPLES: &[&str] = &[
+    "route /admin/* and not client_ip 10.0.0.0/8 { respond 403 }",
+    "route (host a.example.com or host b.example.com) and method GET { reverse_proxy 127.0.0.1:3000 }",
+    "@beta header X-Beta or cookie beta on\nroute @beta { reverse_proxy 127.0.0.1:3001 }",
+    "route {query.page} > 100 { respond 404 }",
+    "route {path} ~ `^/v(?<version>[0-9]+)/` { respond \"this is version {param.version}\" }",
+];
 
 /// All matchers, in the order of the manual.
 pub static ROOMS: &[Room] = &[
     Room {
         name: "path",
         syntax: "path PATTERN …",
-        doc: "the canonical path; `/a` is exact, `/a/*` is `/a` and all below it, `/:id` captures a segment as {param.id}. A pattern that starts with `/` needs no `path` before it",
+        doc: "the path in its canonical form: `/a` is exact, `/a/*` is `/a` and all below it, `/img/*.png` fits within one segment, `/users/:id` captures a segment as `{param.id}`. A pattern that starts with `/` needs no `path` before it",
+        example: "/api/* /users/:id",
     },
     Room {
         name: "host",
         syntax: "host HOST …",
         doc: "the host that the request names; `*.example.com` is any one label before it",
+        example: "host example.com *.example.com",
     },
-    Room { name: "method", syntax: "method METHOD …", doc: "the request's method" },
-    Room { name: "header", syntax: "header NAME [VALUE …]", doc: "a field is there, or has one of these values" },
+    Room { name: "method", syntax: "method METHOD …", doc: "the request's method", example: "method GET HEAD" },
+    Room {
+        name: "header",
+        syntax: "header NAME [VALUE …]",
+        doc: "a field is there, or has one of these values: as a whole, in the same case",
+        example: "header X-Canary 1",
+    },
     Room {
         name: "query",
         syntax: "query NAME [VALUE …]",
         doc: "a query parameter is there, or has one of these values",
+        example: "query format json xml",
     },
-    Room { name: "cookie", syntax: "cookie NAME [VALUE …]", doc: "a cookie is there, or has one of these values" },
+    Room {
+        name: "cookie",
+        syntax: "cookie NAME [VALUE …]",
+        doc: "a cookie is there, or has one of these values",
+        example: "not cookie session",
+    },
     Room {
         name: "client_ip",
         syntax: "client_ip NETWORK …",
         doc: "the client's address, seen through trusted proxies, is in one of these",
+        example: "client_ip 10.0.0.0/8 2001:db8::/32",
     },
     Room {
         name: "protocol",
         syntax: "protocol http/1.0|http/1.1|h2|h3|websocket|grpc …",
-        doc: "how the client speaks",
+        doc: "how the client speaks; `h3` is kept for HTTP/3, which nobody is offered yet",
+        example: "protocol websocket",
     },
-    Room { name: "scheme", syntax: "scheme http|https", doc: "whether the client came over TLS" },
-    Room { name: "file", syntax: "file FOLDER", doc: "the path names a file below this folder" },
+    Room {
+        name: "scheme",
+        syntax: "scheme http|https",
+        doc: "whether the client came over TLS",
+        example: "scheme https",
+    },
+    Room {
+        name: "file",
+        syntax: "file FOLDER",
+        doc: "the path names a file that is there, below this folder",
+        example: "file /var/www",
+    },
     Room {
         name: "status",
         syntax: "status STATUS|CLASS …",
         doc: "inside `handle_errors`: the status of what went wrong",
+        example: "status 404 5xx",
     },
 ];
 

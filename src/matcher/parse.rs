@@ -196,10 +196,10 @@ impl<'w> Parser<'w> {
                 Part::Placeholder { name, .. } => name,
                 _ => "",
             });
-            return Err(cx
-                .report(Mistake::new(Code::E0033, left.span, format!("`{{{name}}}` alone asks nothing")).help(
-                    format!("compare it: {{{name}}} = VALUE; the comparisons are {}", compare::SIGNS.join(" ")),
-                )));
+            return Err(cx.report(
+                Mistake::new(Code::E0033, left.span, format!("`{{{name}}}` alone asks nothing"))
+                    .help(format!("compare it: {{{name}}} = VALUE; the comparisons are {}", compare::signs())),
+            ));
         };
         self.at += 2;
         Ok(self.is(Atom::Compare(Compare::check(left, sign, right, cx)?), left))

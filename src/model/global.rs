@@ -125,29 +125,52 @@ pub const OPTIONS: &[Opt] = &[
         "admin off|unix//PATH",
         "the socket on which `rp reload` reaches the process (in the runtime folder of its user)",
     ),
-    Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] { … }", "the access log of all sites (stdout)")
+    Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] [{ … }]", "the access log of all sites (stdout)")
         .with(log::OPTIONS),
     Opt::once(
         "storage",
         "storage file PATH",
-        "the folder of certificates and of rp's own authority (/var/lib/rp for root, else ~/.local/share/rp)",
+        "the folder of certificates and of rp's own authority (`/var/lib/rp` for root, else `~/.local/share/rp`)",
     ),
-    Opt::once("trusted_proxies", "trusted_proxies NETWORK … [unix]", "peers whose X-Forwarded-For is believed (none)"),
-    Opt::once("http_port", "http_port PORT", "the port of http:// addresses that name none (80)"),
-    Opt::once("https_port", "https_port PORT", "the port of https:// addresses that name none (443)"),
-    Opt::once("https_redirect", "https_redirect on|off", "sends http requests for https sites there, with 308 (on)"),
-    Opt::many(
-        "timeout",
-        "timeout handshake|header|body|idle|write DURATION",
-        "how long a client may take: for the TLS handshake (10s), for a request's head (10s), between pieces of its body (30s), between requests (75s; HTTP/2 180s), to take an answer (30s)",
+    Opt::once(
+        "trusted_proxies",
+        "trusted_proxies NETWORK … [unix]",
+        "peers whose `X-Forwarded-For` is believed, and with `unix` those that come over a unix socket (none)",
+    ),
+    Opt::once("http_port", "http_port PORT", "the port of `http://` addresses that name none (80)"),
+    Opt::once("https_port", "https_port PORT", "the port of `https://` addresses that name none (443)"),
+    Opt::once(
+        "https_redirect",
+        "https_redirect on|off",
+        "sends those who come by HTTP to an HTTPS site on to HTTPS, with 308 (on)",
+    ),
+    Opt::many("timeout", "timeout handshake|header|body|idle|write DURATION", "how long to wait for a client").kinds(
+        &[
+            ("handshake", "for the TLS handshake (10s)"),
+            ("header", "for the head of a request (10s)"),
+            ("body", "between two pieces of its body (30s)"),
+            ("idle", "between two requests (75s, over HTTP/2 180s)"),
+            ("write", "until it takes more of an answer (30s)"),
+        ],
     ),
     Opt::many(
         "limit",
         "limit header|uri SIZE, limit fields|requests|streams|connections COUNT",
-        "how much a client may send: head (32KiB), URI (8KiB), fields (100), requests on a connection (10000), streams of HTTP/2 at once (100), connections in all (80 % of the file descriptors)",
-    ),
+        "how much clients may ask for",
+    )
+    .kinds(&[
+        ("header", "the size of a request's head (32KiB)"),
+        ("uri", "the size of its URI (8KiB)"),
+        ("fields", "how many fields it has (100)"),
+        ("requests", "how many requests come on one connection (10000)"),
+        ("streams", "how many of them at once, over HTTP/2 (100)"),
+        (
+            "connections",
+            "how many connections there are in all (80 % of the file descriptors that the process may have)",
+        ),
+    ]),
     Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)"),
-    Opt::once("email", "email ADDRESS", "whom certificate authorities may write to"),
+    Opt::once("email", "email ADDRESS", "whom certificate authorities may write to; none is asked yet"),
 ];
 
 pub(super) fn check(node: &Node, global: &mut Global, cx: &mut Check) {

@@ -20,11 +20,11 @@ use crate::syntax::tree::{Node, Word};
 
 pub static ROOM: Room = Room {
     name: "encode",
-    syntax: "encode [zstd|br|gzip …]",
+    syntax: "encode [zstd|br|gzip …] [{ … }]",
     summary: "compresses answers for the clients that take it",
     doc: "Without a word: zstd, br and gzip. The client's weights decide (RFC 9110, 12.5.3); of encodings that it likes as much, the one written first is used.\n\n\
-          Encoded is what is of a listed type and not shorter than `minimum`, unless it is encoded already, is a part (206), says `Cache-Control: no-transform`, or is gRPC. Whatever may be encoded says `Vary: Accept-Encoding`, to clients that don't take it too. What is encoded loses its `Content-Length`, its `Accept-Ranges` and its digests, and its `ETag` becomes a weak one. A client that sends the weak tag in `If-None-Match` still gets its 304, since that comparison is a weak one; `If-Match` wants a strong tag, so it can't be used with an encoded answer. An answer to HEAD has the fields of the answer to GET.\n\n\
-          An answer whose length is not known, and every `text/event-stream`, is brought out whenever the origin pauses, so an event is never kept back. \
+          An answer is encoded if it is of one of the `types` and not shorter than `minimum`, unless it is encoded already, is a part (206), says `Cache-Control: no-transform`, or is gRPC. Whatever may be encoded says `Vary: Accept-Encoding`, to clients that don't take it too. What is encoded loses its `Content-Length`, its `Accept-Ranges` and its digests, and its `ETag` becomes a weak one. A client that sends the weak tag in `If-None-Match` still gets its 304, since that comparison is a weak one; `If-Match` wants a strong tag, so it can't be used with an encoded answer. An answer to HEAD has the fields of the answer to GET.\n\n\
+          An answer whose length is not known, and every `text/event-stream`, is brought out whenever the origin pauses, so an event is never kept back.\n\n\
           The levels by default are gzip 2, br 4 and zstd 3: beyond them a few per cent of size cost twice the CPU. gzip and zstd go from 1 to 9, br from 1 to 6. br and zstd look back on 256 KiB, which bounds the memory of each answer on its way: at these levels 0.4 MiB with gzip, 1.5 with zstd and 2 with br.\n\n\
           Where a page shows a secret and something that the client sent, its encoded size tells whether the two are alike, and another site that makes a browser ask often enough can read the secret (BREACH). So what another site asks for with the user's cookies, without the user having clicked, is sent as it is. `cross_site on` ends that. `Set-Cookie` makes no difference: fields are not encoded with the body.",
     options: OPTIONS,
@@ -34,6 +34,7 @@ pub static ROOM: Room = Room {
         "encode gzip { level 2 }",
         "encode zstd gzip { level gzip 5; minimum 2KiB; types text/* application/json }",
     ],
+    related: &["file_server", "header"],
     check,
 };
 
@@ -41,14 +42,18 @@ const OPTIONS: &[Opt] = &[
     Opt::many(
         "level",
         "level [zstd|br|gzip] NUMBER",
-        "how hard to try, from 1 (fast) to 9 (small), br to 6; zstd 3, br 4, gzip 2 by default",
+        "how hard to try, from 1, fast, to 9, small, br only to 6 (zstd 3, br 4, gzip 2)",
     ),
-    Opt::once("minimum", "minimum SIZE", "shorter answers go as they are; 1KiB by default"),
-    Opt::once("types", "types TYPE…", "what is encoded; text, JSON, JavaScript, XML, SVG and WebAssembly by default"),
+    Opt::once("minimum", "minimum SIZE", "shorter answers go as they are (1KiB)"),
+    Opt::once(
+        "types",
+        "types TYPE …",
+        "which media types are encoded: `text/*`, `application/json`, or `+json` for all that end so (text, JSON, JavaScript, XML, SVG and WebAssembly)",
+    ),
     Opt::once(
         "cross_site",
         "cross_site on|off",
-        "encodes also what another site asks for with the user's cookies; off by default",
+        "encodes also what another site asks for with the user's cookies (off)",
     ),
 ];
 

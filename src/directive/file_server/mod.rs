@@ -37,7 +37,7 @@ pub static ROOM: Room = Room {
     name: "file_server",
     syntax: "file_server FOLDER [{ … }]",
     summary: "serves the files of a folder",
-    doc: "The request's path is looked up in FOLDER; a relative FOLDER is relative to the directory that rp is started in. It is the whole path that is looked up: to serve `/static/a.css` from FOLDER/a.css, put `strip_prefix /static` above. What is not there is answered 404.
+    doc: "The request's path is looked up in FOLDER; a relative FOLDER is relative to the directory that rp is started in. It is the whole path that is looked up: to serve `/static/a.css` from `FOLDER/a.css`, put `strip_prefix /static` above. What is not there is answered 404.
 
 A folder is served by its index file, and without one not at all unless `browse on` asks for a page that lists it. A folder's path without its slash is redirected to the one with it. Names that begin with a dot (except `.well-known`), a file named `Proxyfile`, what `hide` names, and symbolic links that lead out of FOLDER are answered as if they were not there. Only regular files are served: no pipes, no devices.
 
@@ -51,6 +51,7 @@ Methods other than GET, HEAD and OPTIONS are answered 405. Inside `handle_errors
         "file_server /var/www { precompressed br zstd gzip; expires 7d immutable }",
         "file_server /srv/downloads { browse on; index off }",
     ],
+    related: &["strip_prefix", "encode", "handle_errors"],
     check,
 };
 
@@ -58,7 +59,7 @@ static OPTIONS: &[Opt] = &[
     Opt::once(
         "index",
         "index NAME … | off",
-        "the files that stand for their folder, the first that is there (index.html)",
+        "the files that stand for their folder, the first that is there (`index.html`)",
     ),
     Opt::once(
         "try_files",
@@ -68,26 +69,26 @@ static OPTIONS: &[Opt] = &[
     Opt::once(
         "browse",
         "browse on|off",
-        "list folders without an index file: `?sort=name|size|time&order=asc|desc`, and JSON for `Accept: application/json` (off)",
+        "lists folders without an index file: `?sort=name|size|time&order=asc|desc`, and JSON for `Accept: application/json` (off)",
     ),
     Opt::once(
         "precompressed",
         "precompressed br|zstd|gzip …",
-        "serve FILE.br, FILE.zst or FILE.gz to clients that take it, if it is not older than FILE; the preferred one first (none)",
+        "serves `FILE.br`, `FILE.zst` or `FILE.gz` to clients that take it, if it is not older than FILE; the preferred one first (none)",
     ),
     Opt::many(
         "hide",
         "hide PATTERN …",
         "names to treat as if they were not there, with all below them: `*.bak` in any folder, `/private` at the top",
     ),
-    Opt::once("hidden", "hidden on|off", "serve names that begin with a dot, too (off)"),
-    Opt::once("follow_links", "follow_links on|off", "follow symbolic links that lead out of the folder (off)"),
+    Opt::once("hidden", "hidden on|off", "serves names that begin with a dot, too (off)"),
+    Opt::once("follow_links", "follow_links on|off", "follows symbolic links that lead out of the folder (off)"),
     Opt::once(
         "expires",
         "expires DURATION|off [immutable]",
-        "how long clients and caches may keep a file without asking: Cache-Control: public, max-age=… (off: they decide)",
+        "how long clients and caches may keep a file without asking, by `Cache-Control: public, max-age=…` (off: they decide)",
     ),
-    Opt::once("etag", "etag on|off", "name each version of a file by its time and size (on)"),
+    Opt::once("etag", "etag on|off", "names each version of a file by its time and size (on)"),
 ];
 
 /// Checked.

@@ -26,6 +26,7 @@ pub static ROOM: Room = Room {
         "header replace Location `^http://` `https://`",
         "header set X-Served-By {hostname}",
     ],
+    related: &["respond", "reverse_proxy"],
     check,
 };
 

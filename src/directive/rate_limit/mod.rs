@@ -18,12 +18,12 @@ use crate::syntax::tree::{Node, Word};
 
 pub static ROOM: Room = Room {
     name: "rate_limit",
-    syntax: "rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY]",
+    syntax: "rate_limit RATE [burst NUMBER] [by client_ip|header NAME|cookie NAME|KEY] [{ … }]",
     summary: "answers 429 to those who ask too often",
     doc: "RATE is a number of requests and a time: `10/s`, `100/m`, `5/10s`. Without `burst`, that number may come at once, and comes back evenly over the time: `100/m` lets 100 pass, refuses the 101st, and lets one more pass every 0.6 seconds. With `burst`, so many may come at once beyond the one that is due: after a pause, `10/s burst 20` lets 21 pass at once, then one every 100 ms; `burst 0` lets none come early. Nothing is ever made to wait.\n\n\
           What is counted together is said by `by`: the client's address (by default; all of an IPv6 /64, which is one client), a field, a cookie, or any text with placeholders: `by {host}{header.Authorization}`. A request that brings nothing of its key in is counted by its address, so leaving a field out lifts no limit. But a client that makes up a new key for each request is a new client each time: limit by address as well where keys are not checked.\n\n\
           Refused requests are answered with 429 and `Retry-After`, or by `handle_errors 429`; they use up nothing. Every answer tells the client where it stands, in `RateLimit-Policy` (`q`: how many may come at once, `w`: the seconds in which they come back) and `RateLimit` (`r`: how many may come now, `t`: the seconds until all have come back); `headers off` keeps that back.\n\n\
-          Several limits one below the other each count for themselves, in written order: what passed the first has used one of the first's, though the second refuses it. So write the limit that is wider above. \
+          Several limits one below the other each count for themselves, in written order: what passed the first has used one of the first's, though the second refuses it. So write the limit that is wider above.\n\n\
           A limit keeps what it knows over a reload that leaves its statement as it is. It knows up to `keys` keys, at 18 bytes each; beyond them it forgets the key whose allowance is nearest to whole. Each process counts for itself.",
     options: OPTIONS,
     examples: &[
@@ -32,6 +32,7 @@ pub static ROOM: Room = Room {
         "rate_limit 5/10s by {host}{path} { headers off }",
         "rate_limit 1000/h by cookie session { keys 100000 }",
     ],
+    related: &["max_body", "handle_errors", "global"],
     check,
 };
 
@@ -39,9 +40,9 @@ const OPTIONS: &[Opt] = &[
     Opt::once(
         "keys",
         "keys NUMBER",
-        "how many keys are known at once; 1000000 by default, which takes 18 MiB once full",
+        "how many keys are known at once (1000000, which take 18 MiB once there are so many)",
     ),
-    Opt::once("headers", "headers on|off", "tells clients where they stand, in every answer; on by default"),
+    Opt::once("headers", "headers on|off", "tells clients where they stand, in every answer (on)"),
 ];
 
 const KEYS: u32 = 1_000_000;

@@ -19,16 +19,20 @@ use crate::syntax::tree::Node;
 
 pub static ROOM: Room = Room {
     name: "reverse_proxy",
-    syntax: "reverse_proxy UPSTREAM|ADDRESS … { … }",
+    syntax: "reverse_proxy UPSTREAM|ADDRESS … [{ … }]",
     summary: "passes the request to a server, and its answer back",
-    doc: "UPSTREAM is a named `upstream`; an ADDRESS is host:port, http://…, https://… (verified, HTTP/2 where the server offers it), h2c://… or unix//path. Bodies stream both ways; trailers, server-sent events, WebSocket and gRPC need no setting. The server is told who asks by X-Forwarded-For, -Proto, -Host, -Port, X-Real-IP and X-Request-Id: what a client wrote there itself is replaced, unless it is a trusted proxy. A request that can't have had an effect (no connection, or one that was dead already) is tried once more.",
+    doc: "UPSTREAM is the name of an `upstream`. An ADDRESS is `app.internal:3000`, `http://app.internal`, `https://app.internal` (its certificate is verified, and HTTP/2 is spoken where the server offers it), `h2c://10.0.0.1:50051` (HTTP/2 without TLS) or `unix//run/app.sock`. Of several, each is asked in its turn.\n\n\
+          Bodies stream both ways; trailers, server-sent events, WebSocket and gRPC need no setting.\n\n\
+          The server is told who asks by `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host`, `X-Forwarded-Port`, `X-Real-IP` and `X-Request-Id`. What a client wrote there itself is replaced, unless it is one of the `trusted_proxies` of `global`.\n\n\
+          A request that can't have had an effect (no connection, or one that was dead already) is tried once more.",
     options: OPTIONS,
     examples: &[
         "reverse_proxy 127.0.0.1:3000",
         "reverse_proxy api { timeout total 5m }",
         "reverse_proxy https://10.0.0.7:8443 { tls { name internal.example; ca /etc/rp/ca.pem } }",
-        "reverse_proxy 127.0.0.1:4000 { timeout idle 1h }",
+        "reverse_proxy 127.0.0.1:4000 { timeout idle 8h }",
     ],
+    related: &["upstream", "strip_prefix", "header", "handle_errors"],
     check,
 };
 
@@ -38,7 +42,7 @@ const OPTIONS: &[Opt] = &[
     pool::BALANCE,
     pool::HOST,
     pool::TLS,
-    Opt::once("forwarded", "forwarded on|off", "also sends the Forwarded field of RFC 7239 (off)"),
+    Opt::once("forwarded", "forwarded on|off", "also sends the `Forwarded` field of RFC 7239 (off)"),
     Opt::once(
         "intercept",
         "intercept STATUS|CLASS …",

@@ -17,22 +17,27 @@ use crate::upstream::{
     Address, HostField, Limits, Policy, Scheme, ServerSettings, Settings, Target, Timeouts, Tls, Upstream,
 };
 
-pub const TIMEOUT: Opt = Opt::many(
-    "timeout",
-    "timeout connect|first_byte|read|send|idle|total DURATION",
-    "how long to wait: to connect (5s), for the answer's head (60s), between two pieces of it (60s), to get rid of the request (30s), on silent streams and tunnels (1h), for all of it (no limit)",
-);
+pub const TIMEOUT: Opt =
+    Opt::many("timeout", "timeout connect|first_byte|read|send|idle|total DURATION", "how long to wait for the server")
+        .kinds(&[
+            ("connect", "for a connection, with the look-up of its name and TLS (5s)"),
+            ("first_byte", "for the head of the answer (60s)"),
+            ("read", "between two pieces of the answer (60s)"),
+            ("send", "until the server takes more of the request (30s)"),
+            ("idle", "in place of `read` for server-sent events, gRPC and tunnels, which may be silent (1h)"),
+            ("total", "for all of it (no limit)"),
+        ]);
 pub const KEEPALIVE: Opt =
-    Opt::once("keepalive", "keepalive COUNT|off { … }", "idle connections kept for each server and worker (32)")
+    Opt::once("keepalive", "keepalive COUNT|off [{ … }]", "idle connections kept for each server and worker (32)")
         .with(KEEPALIVE_OPTIONS);
 pub const BALANCE: Opt = Opt::once(
     "balance",
     "balance round_robin|least_conn",
-    "who is asked next: by turns and weight, or the one with the fewest requests under way (round_robin)",
+    "who is asked next: by turns and weight, or the one with the fewest requests under way (`round_robin`)",
 );
 pub const HOST: Opt =
-    Opt::once("host", "host client|server", "the Host that the server sees: the client's, or its own (client)");
-pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to https servers").with(TLS_OPTIONS);
+    Opt::once("host", "host client|server", "the `Host` that the server sees: the client's, or its own (`client`)");
+pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to `https://` servers").with(TLS_OPTIONS);
 
 const KEEPALIVE_OPTIONS: &[Opt] = &[
     Opt::once("idle", "idle DURATION", "closes a connection that was not used for so long (50s)"),
