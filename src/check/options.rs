@@ -19,23 +19,32 @@ pub struct Opt {
     pub options: &'static [Opt],
     /// The words that its first argument may be, each with what it means.
     pub kinds: &'static [(&'static str, &'static str)],
+    /// The arguments that it has where it is not given, a line for each of its kinds; none where they depend on what is
+    /// around it.
+    pub defaults: &'static [&'static str],
 }
 
 impl Opt {
     #[must_use]
     pub const fn once(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
-        Self { name, syntax, doc, repeats: false, options: &[], kinds: &[] }
+        Self { name, syntax, doc, repeats: false, options: &[], kinds: &[], defaults: &[] }
     }
 
     #[must_use]
     pub const fn many(name: &'static str, syntax: &'static str, doc: &'static str) -> Self {
-        Self { name, syntax, doc, repeats: true, options: &[], kinds: &[] }
+        Self { name, syntax, doc, repeats: true, options: &[], kinds: &[], defaults: &[] }
     }
 
     /// With an explanation of each word that it may begin with.
     #[must_use]
     pub const fn kinds(self, kinds: &'static [(&'static str, &'static str)]) -> Self {
         Self { kinds, ..self }
+    }
+
+    /// With what it is where it is not given.
+    #[must_use]
+    pub const fn by_default(self, defaults: &'static [&'static str]) -> Self {
+        Self { defaults, ..self }
     }
 
     /// With a block of these.

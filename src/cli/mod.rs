@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod adapt;
 mod diff;
 mod explain;
 mod findings;
@@ -34,6 +35,8 @@ enum Command {
     Run(run::Run),
     /// Check a Proxyfile: exit code 0 if it is clean, 1 if it has errors
     Validate(validate::Validate),
+    /// Print a configuration as JSON, with its defaults and with the place of each value
+    Adapt(adapt::Adapt),
     /// Show what changes in meaning from one configuration to another: exit code 0 if nothing does, 1 if something does
     Diff(diff::Diff),
     /// Show what a configuration does with a request, without sending anything
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(run) => run.execute(),
         Command::Validate(validate) => validate.execute(),
+        Command::Adapt(adapt) => adapt.execute(),
         Command::Diff(diff) => diff.execute(),
         Command::Explain(explain) => explain.execute(),
         Command::Test(test) => test.execute(),

@@ -24,10 +24,11 @@ pub static ROOM: Room = Room {
 };
 
 pub const OPTIONS: &[Opt] = &[
-    Opt::once("rotate", "rotate SIZE|off", "begins a new file at this size (100MiB)"),
-    Opt::once("every", "every DURATION|off", "begins a new file after this time, in step with the clock (off)"),
-    Opt::once("keep", "keep COUNT", "how many older files stay (10)"),
-    Opt::once("compress", "compress on|off", "compresses older files with gzip (on)"),
+    Opt::once("rotate", "rotate SIZE|off", "begins a new file at this size (100MiB)").by_default(&["100MiB"]),
+    Opt::once("every", "every DURATION|off", "begins a new file after this time, in step with the clock (off)")
+        .by_default(&["off"]),
+    Opt::once("keep", "keep COUNT", "how many older files stay (10)").by_default(&["10"]),
+    Opt::once("compress", "compress on|off", "compresses older files with gzip (on)").by_default(&["on"]),
     Opt::many("redact", "redact NAME …", "more query parameters whose values are left out"),
 ];
 

@@ -126,6 +126,7 @@ pub const OPTIONS: &[Opt] = &[
         "the socket on which `rp reload` reaches the process (in the runtime folder of its user)",
     ),
     Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] [{ … }]", "the access log of all sites (stdout)")
+        .by_default(&["stdout"])
         .with(log::OPTIONS),
     Opt::once(
         "storage",
@@ -137,27 +138,30 @@ pub const OPTIONS: &[Opt] = &[
         "trusted_proxies NETWORK … [unix]",
         "peers whose `X-Forwarded-For` is believed, and with `unix` those that come over a unix socket (none)",
     ),
-    Opt::once("http_port", "http_port PORT", "the port of `http://` addresses that name none (80)"),
-    Opt::once("https_port", "https_port PORT", "the port of `https://` addresses that name none (443)"),
+    Opt::once("http_port", "http_port PORT", "the port of `http://` addresses that name none (80)").by_default(&["80"]),
+    Opt::once("https_port", "https_port PORT", "the port of `https://` addresses that name none (443)")
+        .by_default(&["443"]),
     Opt::once(
         "https_redirect",
         "https_redirect on|off",
         "sends those who come by HTTP to an HTTPS site on to HTTPS, with 308 (on)",
-    ),
-    Opt::many("timeout", "timeout handshake|header|body|idle|write DURATION", "how long to wait for a client").kinds(
-        &[
+    )
+    .by_default(&["on"]),
+    Opt::many("timeout", "timeout handshake|header|body|idle|write DURATION", "how long to wait for a client")
+        .by_default(&["handshake 10s", "header 10s", "body 30s", "write 30s"])
+        .kinds(&[
             ("handshake", "for the TLS handshake (10s)"),
             ("header", "for the head of a request (10s)"),
             ("body", "between two pieces of its body (30s)"),
             ("idle", "between two requests (75s, over HTTP/2 180s)"),
             ("write", "until it takes more of an answer (30s)"),
-        ],
-    ),
+        ]),
     Opt::many(
         "limit",
         "limit header|uri SIZE, limit fields|requests|streams|connections COUNT",
         "how much clients may ask for",
     )
+    .by_default(&["header 32KiB", "uri 8KiB", "fields 100", "requests 10000", "streams 100"])
     .kinds(&[
         ("header", "the size of a request's head (32KiB)"),
         ("uri", "the size of its URI (8KiB)"),
@@ -169,7 +173,7 @@ pub const OPTIONS: &[Opt] = &[
             "how many connections there are in all (80 % of the file descriptors that the process may have)",
         ),
     ]),
-    Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)"),
+    Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)").by_default(&["30s"]),
     Opt::once("email", "email ADDRESS", "whom certificate authorities may write to; none is asked yet"),
 ];
 

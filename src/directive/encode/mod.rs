@@ -43,8 +43,9 @@ const OPTIONS: &[Opt] = &[
         "level",
         "level [zstd|br|gzip] NUMBER",
         "how hard to try, from 1, fast, to 9, small, br only to 6 (zstd 3, br 4, gzip 2)",
-    ),
-    Opt::once("minimum", "minimum SIZE", "shorter answers go as they are (1KiB)"),
+    )
+    .by_default(&["zstd 3", "br 4", "gzip 2"]),
+    Opt::once("minimum", "minimum SIZE", "shorter answers go as they are (1KiB)").by_default(&["1KiB"]),
     Opt::once(
         "types",
         "types TYPE …",
@@ -54,7 +55,8 @@ const OPTIONS: &[Opt] = &[
         "cross_site",
         "cross_site on|off",
         "encodes also what another site asks for with the user's cookies (off)",
-    ),
+    )
+    .by_default(&["off"]),
 ];
 
 /// In a TCP segment or so, nothing is won.

@@ -60,7 +60,7 @@ static OPTIONS: &[Opt] = &[
         "index",
         "index NAME … | off",
         "the files that stand for their folder, the first that is there (`index.html`)",
-    ),
+    ).by_default(&["index.html"]),
     Opt::once(
         "try_files",
         "try_files PATH …",
@@ -70,7 +70,7 @@ static OPTIONS: &[Opt] = &[
         "browse",
         "browse on|off",
         "lists folders without an index file: `?sort=name|size|time&order=asc|desc`, and JSON for `Accept: application/json` (off)",
-    ),
+    ).by_default(&["off"]),
     Opt::once(
         "precompressed",
         "precompressed br|zstd|gzip …",
@@ -81,14 +81,14 @@ static OPTIONS: &[Opt] = &[
         "hide PATTERN …",
         "names to treat as if they were not there, with all below them: `*.bak` in any folder, `/private` at the top",
     ),
-    Opt::once("hidden", "hidden on|off", "serves names that begin with a dot, too (off)"),
-    Opt::once("follow_links", "follow_links on|off", "follows symbolic links that lead out of the folder (off)"),
+    Opt::once("hidden", "hidden on|off", "serves names that begin with a dot, too (off)").by_default(&["off"]),
+    Opt::once("follow_links", "follow_links on|off", "follows symbolic links that lead out of the folder (off)").by_default(&["off"]),
     Opt::once(
         "expires",
         "expires DURATION|off [immutable]",
         "how long clients and caches may keep a file without asking, by `Cache-Control: public, max-age=…` (off: they decide)",
-    ),
-    Opt::once("etag", "etag on|off", "names each version of a file by its time and size (on)"),
+    ).by_default(&["off"]),
+    Opt::once("etag", "etag on|off", "names each version of a file by its time and size (on)").by_default(&["on"]),
 ];
 
 /// Checked.

@@ -41,8 +41,9 @@ const OPTIONS: &[Opt] = &[
         "keys",
         "keys NUMBER",
         "how many keys are known at once (1000000, which take 18 MiB once there are so many)",
-    ),
-    Opt::once("headers", "headers on|off", "tells clients where they stand, in every answer (on)"),
+    )
+    .by_default(&["1000000"]),
+    Opt::once("headers", "headers on|off", "tells clients where they stand, in every answer (on)").by_default(&["on"]),
 ];
 
 const KEYS: u32 = 1_000_000;

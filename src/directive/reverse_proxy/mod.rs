@@ -42,7 +42,8 @@ const OPTIONS: &[Opt] = &[
     pool::BALANCE,
     pool::HOST,
     pool::TLS,
-    Opt::once("forwarded", "forwarded on|off", "also sends the `Forwarded` field of RFC 7239 (off)"),
+    Opt::once("forwarded", "forwarded on|off", "also sends the `Forwarded` field of RFC 7239 (off)")
+        .by_default(&["off"]),
     Opt::once(
         "intercept",
         "intercept STATUS|CLASS …",

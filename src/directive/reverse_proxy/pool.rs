@@ -19,6 +19,7 @@ use crate::upstream::{
 
 pub const TIMEOUT: Opt =
     Opt::many("timeout", "timeout connect|first_byte|read|send|idle|total DURATION", "how long to wait for the server")
+        .by_default(&["connect 5s", "first_byte 60s", "read 60s", "send 30s", "idle 1h"])
         .kinds(&[
             ("connect", "for a connection, with the look-up of its name and TLS (5s)"),
             ("first_byte", "for the head of the answer (60s)"),
@@ -29,28 +30,32 @@ pub const TIMEOUT: Opt =
         ]);
 pub const KEEPALIVE: Opt =
     Opt::once("keepalive", "keepalive COUNT|off [{ … }]", "idle connections kept for each server and worker (32)")
+        .by_default(&["32"])
         .with(KEEPALIVE_OPTIONS);
 pub const BALANCE: Opt = Opt::once(
     "balance",
     "balance round_robin|least_conn",
     "who is asked next: by turns and weight, or the one with the fewest requests under way (`round_robin`)",
-);
+)
+.by_default(&["round_robin"]);
 pub const HOST: Opt =
-    Opt::once("host", "host client|server", "the `Host` that the server sees: the client's, or its own (`client`)");
+    Opt::once("host", "host client|server", "the `Host` that the server sees: the client's, or its own (`client`)")
+        .by_default(&["client"]);
 pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to `https://` servers").with(TLS_OPTIONS);
 
 const KEEPALIVE_OPTIONS: &[Opt] = &[
-    Opt::once("idle", "idle DURATION", "closes a connection that was not used for so long (50s)"),
-    Opt::once("requests", "requests COUNT", "closes a connection after so many requests (10000)"),
-    Opt::once("lifetime", "lifetime DURATION", "closes a connection of this age (1h)"),
+    Opt::once("idle", "idle DURATION", "closes a connection that was not used for so long (50s)").by_default(&["50s"]),
+    Opt::once("requests", "requests COUNT", "closes a connection after so many requests (10000)")
+        .by_default(&["10000"]),
+    Opt::once("lifetime", "lifetime DURATION", "closes a connection of this age (1h)").by_default(&["1h"]),
 ];
 
 const TLS_OPTIONS: &[Opt] = &[
     Opt::once("ca", "ca FILE", "a PEM file of the authorities to believe, instead of the system's"),
     Opt::once("name", "name HOST", "the name to ask for and to verify, instead of the server's own"),
     Opt::once("certificate", "certificate FILE KEY", "what to show when the server asks for a certificate"),
-    Opt::once("http2", "http2 on|off", "speaks HTTP/2 where the server offers it (on)"),
-    Opt::once("verify", "verify on|off", "`off` believes anybody: only for a test (on)"),
+    Opt::once("http2", "http2 on|off", "speaks HTTP/2 where the server offers it (on)").by_default(&["on"]),
+    Opt::once("verify", "verify on|off", "`off` believes anybody: only for a test (on)").by_default(&["on"]),
 ];
 
 /// One server.
