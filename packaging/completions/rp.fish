@@ -28,6 +28,7 @@ complete -c rp -n "__fish_rp_needs_command" -s h -l help -d 'Print help'
 complete -c rp -n "__fish_rp_needs_command" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_needs_command" -f -a "run" -d 'Serve what a Proxyfile says'
 complete -c rp -n "__fish_rp_needs_command" -f -a "validate" -d 'Check a Proxyfile: exit code 0 if it is clean, 1 if it has errors'
+complete -c rp -n "__fish_rp_needs_command" -f -a "diff" -d 'Show what changes in meaning from one configuration to another: exit code 0 if nothing does, 1 if something does'
 complete -c rp -n "__fish_rp_needs_command" -f -a "explain" -d 'Show what a configuration does with a request, without sending anything'
 complete -c rp -n "__fish_rp_needs_command" -f -a "test" -d 'Try out what a configuration must do, without a network'
 complete -c rp -n "__fish_rp_needs_command" -f -a "fmt" -d 'Put Proxyfiles into their one canonical form'
@@ -50,6 +51,10 @@ complete -c rp -n "__fish_rp_using_subcommand validate" -l deny -d '`--deny warn
 complete -c rp -n "__fish_rp_using_subcommand validate" -l no-files -d 'Judge the text alone, not the certificates, keys and folders that it names: for a machine that has none of them'
 complete -c rp -n "__fish_rp_using_subcommand validate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rp -n "__fish_rp_using_subcommand validate" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand diff" -l format -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c rp -n "__fish_rp_using_subcommand diff" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rp -n "__fish_rp_using_subcommand diff" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_using_subcommand explain" -l method -d 'The same as a method before the URL' -r
 complete -c rp -n "__fish_rp_using_subcommand explain" -s H -l header -d 'A field of the request, as `Name: value`; may be given many times' -r
 complete -c rp -n "__fish_rp_using_subcommand explain" -l from -d 'The address that the connection comes from' -r
