@@ -35,7 +35,9 @@ impl Adapt {
         let loaded = include::load(&path, &Disk);
         // What there is to say of it has been found above.
         let nodes = expand(&loaded.tree, &Process, &mut Check::default());
-        println!("{:#}", Pen { sources: &loaded.sources, indexes: Indexes::default() }.configuration(&nodes));
+        let named = checked.model.iter().flat_map(|model| &model.upstreams).map(|pool| pool.name.clone()).collect();
+        let mut pen = Pen { sources: &loaded.sources, indexes: Indexes::default(), named };
+        println!("{:#}", pen.configuration(&nodes));
         Outcome::Clean
     }
 }
@@ -43,6 +45,8 @@ impl Adapt {
 struct Pen<'s> {
     sources: &'s Sources,
     indexes: Indexes,
+    /// The upstreams that have a name: who names one has none of its options.
+    named: Vec<String>,
 }
 
 impl Pen<'_> {
@@ -100,7 +104,13 @@ impl Pen<'_> {
             "arguments": self.words(&node.words[1..]),
         });
         match directive::find(node.name()) {
-            Some(room) if !room.options.is_empty() => statement["options"] = self.options(Some(node), room.options),
+            Some(room) if !room.options.is_empty() => {
+                let mut options = self.options(Some(node), room.options);
+                if let (true, Value::Object(options)) = (self.names_upstream(node), &mut options) {
+                    options.retain(|name, _| !upstream::OPTIONS.iter().any(|option| option.name == name));
+                }
+                statement["options"] = options;
+            }
             _ if node.block.is_some() => {
                 let nodes = inner(node);
                 statement["matchers"] = self.matchers(nodes);
@@ -109,6 +119,11 @@ impl Pen<'_> {
             _ => {}
         }
         statement
+    }
+
+    fn names_upstream(&self, node: &Node) -> bool {
+        let [_, name] = node.words.as_slice() else { return false };
+        node.name() == "reverse_proxy" && name.plain().is_some_and(|name| self.named.iter().any(|known| known == name))
     }
 
     /// By name; each as often as it was given, or its defaults.

@@ -2,6 +2,8 @@
 
 pub mod bind;
 mod body;
+#[cfg(test)]
+mod default_tests;
 pub mod encode;
 mod file_server;
 mod handle_errors;

@@ -44,6 +44,23 @@ fn each_example_is_explained_and_run_by_a_test() {
 }
 
 #[test]
+fn each_example_adapts_to_its_schema() {
+    let schema = serde_json::from_str(include_str!("../../docs/schemas/adapt.json")).expect("it is JSON");
+    let schema = jsonschema::validator_for(&schema).expect("it is a schema");
+    let home = Folder::new();
+    let variables = ["CERTIFICATE", "KEY", "STORAGE", "LOG"].map(|name| (name, "/x"));
+    for example in all() {
+        let file = example.join("Proxyfile");
+        let output = command(&home).envs(variables).arg("adapt").arg(&file).output().expect("rp can be run");
+        assert!(output.status.success(), "{file:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let adapted = serde_json::from_slice(&output.stdout).expect("it is JSON");
+        if let Err(error) = schema.validate(&adapted) {
+            panic!("{file:?}: {error} at {}", error.instance_path());
+        }
+    }
+}
+
+#[test]
 fn examples_pass_their_tests() {
     let home = Folder::new();
     let tests: Vec<PathBuf> =
