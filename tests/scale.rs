@@ -110,6 +110,24 @@ fn certificates_of_our_own_are_not_made_again() {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// What people wait for while they write: ten thousand lines in a fifth of a second.
+#[test]
+fn ten_thousand_lines_are_judged_and_explained_at_once() {
+    let folder = Folder::new();
+    let text = so_many_sites(900, "http://", "");
+    assert!(text.lines().count() > 9_900, "{}", text.lines().count());
+    folder.write("Proxyfile", text);
+    for arguments in
+        [&["validate"][..], &["explain", "http://site899.example.com/api/users"], &["diff", "Proxyfile", "Proxyfile"]]
+    {
+        let mut command = command(&folder);
+        command.args(arguments).env("PLACE", folder.path());
+        let what = format!("rp {} of ten thousand lines", arguments[0]);
+        let output = timed(&what, limit(Duration::from_millis(200)), || command.output().unwrap());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn a_hundred_thousand_lines_are_formatted_in_a_second() {
     let folder = Folder::new();

@@ -16,7 +16,9 @@ use proxyfile::check::expand::Surroundings;
 use proxyfile::diagnostic::json;
 use proxyfile::diagnostic::terminal::{self, Style};
 use proxyfile::diagnostic::{Code, Sources};
+use proxyfile::model::outline::Outline;
 use proxyfile::syntax::include::Files;
+use proxyfile::syntax::tree::Block;
 use proxyfile::{model, syntax};
 
 /// Without colour, 100 columns wide: what stands in the golden files.
@@ -93,6 +95,64 @@ fn format() {
         assert_eq!(syntax::format::format(&formatted).as_ref(), Ok(&formatted), "a second time changes it");
         formatted
     });
+}
+
+/// Every text that there is here, examples included: formatted, it is the same a second time, means what it meant, and has
+/// each comment at its statement.
+#[test]
+fn formatting_keeps_meaning_and_comments() {
+    let mut texts = examples();
+    for area in ["check", "format", "compile"] {
+        harness::each(area, |input| texts.push(input.to_owned()));
+    }
+    let mut compared = 0;
+    for text in &texts {
+        let Ok(formatted) = syntax::format::format(text) else { continue };
+        assert_eq!(syntax::format::format(&formatted).as_ref(), Ok(&formatted), "a second time changes it");
+        assert_eq!(statements(&formatted), statements(text), "{text}");
+        let [before, after] = [text, &formatted].map(|text| {
+            let checked = model::load_text(Path::new("Proxyfile"), text.clone(), &Bare, &Bare);
+            let outline = checked.model.map(|model| Outline::of(&model, &checked.sources));
+            (outline, checked.findings.iter().map(|finding| finding.code).collect::<Vec<_>>())
+        });
+        assert_eq!(before.1, after.1, "other findings\n{text}");
+        if let (Some(before), Some(after)) = (before.0, after.0) {
+            assert_eq!(before.changes(&after), [], "{text}");
+            compared += 1;
+        }
+    }
+    assert!(compared > 80, "only {compared} of {} texts have a meaning", texts.len());
+}
+
+fn examples() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let folders = std::fs::read_dir(root).expect("there are examples").map(|entry| entry.expect("one of them").path());
+    folders.map(|folder| std::fs::read_to_string(folder.join("Proxyfile")).expect("each has a Proxyfile")).collect()
+}
+
+/// Statements and comments in their order, without the places and the quotes.
+fn statements(text: &str) -> Vec<String> {
+    let mut sources = Sources::default();
+    let file = sources.add(Path::new("Proxyfile"), text);
+    let (tree, _) = syntax::parse(file, text);
+    let mut all = Vec::new();
+    walk(&tree, &mut all);
+    all
+}
+
+fn walk(block: &Block, all: &mut Vec<String>) {
+    all.extend(block.opening.iter().map(|comment| format!("opening {}", comment.text)));
+    for node in &block.nodes {
+        all.extend(node.comments.iter().map(|comment| format!("over {}", comment.text)));
+        all.push(node.words.iter().map(|word| format!("{:?} ", word.written())).collect());
+        if let Some(inner) = &node.block {
+            all.push("{".to_owned());
+            walk(inner, all);
+            all.push("}".to_owned());
+        }
+        all.extend(node.trailing.iter().map(|comment| format!("behind {}", comment.text)));
+    }
+    all.extend(block.tail.iter().map(|comment| format!("last {}", comment.text)));
 }
 
 /// Files that import each other: a line `=== NAME` begins each but the first. A file that holds `(not text)` is none.
