@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::check::Opt;
 use crate::check::expand::Surroundings;
+use crate::diagnostic::placeless;
 use crate::model::{self, Model};
 use crate::syntax::include::Files;
 
@@ -40,7 +41,7 @@ fn meaning(text: &str, options: &str) -> String {
     upstreams.iter_mut().for_each(|pool| pool.lines = Box::default());
     let statements = sites.iter_mut().flat_map(|site| &mut site.body.statements);
     statements.for_each(|statement| (statement.text, statement.options) = ("".into(), Box::default()));
-    format!("{global:#?}{upstreams:#?}{sites:#?}")
+    placeless(|| format!("{global:?}{upstreams:?}{sites:?}"))
 }
 
 fn check(text: &str, options: &[Opt]) {

@@ -14,7 +14,7 @@ use super::{Model, SiteModel};
 use crate::check::Value as _;
 use crate::check::value::Size;
 use crate::diagnostic::lines::Indexes;
-use crate::diagnostic::{Sources, Span};
+use crate::diagnostic::{Sources, Span, placeless};
 use crate::directive::reverse_proxy::pool::PoolModel;
 use crate::directive::{Body, Line, Statement};
 
@@ -120,7 +120,7 @@ impl Pen<'_> {
         let addresses: Vec<&str> = site.addresses.iter().map(|address| address.text.as_str()).collect();
         let text = format!("site {}", addresses.join(", "));
         let items = self.body(&site.body);
-        self.item(&text, site.at, &text, meaning(&site.body), items)
+        self.item(&text, site.at, &text, together(meaning(&text), &items), items)
     }
 
     fn body(&mut self, body: &Body) -> Vec<Item> {
@@ -145,10 +145,7 @@ impl Pen<'_> {
 
     fn block(&mut self, text: &str, at: Span, own: u64, body: &Body) -> Item {
         let items = self.body(body);
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(own);
-        items.iter().for_each(|item| hasher.write_u64(item.meaning));
-        self.item(text, at, text, hasher.finish(), items)
+        self.item(text, at, text, together(own, &items), items)
     }
 
     fn lines(&mut self, lines: &[Line]) -> Vec<Item> {
@@ -177,6 +174,14 @@ fn settled(line: &str) -> Vec<String> {
     line.split(' ').map(word).collect()
 }
 
+/// What is meant by something of its own with all that stands inside it.
+fn together(own: u64, items: &[Item]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u64(own);
+    items.iter().for_each(|item| hasher.write_u64(item.meaning));
+    hasher.finish()
+}
+
 /// A checked model without its places.
 fn meaning(model: &dyn fmt::Debug) -> u64 {
     struct Hashing(DefaultHasher);
@@ -190,7 +195,7 @@ fn meaning(model: &dyn fmt::Debug) -> u64 {
 
     let mut hashing = Hashing(DefaultHasher::new());
     // Hashing cannot fail.
-    let _ = write!(hashing, "{model:#?}");
+    let _ = placeless(|| write!(hashing, "{model:?}"));
     hashing.0.finish()
 }
 
