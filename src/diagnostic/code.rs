@@ -107,6 +107,7 @@ codes! {
     W0013 Warning "a certificate that clients may refuse",
     W0014 Warning "a limit that clients can step around",
     W0015 Warning "a public name with a certificate that no client trusts",
+    W0016 Warning "a change to a field that another undoes",
     W0040 Warning "a comment for rp that it cannot read",
     W0041 Warning "an allowance for nothing",
 }

@@ -1,6 +1,6 @@
 //! `max_body`: how much a client may send.
 
-use super::{Directive, Room};
+use super::{Directive, Effect, Room};
 use crate::check::value::Size;
 use crate::check::{Arguments, Check, Reported};
 use crate::diagnostic::Mistake;
@@ -35,6 +35,10 @@ impl Directive for MaxBody {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         site.filter(*self);
         Ok(())
+    }
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::MaxBody
     }
 }
 

@@ -9,7 +9,7 @@ use self::filter::{Limit, Told};
 use self::key::Key;
 use self::pace::{Pace, Unkept};
 use self::table::Table;
-use super::{Directive, Room};
+use super::{Directive, Effect, Room};
 use crate::check::value::{Count, Rate, Switch};
 use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, no_block};
 use crate::diagnostic::{Code, Mistake};
@@ -119,7 +119,29 @@ impl Model {
     }
 }
 
+/// What a limit lets through: conforming to it is a matter of [`Pace`] alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// Equal for limits that count the same requests together.
+    pub key: &'a str,
+    /// The key is the same wherever in a site it is asked for.
+    pub of_client: bool,
+    pace: &'a Pace,
+}
+
+impl Bound<'_> {
+    /// Whoever has come through this limit is never refused by `other`, if both count them together.
+    #[must_use]
+    pub fn hides(&self, other: &Bound<'_>) -> bool {
+        self.key == other.key && self.pace.is_within(other.pace)
+    }
+}
+
 impl Directive for Model {
+    fn effect(&self) -> Effect<'_> {
+        Effect::Limits(Bound { key: &self.key.text, of_client: self.key.is_of_client(), pace: &self.pace })
+    }
+
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         let what = self.what();
         let place = format!("rate_limit {} {what} keys {}", site.name, self.keys);

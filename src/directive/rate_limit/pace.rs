@@ -62,6 +62,21 @@ impl Pace {
         (Some(next), Allowance { left, wait: Duration::ZERO, whole })
     }
 
+    /// Whatever keeps this pace keeps the other, too.
+    ///
+    /// What has passed here has `k` intervals between its first and its last of `k + 1` requests, less the slack, and no
+    /// less than nothing; it passes there if that is never less than the same sum with the other's numbers. In `k` the
+    /// one grows by nothing up to where its slack is used up, and evenly from there, so the two `k` around that place
+    /// decide, where the interval is no shorter than the other's.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let used_up = u128::from(self.slack / self.interval);
+        let [interval, slack, others, other_slack] =
+            [self.interval, self.slack, other.interval, other.slack].map(u128::from);
+        interval >= others
+            && used_up * others <= other_slack
+            && (used_up + 1) * others + slack <= (used_up + 1) * interval + other_slack
+    }
+
     /// Requests that may come at once, where none has come for long.
     pub fn quota(&self) -> u64 {
         self.slack / self.interval + 1
