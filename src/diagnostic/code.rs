@@ -108,6 +108,7 @@ codes! {
     W0014 Warning "a limit that clients can step around",
     W0015 Warning "a public name with a certificate that no client trusts",
     W0016 Warning "a change to a field that another undoes",
+    W0017 Warning "a limit that another makes useless",
     W0040 Warning "a comment for rp that it cannot read",
     W0041 Warning "an allowance for nothing",
 }

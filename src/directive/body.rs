@@ -1,6 +1,6 @@
 //! The statements of a site or of a block in it: looked up, checked, and proved to be of use.
 
-use super::{Line, ROOMS, Statement, find, reach, undone};
+use super::{Line, ROOMS, Statement, find, hidden, reach, undone};
 use crate::check::{Check, Reported, expand, near};
 use crate::diagnostic::{Code, Mistake, Place, Span};
 use crate::matcher;
@@ -79,6 +79,7 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
     }
     reach::reach(&body, cx);
     undone::undone(&body, cx);
+    hidden::hidden(&body, cx);
     cx.close_scope();
     body
 }

@@ -66,6 +66,6 @@ mod tests {
         assert_eq!(limit("max_body 1KiB\nrespond 204"), 1024);
         assert_eq!(limit("max_body 1KiB\nroute /upload/* { max_body 1GiB; respond 204 }"), 1 << 30);
         assert_eq!(limit("max_body 1KiB\nroute /other/* { max_body 1GiB; respond 204 }"), 1024);
-        assert_eq!(limit("max_body 1KiB\nmax_body off\nrespond 204"), u64::MAX);
+        assert_eq!(limit("max_body 1KiB\nwhen /upload/* { max_body off }\nrespond 204"), u64::MAX);
     }
 }

@@ -9,6 +9,7 @@ pub mod encode;
 mod file_server;
 mod handle_errors;
 pub mod header;
+mod hidden;
 pub mod log;
 mod max_body;
 mod prefix;

@@ -130,7 +130,8 @@ pub struct Bound<'a> {
 }
 
 impl Bound<'_> {
-    /// Whoever has come through this limit is never refused by `other`, if both count them together.
+    /// Whoever has come through this limit is never refused by `other`, if both count them together. (A table that is
+    /// full forgets, but nobody limits for that.)
     #[must_use]
     pub fn hides(&self, other: &Bound<'_>) -> bool {
         self.key == other.key && self.pace.is_within(other.pace)

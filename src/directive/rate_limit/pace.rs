@@ -178,7 +178,43 @@ mod tests {
         assert_eq!(pass(pace, [late, late, late]), 2);
     }
 
+    fn within(a: (&str, Option<u32>), b: (&str, Option<u32>)) -> bool {
+        pace(a.0, a.1).is_within(&pace(b.0, b.1))
+    }
+
+    #[test]
+    fn a_pace_within_another() {
+        assert!(within(("1/s", Some(0)), ("100/m", None)));
+        assert!(within(("10/s", None), ("10/s", None)));
+        assert!(within(("10/s", None), ("20/s", Some(10))), "its slack is shorter, but so is its interval");
+        assert!(!within(("10/s", None), ("20/s", Some(5))), "it lets more through at once");
+        assert!(!within(("10/s", None), ("1000/h", None)), "it lets more through in an hour");
+        assert!(!within(("1000/h", None), ("10/s", None)), "it lets more through at once");
+    }
+
     proptest! {
+        /// Whatever comes when: what has passed the one passes the other.
+        #[test]
+        fn what_is_within_is_never_refused(
+            (events, window) in (1_u32..20, 1_u64..20), burst in proptest::option::of(0_u32..20),
+            (events2, window2) in (1_u32..20, 1_u64..20), burst2 in proptest::option::of(0_u32..20),
+            gaps in proptest::collection::vec(prop_oneof![Just(0), 0_u64..3_000_000_000], 1..80),
+        ) {
+            let first = Pace::new(Rate { events, window: Duration::from_secs(window) }, burst).unwrap();
+            let second = Pace::new(Rate { events: events2, window: Duration::from_secs(window2) }, burst2).unwrap();
+            let (mut state, mut below, mut now, mut refused) = (0, 0, 0, false);
+            for gap in gaps {
+                now += gap;
+                let (Some(next), _) = first.judge(state, now) else { continue };
+                state = next;
+                match second.judge(below, now).0 {
+                    Some(next) => below = next,
+                    None => refused = true,
+                }
+            }
+            prop_assert!(!(refused && first.is_within(&second)));
+        }
+
         /// Whatever comes when: no span of time sees more than the quota and what came due in it.
         #[test]
         fn s01_no_span_sees_more_than_its_due(
