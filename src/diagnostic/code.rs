@@ -109,6 +109,7 @@ codes! {
     W0015 Warning "a public name with a certificate that no client trusts",
     W0016 Warning "a change to a field that another undoes",
     W0017 Warning "a limit that another makes useless",
+    W0018 Warning "a statement below all that answers",
     W0040 Warning "a comment for rp that it cannot read",
     W0041 Warning "an allowance for nothing",
 }

@@ -10,6 +10,7 @@ mod file_server;
 mod handle_errors;
 pub mod header;
 mod hidden;
+mod late;
 pub mod log;
 mod max_body;
 mod prefix;
@@ -30,6 +31,7 @@ use std::fmt;
 
 pub use body::{Body, check_block, check_nodes};
 pub use effect::Effect;
+pub use late::late;
 
 use crate::check::{Check, Opt, Reported};
 use crate::diagnostic::{Mistake, Place, Span};
