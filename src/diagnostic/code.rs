@@ -110,6 +110,8 @@ codes! {
     W0016 Warning "a change to a field that another undoes",
     W0017 Warning "a limit that another makes useless",
     W0018 Warning "a statement below all that answers",
+    W0019 Warning "a secret in plain text",
+    W0020 Warning "credentials that are sent without TLS",
     W0040 Warning "a comment for rp that it cannot read",
     W0041 Warning "an allowance for nothing",
 }

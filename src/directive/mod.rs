@@ -21,6 +21,7 @@ mod respond;
 pub mod reverse_proxy;
 mod rewrite;
 mod route;
+mod secret;
 #[cfg(test)]
 mod testing;
 pub mod tls;
@@ -32,6 +33,7 @@ use std::fmt;
 pub use body::{Body, check_block, check_nodes};
 pub use effect::Effect;
 pub use late::late;
+pub use secret::{SECRET_FIELDS, secrets};
 
 use crate::check::{Check, Opt, Reported};
 use crate::diagnostic::{Mistake, Place, Span};

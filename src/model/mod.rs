@@ -2,6 +2,7 @@
 
 mod address;
 mod compile;
+mod exposed;
 pub mod global;
 mod listen;
 pub mod outline;
@@ -91,6 +92,7 @@ fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
 /// Tree → model: a value *and* every mistake.
 pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings) {
     let mut cx = Check::default();
+    directive::secrets(tree, &mut cx);
     let nodes = expand(tree, surroundings, &mut cx);
     cx.open_scope();
     let mut model = Model::default();
@@ -116,6 +118,7 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     }
     cx.close_scope();
     cx.report_unused_upstreams();
+    exposed::exposed(&model, &mut cx);
     address::conflicts(&model.sites, &model.global, &mut cx);
     (model, cx.finish())
 }
