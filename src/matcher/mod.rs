@@ -5,16 +5,20 @@
 
 mod compare;
 mod compile;
+mod contradictions;
 mod explain;
+mod lists;
 mod loops;
 mod parse;
 mod path;
 mod proof;
+mod protocol;
 
 pub use compare::{Compare, Op, SIGNS};
 pub use explain::Reason;
 pub use parse::{check, define_all};
 pub use path::PathPattern;
+pub use protocol::Protocol;
 
 use std::path::PathBuf;
 
@@ -142,15 +146,4 @@ pub enum Atom {
     File(PathBuf),
     Status(Vec<StatusMatch>),
     Compare(Compare),
-}
-
-/// What `protocol` tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    Http10,
-    Http11,
-    Http2,
-    Http3,
-    WebSocket,
-    Grpc,
 }

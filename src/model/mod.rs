@@ -4,6 +4,7 @@ mod address;
 mod compile;
 mod exposed;
 pub mod global;
+mod hosts;
 mod listen;
 pub mod outline;
 pub mod top;
@@ -173,7 +174,12 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
                 .help("add what answers: reverse_proxy, file_server, respond or redirect"),
         );
     }
-    Ok(SiteModel { at, addresses: addresses?, body })
+    let addresses = addresses?;
+    // A site of a snippet may be made for other hosts, too.
+    if node.used_at.is_none() {
+        hosts::foreign(&addresses, &body, cx);
+    }
+    Ok(SiteModel { at, addresses, body })
 }
 
 /// The statement of the top level whose name was probably meant. What has a dot, a colon or a slash is an address.
