@@ -113,6 +113,7 @@ codes! {
     W0019 Warning "a secret in plain text",
     W0020 Warning "credentials that are sent without TLS",
     W0021 Warning "a value that another of its list covers",
+    W0022 Warning "a block with nothing in it",
     W0040 Warning "a comment for rp that it cannot read",
     W0041 Warning "an allowance for nothing",
 }

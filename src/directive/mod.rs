@@ -27,6 +27,7 @@ mod testing;
 pub mod tls;
 mod undone;
 pub mod upstream;
+mod vacant;
 
 use std::fmt;
 
@@ -34,6 +35,7 @@ pub use body::{Body, check_block, check_nodes};
 pub use effect::Effect;
 pub use late::late;
 pub use secret::{SECRET_FIELDS, secrets};
+pub use vacant::vacant;
 
 use crate::check::{Check, Opt, Reported};
 use crate::diagnostic::{Mistake, Place, Span};

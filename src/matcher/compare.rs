@@ -98,6 +98,11 @@ impl Compare {
         Ok(Self { subject, left: Template::check(left, When::Request, cx)?, op, right })
     }
 
+    #[must_use]
+    pub fn captures(&self) -> bool {
+        matches!(&self.op, Op::Matches(pattern) if pattern.0.capture_names().flatten().next().is_some())
+    }
+
     /// The same question.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

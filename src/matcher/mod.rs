@@ -130,6 +130,20 @@ pub enum Expr {
     Is(Atom, Span),
 }
 
+impl Expr {
+    /// Asking it may leave something to be known as `{param.name}`.
+    #[must_use]
+    pub fn captures(&self) -> bool {
+        match self {
+            Expr::And(all) | Expr::Or(all) => all.iter().any(Expr::captures),
+            Expr::Not(inner) => inner.captures(),
+            Expr::Is(Atom::Path(patterns), _) => patterns.iter().any(PathPattern::captures),
+            Expr::Is(Atom::Compare(compare), _) => compare.captures(),
+            Expr::Always | Expr::Is(..) => false,
+        }
+    }
+}
+
 /// One question.
 #[derive(Debug, Clone)]
 pub enum Atom {

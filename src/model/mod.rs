@@ -168,6 +168,7 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
     }
     let body = check_nodes(&block.nodes, cx);
     directive::late(&body, cx);
+    directive::vacant(&body, cx);
     if !body.may_answer() {
         cx.report(
             Mistake::new(Code::W0003, at, format!("nothing in `{}` answers, so every request gets 404", node.name()))

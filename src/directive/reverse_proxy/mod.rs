@@ -79,7 +79,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
         }
         for word in std::iter::once(first).chain(args.rest()) {
             match cx.value(word) {
-                Ok(target) => pool.servers.push(ServerModel { target, weight: 1, backup: false, at: word.span }),
+                Ok(target) => pool.servers.push(ServerModel::new(target, word.span)),
                 Err(reported) => outcome = Err(reported),
             }
         }
