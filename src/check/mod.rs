@@ -122,6 +122,11 @@ impl Check {
         value
     }
 
+    /// Whether mistakes go unheard, so that nobody need look for more than the reading needs.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet > 0
+    }
+
     // ---- values
 
     /// The word as plain text, known now.

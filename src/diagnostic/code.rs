@@ -107,6 +107,13 @@ codes! {
     W0013 Warning "a certificate that clients may refuse",
     W0014 Warning "a limit that clients can step around",
     W0015 Warning "a public name with a certificate that no client trusts",
+    W0016 Warning "a change to a field that another undoes",
+    W0017 Warning "a limit that another makes useless",
+    W0018 Warning "a statement below all that answers",
+    W0019 Warning "a secret in plain text",
+    W0020 Warning "credentials that are sent without TLS",
+    W0021 Warning "a value that another of its list covers",
+    W0022 Warning "a block with nothing in it",
     W0040 Warning "a comment for rp that it cannot read",
     W0041 Warning "an allowance for nothing",
 }

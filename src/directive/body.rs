@@ -1,8 +1,8 @@
 //! The statements of a site or of a block in it: looked up, checked, and proved to be of use.
 
-use super::{Line, ROOMS, Statement, find, reach};
+use super::{Line, ROOMS, Statement, find, hidden, reach, undone};
 use crate::check::{Check, Reported, expand, near};
-use crate::diagnostic::{Code, Mistake, Span};
+use crate::diagnostic::{Code, Mistake, Place, Span};
 use crate::matcher;
 use crate::site::Building;
 use crate::syntax::tree::{Block, Node};
@@ -78,6 +78,8 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
         }
     }
     reach::reach(&body, cx);
+    undone::undone(&body, cx);
+    hidden::hidden(&body, cx);
     cx.close_scope();
     body
 }
@@ -89,7 +91,8 @@ fn check_statement(node: &Node, cx: &mut Check) -> Result<Statement, Reported> {
     let at = node.words[0].span;
     let directive = (room.check)(node, cx)?;
     let options = if room.options.is_empty() { Box::default() } else { Line::of(node) };
-    Ok(Statement { at, text: node.written().into(), options, room, directive })
+    let head = node.words.last().map_or(at, |last| at.to(last.span));
+    Ok(Statement { at, head, text: node.written().into(), options, room, used_at: Place(node.used_at), directive })
 }
 
 fn unknown(node: &Node, cx: &mut Check) -> Reported {

@@ -1,6 +1,6 @@
 //! `max_body`: how much a client may send.
 
-use super::{Directive, Room};
+use super::{Directive, Effect, Room};
 use crate::check::value::Size;
 use crate::check::{Arguments, Check, Reported};
 use crate::diagnostic::Mistake;
@@ -36,6 +36,10 @@ impl Directive for MaxBody {
         site.filter(*self);
         Ok(())
     }
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::MaxBody
+    }
 }
 
 impl Filter for MaxBody {
@@ -62,6 +66,6 @@ mod tests {
         assert_eq!(limit("max_body 1KiB\nrespond 204"), 1024);
         assert_eq!(limit("max_body 1KiB\nroute /upload/* { max_body 1GiB; respond 204 }"), 1 << 30);
         assert_eq!(limit("max_body 1KiB\nroute /other/* { max_body 1GiB; respond 204 }"), 1024);
-        assert_eq!(limit("max_body 1KiB\nmax_body off\nrespond 204"), u64::MAX);
+        assert_eq!(limit("max_body 1KiB\nwhen /upload/* { max_body off }\nrespond 204"), u64::MAX);
     }
 }

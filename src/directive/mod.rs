@@ -4,10 +4,13 @@ pub mod bind;
 mod body;
 #[cfg(test)]
 mod default_tests;
+mod effect;
 pub mod encode;
 mod file_server;
 mod handle_errors;
-mod header;
+pub mod header;
+mod hidden;
+mod late;
 pub mod log;
 mod max_body;
 mod prefix;
@@ -18,17 +21,24 @@ mod respond;
 pub mod reverse_proxy;
 mod rewrite;
 mod route;
+mod secret;
 #[cfg(test)]
 mod testing;
 pub mod tls;
+mod undone;
 pub mod upstream;
+mod vacant;
 
 use std::fmt;
 
 pub use body::{Body, check_block, check_nodes};
+pub use effect::Effect;
+pub use late::late;
+pub use secret::{SECRET_FIELDS, secrets};
+pub use vacant::vacant;
 
 use crate::check::{Check, Opt, Reported};
-use crate::diagnostic::{Mistake, Span};
+use crate::diagnostic::{Mistake, Place, Span};
 use crate::site::Building;
 use crate::syntax::tree::Node;
 
@@ -72,6 +82,11 @@ pub trait Directive: fmt::Debug + Send + Sync {
         false
     }
 
+    /// What it does, as far as anything is proved from it.
+    fn effect(&self) -> Effect<'_> {
+        Effect::Other
+    }
+
     /// The paths, methods and hosts that go in here and never come out, if a `route`.
     fn takes(&self) -> Option<&crate::matcher::Expr> {
         None
@@ -111,11 +126,15 @@ pub enum Front<'a> {
 pub struct Statement {
     /// Its name.
     pub at: Span,
-    /// From its name to the word before its block, with the arguments of snippets in their places.
+    /// From its name to the word before its block.
+    pub head: Span,
+    /// The same as text, with the arguments of snippets in their places.
     pub text: Box<str>,
     /// The options in its block, as lines of text.
     pub options: Box<[Line]>,
     pub room: &'static Room,
+    /// The `use` that it comes from, if a snippet brought it.
+    pub used_at: Place,
     pub directive: Box<dyn Directive>,
 }
 

@@ -1,7 +1,7 @@
 //! `route`, `when` and `else`: which statements a request meets.
 
 use super::body::{Body, check_block};
-use super::{Directive, Room};
+use super::{Directive, Room, late};
 use crate::check::{Check, Reported};
 use crate::diagnostic::{Code, Mistake};
 use crate::matcher::{self, Expr};
@@ -63,6 +63,7 @@ struct When {
 fn check_route(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let test = matcher::check(node, &node.words[1..], cx);
     let body = check_block(node, ROUTE.syntax, cx)?;
+    late(&body, cx);
     Ok(Box::new(Route { test: test?, body }))
 }
 

@@ -4,7 +4,7 @@ use super::Line;
 use super::reverse_proxy::pool::{self, PoolModel, ServerModel};
 use crate::check::value::Text;
 use crate::check::{Arguments, Check, Opt, Reported};
-use crate::diagnostic::{Code, Mistake};
+use crate::diagnostic::{Code, Mistake, Place};
 use crate::syntax::tree::Node;
 
 pub const SYNTAX: &str = "upstream NAME { server ADDRESS … }";
@@ -66,12 +66,13 @@ pub fn check(node: &Node, cx: &mut Check) -> Result<PoolModel, Reported> {
 fn server(node: &Node, syntax: &'static str, cx: &mut Check) -> Result<ServerModel, Reported> {
     let mut args = Arguments::of(node, syntax);
     let at = node.words.get(1).map_or(node.span, |word| word.span);
-    let mut server = ServerModel { target: args.expect("an address", cx)?, weight: 1, backup: false, at };
+    let mut server = ServerModel::new(args.expect("an address", cx)?, at);
     while let Some(word) = args.word() {
         match word.plain() {
             Some("backup") => server.backup = true,
             Some("weight") => {
                 let at = args.peek().map_or(word.span, |word| word.span);
+                server.weight_at = Place(Some(word.span.to(at)));
                 let weight = args.expect::<crate::check::value::Count>("a weight", cx)?.0;
                 server.weight = u16::try_from(weight).ok().filter(|weight| *weight <= 1000).ok_or_else(|| {
                     cx.report(

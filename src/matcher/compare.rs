@@ -44,6 +44,8 @@ pub fn signs() -> String {
 /// A comparison of what a request brings with a value.
 #[derive(Debug, Clone)]
 pub struct Compare {
+    /// The placeholder's name.
+    subject: Box<str>,
     left: Template,
     op: Op,
     right: Template,
@@ -92,7 +94,68 @@ impl Compare {
             Op::Matches(_) | Op::MatchesNot(_) => Template::default(),
             _ => Template::check(right, When::Request, cx)?,
         };
-        Ok(Self { left: Template::check(left, When::Request, cx)?, op, right })
+        let subject = left.written().into();
+        Ok(Self { subject, left: Template::check(left, When::Request, cx)?, op, right })
+    }
+
+    #[must_use]
+    pub fn captures(&self) -> bool {
+        matches!(&self.op, Op::Matches(pattern) if pattern.0.capture_names().flatten().next().is_some())
+    }
+
+    /// The same question.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let patterns = match (&self.op, &other.op) {
+            (Op::Matches(mine), Op::Matches(theirs)) | (Op::MatchesNot(mine), Op::MatchesNot(theirs)) => {
+                mine.0.as_str() == theirs.0.as_str()
+            }
+            (mine, theirs) => std::mem::discriminant(mine) == std::mem::discriminant(theirs),
+        };
+        patterns && self.asks_of_the_same(other) && self.fixed().is_some() && self.fixed() == other.fixed()
+    }
+
+    /// No value fits both.
+    #[must_use]
+    pub fn excludes(&self, other: &Self) -> bool {
+        let (Some(mine), Some(theirs)) = (self.fixed(), other.fixed()) else { return false };
+        if !self.asks_of_the_same(other) {
+            return false;
+        }
+        let limits = || Some((self.limit(mine)?, other.limit(theirs)?));
+        match (&self.op, &other.op) {
+            (Op::Equal, op) => !op.fits(mine, theirs),
+            (op, Op::Equal) => !op.fits(theirs, mine),
+            (Op::StartsWith, Op::StartsWith) => !mine.starts_with(theirs) && !theirs.starts_with(mine),
+            (Op::EndsWith, Op::EndsWith) => !mine.ends_with(theirs) && !theirs.ends_with(mine),
+            _ => match limits() {
+                Some(
+                    (Limit::Most(most, a), Limit::Least(least, b)) | (Limit::Least(least, b), Limit::Most(most, a)),
+                ) => most < least || (most <= least && !(a && b)),
+                _ => false,
+            },
+        }
+    }
+
+    /// What a pattern captures may change between two questions.
+    fn asks_of_the_same(&self, other: &Self) -> bool {
+        self.subject == other.subject && !self.subject.starts_with("{param.")
+    }
+
+    /// What it is compared with, where no request has a part in it.
+    fn fixed(&self) -> Option<&str> {
+        std::str::from_utf8(self.right.fixed()?).ok()
+    }
+
+    fn limit(&self, right: &str) -> Option<Limit> {
+        let number = right.parse().ok()?;
+        Some(match self.op {
+            Op::Less => Limit::Most(number, false),
+            Op::LessOrEqual => Limit::Most(number, true),
+            Op::Greater => Limit::Least(number, false),
+            Op::GreaterOrEqual => Limit::Least(number, true),
+            _ => return None,
+        })
     }
 
     /// What the request brings to compare.
@@ -104,23 +167,34 @@ impl Compare {
         let left = self.left.render_text(exchange);
         match &self.op {
             Op::Matches(pattern) => capture(pattern, &left, exchange),
-            Op::MatchesNot(pattern) => !pattern.0.is_match(&left),
-            op => {
-                let right = self.right.render_text(exchange);
-                match op {
-                    Op::Equal => left == right,
-                    Op::NotEqual => left != right,
-                    Op::StartsWith => left.starts_with(&right),
-                    Op::EndsWith => left.ends_with(&right),
-                    Op::Less => numbers(&left, &right).is_some_and(|(l, r)| l < r),
-                    Op::LessOrEqual => numbers(&left, &right).is_some_and(|(l, r)| l <= r),
-                    Op::Greater => numbers(&left, &right).is_some_and(|(l, r)| l > r),
-                    Op::GreaterOrEqual => numbers(&left, &right).is_some_and(|(l, r)| l >= r),
-                    Op::Matches(_) | Op::MatchesNot(_) => false,
-                }
-            }
+            Op::MatchesNot(_) => self.op.fits(&left, ""),
+            op => op.fits(&left, &self.right.render_text(exchange)),
         }
     }
+}
+
+impl Op {
+    /// Whether it holds between these two; a pattern has its right side itself.
+    fn fits(&self, left: &str, right: &str) -> bool {
+        match self {
+            Self::Equal => left == right,
+            Self::NotEqual => left != right,
+            Self::Matches(pattern) => pattern.0.is_match(left),
+            Self::MatchesNot(pattern) => !pattern.0.is_match(left),
+            Self::StartsWith => left.starts_with(right),
+            Self::EndsWith => left.ends_with(right),
+            Self::Less => numbers(left, right).is_some_and(|(l, r)| l < r),
+            Self::LessOrEqual => numbers(left, right).is_some_and(|(l, r)| l <= r),
+            Self::Greater => numbers(left, right).is_some_and(|(l, r)| l > r),
+            Self::GreaterOrEqual => numbers(left, right).is_some_and(|(l, r)| l >= r),
+        }
+    }
+}
+
+/// A number, and whether it is within itself.
+enum Limit {
+    Most(f64, bool),
+    Least(f64, bool),
 }
 
 /// Named groups become `{param.name}`.

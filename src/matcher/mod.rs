@@ -5,16 +5,20 @@
 
 mod compare;
 mod compile;
+mod contradictions;
 mod explain;
+mod lists;
 mod loops;
 mod parse;
 mod path;
 mod proof;
+mod protocol;
 
 pub use compare::{Compare, Op, SIGNS};
 pub use explain::Reason;
 pub use parse::{check, define_all};
 pub use path::PathPattern;
+pub use protocol::Protocol;
 
 use std::path::PathBuf;
 
@@ -126,6 +130,20 @@ pub enum Expr {
     Is(Atom, Span),
 }
 
+impl Expr {
+    /// Asking it may leave something to be known as `{param.name}`.
+    #[must_use]
+    pub fn captures(&self) -> bool {
+        match self {
+            Expr::And(all) | Expr::Or(all) => all.iter().any(Expr::captures),
+            Expr::Not(inner) => inner.captures(),
+            Expr::Is(Atom::Path(patterns), _) => patterns.iter().any(PathPattern::captures),
+            Expr::Is(Atom::Compare(compare), _) => compare.captures(),
+            Expr::Always | Expr::Is(..) => false,
+        }
+    }
+}
+
 /// One question.
 #[derive(Debug, Clone)]
 pub enum Atom {
@@ -142,15 +160,4 @@ pub enum Atom {
     File(PathBuf),
     Status(Vec<StatusMatch>),
     Compare(Compare),
-}
-
-/// What `protocol` tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
-    Http10,
-    Http11,
-    Http2,
-    Http3,
-    WebSocket,
-    Grpc,
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use http::HeaderName;
 
 use super::compare::{self, Compare};
-use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, loops, proof};
+use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, contradictions, lists, loops};
 use crate::check::value::{FieldName, HostPattern, MethodName, Network, StatusMatch, Text};
 use crate::check::{Check, Reported, Value, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
@@ -41,12 +41,10 @@ pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Report
         };
         return Err(cx.report(mistake));
     }
-    if let Some(why) = proof::impossible(&expr) {
-        let at = words[0].span.to(words[words.len() - 1].span);
-        cx.report(
-            Mistake::new(Code::W0008, at, format!("no request can be all of this: {why}"))
-                .help("join them with `or`, or put them into one list"),
-        );
+    let whole = words[0].span.to(words[words.len() - 1].span);
+    // What is wrong with a matcher by name alone was said where it is defined.
+    if words.len() > 1 || !words[0].plain().is_some_and(|text| text.starts_with('@')) {
+        contradictions::report(&expr, whole, cx);
     }
     Ok(expr)
 }
@@ -147,7 +145,7 @@ impl<'w> Parser<'w> {
             "and" | "or" | ")" => Err(self.incomplete(cx)),
             _ if text.starts_with('/') => {
                 let atom = Atom::Path(self.values(cx)?);
-                Ok(self.is(atom, word))
+                Ok(self.is(atom, word, cx))
             }
             _ if text.starts_with('@') => self.named(word, cx),
             _ => {
@@ -202,7 +200,8 @@ impl<'w> Parser<'w> {
             ));
         };
         self.at += 2;
-        Ok(self.is(Atom::Compare(Compare::check(left, sign, right, cx)?), left))
+        let compare = Compare::check(left, sign, right, cx)?;
+        Ok(self.is(Atom::Compare(compare), left, cx))
     }
 
     fn named(&mut self, word: &Word, cx: &mut Check) -> Result<Expr, Reported> {
@@ -294,11 +293,12 @@ impl<'w> Parser<'w> {
             "cookie" => Atom::Cookie(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
             _ => return Err(unknown(word, name, cx)),
         };
-        Ok(self.is(atom, word))
+        Ok(self.is(atom, word, cx))
     }
 
     /// A question from its `first` word to the last that was taken.
-    fn is(&self, atom: Atom, first: &Word) -> Expr {
+    fn is(&self, atom: Atom, first: &Word, cx: &mut Check) -> Expr {
+        lists::report(&atom, &self.words[..self.at], cx);
         let last = self.at.checked_sub(1).map_or(first, |at| &self.words[at]);
         Expr::Is(atom, first.span.to(last.span))
     }
@@ -364,34 +364,4 @@ fn unknown(word: &Word, name: &str, cx: &mut Check) -> Reported {
         None if name.contains(['/', '*']) => mistake.help(format!("a path starts with a slash: `/{name}`")),
         None => mistake.help(known("matcher", names)),
     })
-}
-
-impl Value for Protocol {
-    const KIND: &'static str = "a protocol";
-    const EXAMPLE: &'static str = "http/1.1, h2, h3, websocket or grpc";
-
-    fn parse(text: &str) -> Result<Self, crate::check::Wrong> {
-        Ok(match text {
-            "http/1.0" => Self::Http10,
-            "http/1.1" => Self::Http11,
-            "h2" => Self::Http2,
-            "h3" => Self::Http3,
-            "websocket" => Self::WebSocket,
-            "grpc" => Self::Grpc,
-            _ => return Err(crate::check::Wrong::kind()),
-        })
-    }
-}
-
-impl Value for Scheme {
-    const KIND: &'static str = "a scheme";
-    const EXAMPLE: &'static str = "http or https";
-
-    fn parse(text: &str) -> Result<Self, crate::check::Wrong> {
-        match text {
-            "http" => Ok(Self::Http),
-            "https" => Ok(Self::Https),
-            _ => Err(crate::check::Wrong::kind()),
-        }
-    }
 }

@@ -93,7 +93,7 @@ const PRIVATE: [&str; 14] = [
 ];
 
 /// Whether strangers may come by this name, and a public authority could vouch for it.
-fn is_public(host: &HostPattern) -> bool {
+pub(super) fn is_public(host: &HostPattern) -> bool {
     let name = match host {
         HostPattern::Exact(name) | HostPattern::Below(name) => &**name,
     };

@@ -2,7 +2,9 @@
 
 mod address;
 mod compile;
+mod exposed;
 pub mod global;
+mod hosts;
 mod listen;
 pub mod outline;
 pub mod top;
@@ -91,6 +93,7 @@ fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
 /// Tree → model: a value *and* every mistake.
 pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings) {
     let mut cx = Check::default();
+    directive::secrets(tree, &mut cx);
     let nodes = expand(tree, surroundings, &mut cx);
     cx.open_scope();
     let mut model = Model::default();
@@ -116,6 +119,7 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     }
     cx.close_scope();
     cx.report_unused_upstreams();
+    exposed::exposed(&model, &mut cx);
     address::conflicts(&model.sites, &model.global, &mut cx);
     (model, cx.finish())
 }
@@ -163,13 +167,20 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
         );
     }
     let body = check_nodes(&block.nodes, cx);
+    directive::late(&body, cx);
+    directive::vacant(&body, cx);
     if !body.may_answer() {
         cx.report(
             Mistake::new(Code::W0003, at, format!("nothing in `{}` answers, so every request gets 404", node.name()))
                 .help("add what answers: reverse_proxy, file_server, respond or redirect"),
         );
     }
-    Ok(SiteModel { at, addresses: addresses?, body })
+    let addresses = addresses?;
+    // A site of a snippet may be made for other hosts, too.
+    if node.used_at.is_none() {
+        hosts::foreign(&addresses, &body, cx);
+    }
+    Ok(SiteModel { at, addresses, body })
 }
 
 /// The statement of the top level whose name was probably meant. What has a dot, a colon or a slash is an address.

@@ -129,7 +129,7 @@ impl Pen<'_> {
 
     /// Of a `when` with its `else`, two items.
     fn statement(&mut self, statement: &Statement) -> Vec<Item> {
-        let Statement { at, text, options, room, directive } = statement;
+        let Statement { at, text, options, room, directive, .. } = statement;
         let mut blocks = directive.blocks().into_iter();
         let Some(first) = blocks.next() else {
             let items = self.lines(options);

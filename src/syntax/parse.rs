@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         let comments = std::mem::take(&mut body.comments);
         body.newlines = 0;
         body.closed = if block.is_some() { Some(body.block.nodes.len()) } else { body.closed };
-        body.block.nodes.push(Node { comments, blank_before, words, block, trailing: None, span });
+        body.block.nodes.push(Node { comments, blank_before, words, block, trailing: None, span, used_at: None });
     }
 
     fn words_and_block(&mut self, pair: Pair<'a, Rule>) -> (Vec<Word>, Option<Block>) {

@@ -30,6 +30,8 @@ pub struct Node {
     pub trailing: Option<Comment>,
     /// From the first word to the end of the last word or block.
     pub span: Span,
+    /// The `use` that put it here, where it comes from a snippet: other places have the same statement.
+    pub used_at: Option<Span>,
 }
 
 #[derive(Debug, Clone)]

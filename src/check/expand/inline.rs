@@ -30,7 +30,8 @@ impl Expansion<'_> {
         self.open.push(text);
         let expanded = self.spend(NODE, node.span).map(|()| self.nodes(body.iter(), Some(&given)));
         self.open.pop();
-        into.extend(expanded?);
+        // Of snippets inside of snippets, the innermost is where a statement comes from.
+        into.extend(expanded?.into_iter().map(|node| Node { used_at: node.used_at.or(Some(name.span)), ..node }));
         if self.full { Err(()) } else { Ok(()) }
     }
 

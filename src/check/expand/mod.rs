@@ -160,7 +160,7 @@ impl Expansion<'_> {
             self.blocks -= 1;
             Block { nodes, span: block.span, one_line: block.one_line, ..Block::default() }
         });
-        Node { comments: Vec::new(), blank_before: node.blank_before, words, block, trailing: None, span: node.span }
+        Node { comments: Vec::new(), words, block, trailing: None, ..*node }
     }
 
     fn word(&mut self, word: &Word, values: Option<&Values>) -> Word {
@@ -246,7 +246,15 @@ fn length(part: &Part) -> usize {
 fn left_over(node: &Node) -> Node {
     let span = node.words[0].span;
     let word = Word { parts: vec![Part::Text("use".to_owned())], style: Style::Bare, span };
-    Node { comments: Vec::new(), blank_before: false, words: vec![word], block: None, trailing: None, span }
+    Node {
+        comments: Vec::new(),
+        blank_before: false,
+        words: vec![word],
+        block: None,
+        trailing: None,
+        span,
+        used_at: None,
+    }
 }
 
 enum Resolved {

@@ -22,6 +22,18 @@ impl HostPattern {
                 .is_some_and(|label| !label.is_empty() && !label.contains('.')),
         }
     }
+
+    /// Every host that `other` takes, this takes too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self == other || matches!(other, Self::Exact(name) if self.holds(name))
+    }
+
+    /// Some host is taken by both.
+    #[must_use]
+    pub fn meets(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
 }
 
 impl std::fmt::Display for HostPattern {

@@ -41,6 +41,12 @@ impl StatusMatch {
             Self::Class(class) => status.as_u16() / 100 == class.0,
         }
     }
+
+    /// Every status that `other` takes, this takes too.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        self == other || matches!(other, Self::One(status) if self.holds(status))
+    }
 }
 
 impl Value for StatusMatch {

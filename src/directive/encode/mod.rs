@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use self::accept::Coding;
 use self::filter::{Encode, Offer};
 use self::media::{COMMON, MediaRange};
-use super::{Directive, Room};
+use super::{Directive, Effect, Room};
 use crate::check::value::{Count, Size, Switch};
 use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, near, no_block};
 use crate::diagnostic::{Code, Mistake};
@@ -251,6 +251,10 @@ impl Directive for Encode {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         site.filter(self.clone());
         Ok(())
+    }
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Bodies
     }
 }
 

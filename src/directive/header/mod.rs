@@ -1,10 +1,12 @@
 //! `header`: the fields of requests and answers.
 
 mod apply;
+mod touched;
 
 use http::header::{self, HeaderName};
 
-use super::{Directive, Room};
+pub use self::touched::{Changes, How, Touch};
+use super::{Directive, Effect, Room};
 use crate::check::value::{FieldName, Pattern};
 use crate::check::{Arguments, Check, Opt, Reported, known, near, no_block};
 use crate::diagnostic::{Code, Mistake};
@@ -42,6 +44,13 @@ static OPERATIONS: &[Opt] = &[
     ),
 ];
 
+/// A checked statement: what runs, and what is known of it.
+#[derive(Debug)]
+struct Header {
+    operations: Vec<Operation>,
+    changes: Changes,
+}
+
 /// Changes to the fields of an answer.
 #[derive(Debug, Clone)]
 struct ResponseFields(Vec<Operation>);
@@ -71,7 +80,7 @@ enum Removed {
 fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let mut args = Arguments::of(node, ROOM.syntax);
     let when = if args.keyword("request") { When::Request } else { When::Response };
-    let operations = match (args.rest(), &node.block) {
+    let mut header = match (args.rest(), &node.block) {
         ([], None) => return Err(args.missing("an operation", cx)),
         ([], Some(block)) => all(&block.nodes, when, cx)?,
         (words, _) => {
@@ -81,20 +90,22 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
             all(&[line], when, cx)?
         }
     };
-    Ok(match when {
-        When::Request => Box::new(RequestFields(operations)),
-        When::Response => Box::new(ResponseFields(operations)),
-    })
+    // What the whole statement comes from, each of its operations comes from.
+    header.changes.touches.iter_mut().for_each(|touch| touch.used_at = touch.used_at.or(node.used_at));
+    Ok(Box::new(header))
 }
 
 fn bare(node: &Node) -> Node {
-    Node { comments: Vec::new(), blank_before: false, words: Vec::new(), block: None, trailing: None, span: node.span }
+    Node { comments: Vec::new(), blank_before: false, words: Vec::new(), block: None, trailing: None, ..*node }
 }
 
 /// Every one is read, so that each mistake is reported.
-fn all(nodes: &[Node], when: When, cx: &mut Check) -> Result<Vec<Operation>, Reported> {
+fn all(nodes: &[Node], when: When, cx: &mut Check) -> Result<Header, Reported> {
     let read: Vec<_> = nodes.iter().map(|node| operation(node, when, cx)).collect();
-    read.into_iter().collect()
+    let operations = read.into_iter().collect::<Result<_, _>>()?;
+    let of_request = when == When::Request;
+    let touches = nodes.iter().flat_map(|node| touched::of(node, of_request)).collect();
+    Ok(Header { operations, changes: Changes { of_request, touches } })
 }
 
 fn operation(node: &Node, when: When, cx: &mut Check) -> Result<Operation, Reported> {
@@ -275,17 +286,19 @@ fn is_framing(name: &HeaderName) -> bool {
 
 // ---- Model → running code
 
-impl Directive for ResponseFields {
+impl Directive for Header {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        site.filter(self.clone());
+        let operations = self.operations.clone();
+        if self.changes.of_request {
+            site.filter(RequestFields(operations));
+        } else {
+            site.filter(ResponseFields(operations));
+        }
         Ok(())
     }
-}
 
-impl Directive for RequestFields {
-    fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        site.filter(self.clone());
-        Ok(())
+    fn effect(&self) -> Effect<'_> {
+        Effect::Fields(&self.changes)
     }
 }
 
@@ -365,7 +378,7 @@ mod tests {
     fn of_two_about_one_field_the_lower_one_wins() {
         response("header set X-A outer\nroute /a { header set X-A inner; respond 204 }", &["x-a: inner"]);
         response("header set X-A outer\nroute /a { header remove X-A; respond 204 }", &[]);
-        response("header { set X-A 1; add X-A 2 }\nheader set X-A 3\nrespond 204", &["x-a: 3"]);
+        response("header { set X-A 1; add X-A 2 }\nwhen /a { header set X-A 3 }\nrespond 204", &["x-a: 3"]);
     }
 
     #[test]

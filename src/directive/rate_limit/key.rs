@@ -46,6 +46,11 @@ impl Key {
         Self { parts: [Part::ClientIp].into_iter().collect(), text: "client_ip".into() }
     }
 
+    /// No statement can change it.
+    pub fn is_of_client(&self) -> bool {
+        self.parts.iter().all(|part| !matches!(part, Part::Made(_)))
+    }
+
     /// What stands behind `by`.
     pub fn read(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Self, Reported> {
         let word = args.expect_word("a key", cx)?;

@@ -9,10 +9,10 @@ use self::filter::{Limit, Told};
 use self::key::Key;
 use self::pace::{Pace, Unkept};
 use self::table::Table;
-use super::{Directive, Room};
+use super::{Directive, Effect, Room};
 use crate::check::value::{Count, Rate, Switch};
 use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, no_block};
-use crate::diagnostic::{Code, Mistake};
+use crate::diagnostic::{Code, Mistake, Span};
 use crate::site::Building;
 use crate::syntax::tree::{Node, Word};
 
@@ -68,7 +68,12 @@ fn read(node: &Node, cx: &mut Check) -> Result<Model, Reported> {
     let mut args = Arguments::of(node, ROOM.syntax);
     let word = args.expect_word("a rate", cx)?;
     let rate: Rate = cx.value(word)?;
+    let burst_at = args.peek().map(|word| word.span);
     let burst = if args.keyword("burst") { Some(args.expect::<Burst>("a number", cx)?.0) } else { None };
+    // `1/s burst 0` says in full what it means.
+    if let (Some(at), Some(burst)) = (burst_at, burst.filter(|burst| *burst > 0 && *burst == rate.events - 1)) {
+        cx.report(idle_burst(word, at, burst, rate.events));
+    }
     let key = if args.keyword("by") { Key::read(&mut args, cx)? } else { Key::client_ip() };
     args.done(cx)?;
     let pace = Pace::new(rate, burst).map_err(|why| unkept(why, word, cx))?;
@@ -99,6 +104,14 @@ fn unkept(why: Unkept, word: &Word, cx: &mut Check) -> Reported {
     cx.report(Mistake::new(Code::E0021, word.span, sentence).help(help))
 }
 
+fn idle_burst(word: &Word, at: Span, burst: u32, events: u32) -> Mistake {
+    let text = word.plain().unwrap_or_default();
+    let sentence = format!("`{text}` lets {events} pass at once as it is, and with `burst {burst}` no more");
+    Mistake::new(Code::W0009, at, sentence)
+        .other(word.span, "a window's worth may come at once")
+        .help(format!("remove it; to let more pass at once, write a larger number: burst {}", events.saturating_mul(2)))
+}
+
 /// Requests beyond the one that is due; 0 is one too.
 struct Burst(u32);
 
@@ -119,7 +132,30 @@ impl Model {
     }
 }
 
+/// What a limit lets through: conforming to it is a matter of [`Pace`] alone.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound<'a> {
+    /// Equal for limits that count the same requests together.
+    pub key: &'a str,
+    /// The key is the same wherever in a site it is asked for.
+    pub of_client: bool,
+    pace: &'a Pace,
+}
+
+impl Bound<'_> {
+    /// Whoever has come through this limit is never refused by `other`, if both count them together. (A table that is
+    /// full forgets, but nobody limits for that.)
+    #[must_use]
+    pub fn hides(&self, other: &Bound<'_>) -> bool {
+        self.key == other.key && self.pace.is_within(other.pace)
+    }
+}
+
 impl Directive for Model {
+    fn effect(&self) -> Effect<'_> {
+        Effect::Limits(Bound { key: &self.key.text, of_client: self.key.is_of_client(), pace: &self.pace })
+    }
+
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         let what = self.what();
         let place = format!("rate_limit {} {what} keys {}", site.name, self.keys);

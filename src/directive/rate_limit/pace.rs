@@ -62,6 +62,21 @@ impl Pace {
         (Some(next), Allowance { left, wait: Duration::ZERO, whole })
     }
 
+    /// Whatever keeps this pace keeps the other, too.
+    ///
+    /// What has passed here has `k` intervals between its first and its last of `k + 1` requests, less the slack, and no
+    /// less than nothing; it passes there if that is never less than the same sum with the other's numbers. In `k` the
+    /// one grows by nothing up to where its slack is used up, and evenly from there, so the two `k` around that place
+    /// decide, where the interval is no shorter than the other's.
+    pub fn is_within(&self, other: &Self) -> bool {
+        let used_up = u128::from(self.slack / self.interval);
+        let [interval, slack, others, other_slack] =
+            [self.interval, self.slack, other.interval, other.slack].map(u128::from);
+        interval >= others
+            && used_up * others <= other_slack
+            && (used_up + 1) * others + slack <= (used_up + 1) * interval + other_slack
+    }
+
     /// Requests that may come at once, where none has come for long.
     pub fn quota(&self) -> u64 {
         self.slack / self.interval + 1
@@ -163,7 +178,43 @@ mod tests {
         assert_eq!(pass(pace, [late, late, late]), 2);
     }
 
+    fn within(a: (&str, Option<u32>), b: (&str, Option<u32>)) -> bool {
+        pace(a.0, a.1).is_within(&pace(b.0, b.1))
+    }
+
+    #[test]
+    fn a_pace_within_another() {
+        assert!(within(("1/s", Some(0)), ("100/m", None)));
+        assert!(within(("10/s", None), ("10/s", None)));
+        assert!(within(("10/s", None), ("20/s", Some(10))), "its slack is shorter, but so is its interval");
+        assert!(!within(("10/s", None), ("20/s", Some(5))), "it lets more through at once");
+        assert!(!within(("10/s", None), ("1000/h", None)), "it lets more through in an hour");
+        assert!(!within(("1000/h", None), ("10/s", None)), "it lets more through at once");
+    }
+
     proptest! {
+        /// Whatever comes when: what has passed the one passes the other.
+        #[test]
+        fn what_is_within_is_never_refused(
+            (events, window) in (1_u32..20, 1_u64..20), burst in proptest::option::of(0_u32..20),
+            (events2, window2) in (1_u32..20, 1_u64..20), burst2 in proptest::option::of(0_u32..20),
+            gaps in proptest::collection::vec(prop_oneof![Just(0), 0_u64..3_000_000_000], 1..80),
+        ) {
+            let first = Pace::new(Rate { events, window: Duration::from_secs(window) }, burst).unwrap();
+            let second = Pace::new(Rate { events: events2, window: Duration::from_secs(window2) }, burst2).unwrap();
+            let (mut state, mut below, mut now, mut refused) = (0, 0, 0, false);
+            for gap in gaps {
+                now += gap;
+                let (Some(next), _) = first.judge(state, now) else { continue };
+                state = next;
+                match second.judge(below, now).0 {
+                    Some(next) => below = next,
+                    None => refused = true,
+                }
+            }
+            prop_assert!(!(refused && first.is_within(&second)));
+        }
+
         /// Whatever comes when: no span of time sees more than the quota and what came due in it.
         #[test]
         fn s01_no_span_sees_more_than_its_due(

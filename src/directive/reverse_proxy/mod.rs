@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use self::answer::ReverseProxy;
 use self::pool::{PoolModel, ServerModel};
-use super::{Directive, Room};
+use super::{Directive, Effect, Room};
 use crate::check::value::{StatusMatch, Switch};
 use crate::check::{Arguments, Check, Opt, Reported, known, near};
 use crate::diagnostic::{Code, Mistake};
@@ -59,8 +59,9 @@ struct Model {
     total: Option<Duration>,
 }
 
+/// Where requests go.
 #[derive(Debug)]
-enum To {
+pub enum To {
     Named(String),
     Pool(Box<PoolModel>),
 }
@@ -78,7 +79,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
         }
         for word in std::iter::once(first).chain(args.rest()) {
             match cx.value(word) {
-                Ok(target) => pool.servers.push(ServerModel { target, weight: 1, backup: false, at: word.span }),
+                Ok(target) => pool.servers.push(ServerModel::new(target, word.span)),
                 Err(reported) => outcome = Err(reported),
             }
         }
@@ -163,6 +164,10 @@ impl Directive for Model {
         };
         site.answer(ReverseProxy::new(upstream, self.forwarded, self.intercept.clone(), self.total));
         Ok(())
+    }
+
+    fn effect(&self) -> Effect<'_> {
+        Effect::Forwards(&self.to)
     }
 
     fn always_answers(&self) -> bool {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::check::value::{Count, Text};
 use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, one_of};
-use crate::diagnostic::{Code, Mistake, Span};
+use crate::diagnostic::{Code, Mistake, Place, Span};
 use crate::directive::Line;
 use crate::site::Supplies;
 use crate::syntax::tree::{Node, Word};
@@ -63,8 +63,17 @@ const TLS_OPTIONS: &[Opt] = &[
 pub struct ServerModel {
     pub target: Target,
     pub weight: u16,
+    /// Where the weight is written.
+    pub weight_at: Place,
     pub backup: bool,
     pub at: Span,
+}
+
+impl ServerModel {
+    #[must_use]
+    pub fn new(target: Target, at: Span) -> Self {
+        Self { target, weight: 1, weight_at: Place::default(), backup: false, at }
+    }
 }
 
 /// A pool of servers, checked.
@@ -74,6 +83,7 @@ pub struct PoolModel {
     pub at: Span,
     pub servers: Vec<ServerModel>,
     pub balance: Policy,
+    pub balance_at: Place,
     pub timeouts: Timeouts,
     pub total: Option<Duration>,
     pub limits: Limits,
@@ -116,6 +126,7 @@ impl PoolModel {
             at,
             servers: Vec::new(),
             balance: Policy::default(),
+            balance_at: Place::default(),
             timeouts: Timeouts::default(),
             total: None,
             limits: Limits::default(),
@@ -132,6 +143,7 @@ impl PoolModel {
             "timeout" => self.timeout(node, cx),
             "keepalive" => self.keepalive(node, cx),
             "balance" => {
+                self.balance_at = Place(Some(node.span));
                 self.balance = choice(
                     node,
                     BALANCE.syntax,
@@ -190,7 +202,13 @@ impl PoolModel {
         self.limits.idle = if args.keyword("off") { 0 } else { args.expect::<Count>("a count", cx)?.0 };
         args.done(cx)?;
         let limits = &mut self.limits;
+        let off = (limits.idle == 0).then(|| node.words[0].span.to(node.words[node.words.len() - 1].span));
         cx.options(node, KEEPALIVE_OPTIONS, |option, inner, cx| {
+            if let Some(off) = off {
+                let sentence = format!("`{}` says how long connections are kept, and none is", option.name);
+                let mistake = Mistake::new(Code::W0009, inner.span, sentence).other(off, "this says so");
+                cx.report(mistake.help("remove it, or write how many to keep: keepalive 32 { … }"));
+            }
             let mut args = Arguments::of(inner, option.syntax);
             match option.name {
                 "idle" => limits.idle_timeout = args.expect("a duration", cx)?,
@@ -235,7 +253,29 @@ impl PoolModel {
                     .help("write `https://` before their addresses, or remove `tls`"),
             );
         }
+        self.of_one(cx);
+        if let (Some((_, at)), false) = (&self.tls.ca, self.tls.verify) {
+            cx.report(
+                Mistake::new(Code::W0009, *at, "with `verify off` nobody is asked who vouches for the server")
+                    .help("remove `verify off`: this file says whom to believe"),
+            );
+        }
         Ok(())
+    }
+
+    /// What tells servers apart does nothing where there is one.
+    fn of_one(&self, cx: &mut Check) {
+        let [server] = self.servers.as_slice() else { return };
+        let options =
+            [(self.balance_at.0, "there is nothing to balance"), (server.weight_at.0, "its weight changes nothing")];
+        for (at, sentence) in options {
+            let Some(at) = at else { continue };
+            cx.report(
+                Mistake::new(Code::W0009, at, format!("with one server {sentence}"))
+                    .other(server.at, "the only server")
+                    .help("remove it, or add another server"),
+            );
+        }
     }
 
     /// Resolves nothing and connects to nothing: a server that is down is no reason not to start.
