@@ -141,7 +141,7 @@ fn one_expression_of_a_megabyte() {
     let joined = |word: &str| format!("/a {word} ").repeat(MEGABYTE / 8) + "/a";
     check(&site(&format!("route {} {{ respond x }}", joined("or"))), &[]);
     check(&site(&format!("route {} {{ respond x }}", joined("and"))), &[]);
-    check(&site(&format!("route path {} {{ respond x }}", "/a ".repeat(MEGABYTE / 3))), &[]);
+    check(&site(&format!("route path {} {{ respond x }}", "/a ".repeat(MEGABYTE / 3))), &["W0021"]);
     let list = |letter: char| each(MEGABYTE / 16, |at| format!(" /{letter}{at}"));
     let (one, other) = (list('a'), list('b'));
     check(&site(&format!("route path{one} and path{other} {{ respond x }}")), &[]);
@@ -169,6 +169,19 @@ fn routes_by_the_ten_thousand() {
 #[test]
 fn statements_that_never_run() {
     check(&site(&"respond x\n".repeat(THOUSANDS)), &["W0001"]);
+}
+
+#[test]
+fn statements_that_undo_each_other() {
+    let fields = each(THOUSANDS, |at| format!("header set X-A{at} a\n    header set X-A{at} b\n"));
+    check(&site(&fields), &["W0016"]);
+    check(&site(&format!("{fields}header remove X-A* X-B*")), &["W0016"]);
+    check(&site(&each(THOUSANDS, |at| format!("header remove X-{at}*\n    header set X-A{at} b\n"))), &[]);
+    // Each allows more at once than those above it, and less in the long run.
+    let limit = |at| format!("rate_limit {}/{}s\n", at + 1, (at + 1) * (at + 1));
+    check(&site(&each(THOUSANDS, limit)), &[]);
+    let hosts = each(THOUSANDS, |at| format!("when host a{at}.example.com b{at}.example.com {{ respond x }}\n"));
+    check(&site(&hosts), &["W0008"]);
 }
 
 #[test]

@@ -114,3 +114,85 @@ fn exclude(a: &Atom, b: &Atom) -> Option<&'static str> {
 fn disjoint<T>(a: &[T], b: &[T], meet: impl Fn(&T, &T) -> bool) -> bool {
     a.len().max(b.len()) <= MOST && !a.iter().any(|a| b.iter().any(|b| meet(a, b)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::http::exchange::Exchange;
+    use crate::syntax;
+
+    fn read(expr: &str) -> Expr {
+        let mut sources = crate::diagnostic::Sources::default();
+        let text = format!("route {expr} {{ }}");
+        let file = sources.add(std::path::Path::new("Proxyfile"), &text);
+        let (tree, mistakes) = syntax::parse(file, &text);
+        assert!(mistakes.is_empty(), "{text}: {mistakes:?}");
+        let mut cx = Check::default();
+        let node = &tree.nodes[0];
+        super::super::check(node, &node.words[1..], &mut cx).unwrap_or_else(|_| panic!("{text}: {:?}", cx.finish()))
+    }
+
+    fn question() -> impl Strategy<Value = String> {
+        let name = prop_oneof![
+            Just("/a"),
+            Just("/a/*"),
+            Just("/*"),
+            Just("/a /b"),
+            Just("/:x"),
+            Just("method GET"),
+            Just("method GET POST"),
+            Just("method POST"),
+            Just("header X-A"),
+            Just("header X-A 1"),
+            Just("header X-A 1 2"),
+            Just("query q 1"),
+            Just("host example.com"),
+            Just("host *.com"),
+            Just("host example.net"),
+            Just("scheme http"),
+            Just("scheme https"),
+            Just("client_ip 0.0.0.0/0 ::/0"),
+            Just("client_ip 127.0.0.0/8"),
+            Just("client_ip 10.0.0.0/8"),
+            Just("{query.q} ~ `^1`"),
+            Just("{query.q} !~ `^1`"),
+        ];
+        let sign =
+            prop_oneof![Just("="), Just("!="), Just("^="), Just("$="), Just("<"), Just("<="), Just(">"), Just(">="),];
+        let comparison = (sign, 0..13).prop_map(|(sign, value)| format!("{{query.q}} {sign} {value}"));
+        let one = prop_oneof![name.prop_map(str::to_owned), comparison];
+        (prop::bool::ANY, one).prop_map(|(turned, one)| if turned { format!("not {one}") } else { one })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_impossible_never_holds(
+            all in prop::collection::vec(question(), 1..4), any in prop::collection::vec(question(), 1..3),
+            path in "/[ab]?(/c)?", value in 0..13, field in prop::option::of("[123]"), bare in prop::bool::ANY,
+        ) {
+            let expr = read(&format!("{} and not ({})", all.join(" and "), any.join(" or ")));
+            let mut exchange = if let Some(field) = &field {
+                Exchange::sample(&format!("{path}?q={value}"), &[("x-a", field)])
+            } else if bare {
+                Exchange::sample(&path, &[])
+            } else {
+                Exchange::sample(&format!("{path}?q={value}"), &[])
+            };
+            if impossible(&expr, &mut Patience::default()).is_some() {
+                prop_assert!(!expr.compile().holds(&mut exchange), "{expr:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_seen() {
+        let seen = |expr: &str| impossible(&read(expr), &mut Patience::default());
+        assert_eq!(seen("{query.q} < 2 and {query.q} > 3"), Some(COMPARED));
+        assert_eq!(seen("{query.q} < 3 and {query.q} > 2"), None);
+        assert_eq!(seen("{query.q} = 12 and {query.q} $= 3"), Some(COMPARED));
+        assert_eq!(seen("(/a and method GET) and (not header X-A and not /a/*)"), Some(CANCELLED));
+        assert_eq!(seen("not client_ip ::/0"), None);
+    }
+}
