@@ -5,15 +5,18 @@
 
 mod compare;
 mod compile;
+mod define;
 mod explain;
 mod loops;
 mod parse;
 mod path;
 mod proof;
+mod signs;
 
 pub use compare::{Compare, Op, SIGNS};
+pub use define::define_all;
 pub use explain::Reason;
-pub use parse::{check, define_all};
+pub use parse::check;
 pub use path::PathPattern;
 
 use std::path::PathBuf;

@@ -103,8 +103,37 @@ impl Value for Target {
             let said = error.to_string();
             let (what, help) = said.split_once("; ").unwrap_or((&said, ""));
             let wrong = Wrong::say(format!("`{text}` is no address of a server: {what}"));
+            if let Some(meant) = meant(text) {
+                let wrong = if text.contains('/') && !text.contains(',') {
+                    wrong
+                } else {
+                    Wrong::say(format!("`{text}` is no address of a server"))
+                };
+                return wrong.help(meant);
+            }
             if help.is_empty() { wrong } else { wrong.help(help) }
         })
+    }
+}
+
+/// What to write for what habits of other programs bring: `3000`, `80:3000`, `http://app:3000/api`, `a:80,b:80`.
+fn meant(text: &str) -> Option<String> {
+    let port = text.rsplit_once(':').map_or(text, |(_, port)| port);
+    let ports = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    let is_server = |text: &str| text.parse::<Target>().is_ok();
+    if ports && !port.is_empty() {
+        return Some(format!("write `127.0.0.1:{port}`"));
+    }
+    if text.contains(',') && text.split(',').all(is_server) {
+        return Some(format!("write a space for each comma: `{}`", text.replace(',', " ")));
+    }
+    let host = text.find("://").map_or(0, |at| at + 3);
+    let (server, path) = text.split_at(host + text.get(host..)?.find('/')?);
+    let path = path.trim_end_matches('/');
+    match path {
+        _ if !is_server(server) => None,
+        "" => Some(format!("write `{server}`")),
+        _ => Some(format!("write `{server}`, and above the statement: add_prefix {path}")),
     }
 }
 
@@ -335,6 +364,10 @@ fn unknown_word(word: &Word, text: &str, option: &str, names: &[&str], cx: &mut 
     let mistake = Mistake::new(Code::E0020, word.span, format!("`{option}` knows no `{text}`"));
     cx.report(match crate::check::near::nearest(text, names.iter().copied()) {
         Some(near) => mistake.meant(text, near).help(format!("write `{near}`")),
+        // A timeout without its kind, most likely.
+        None if Duration::parse(text).is_ok() => {
+            mistake.help(format!("say which one: {option} {} {text}", names.get(2).unwrap_or(&"")))
+        }
         None => mistake.help(format!("write {}", one_of(names.iter().copied()))),
     })
 }
