@@ -3,6 +3,7 @@
 pub mod allow;
 mod arguments;
 pub mod expand;
+pub mod habit;
 pub mod near;
 mod options;
 mod patience;
@@ -134,8 +135,10 @@ impl Check {
         if word.is_punctuation("(") || word.is_punctuation(")") || word.is_punctuation(",") {
             let sign = word.plain().unwrap_or_default();
             return Err(self.report(
-                Mistake::new(Code::E0018, word.span, format!("`{sign}` means nothing here"))
-                    .help(format!("put it in quotes if it is part of a value: \"{sign}\"")),
+                Mistake::new(Code::E0018, word.span, format!("`{sign}` means nothing here")).help(match sign {
+                    "," => "remove it: values stand one behind the other, with a space between them".to_owned(),
+                    _ => format!("remove it, or put it in quotes if it is part of a value: \"{sign}\""),
+                }),
             ));
         }
         match word.plain() {
@@ -180,7 +183,10 @@ impl Check {
             "" => format!("this is empty, and {} belongs here", V::KIND),
             _ => format!("`{text}` is not {}", V::KIND),
         });
-        let help = wrong.help.unwrap_or_else(|| format!("{} looks like {}", V::KIND, V::EXAMPLE));
+        let help = match habit::environment(text) {
+            Some(variable) => format!("for a variable of the environment, write `{variable}`"),
+            None => wrong.help.unwrap_or_else(|| format!("{} looks like {}", V::KIND, V::EXAMPLE)),
+        };
         self.report(Mistake::new(code, word.span, sentence).help(help))
     }
 

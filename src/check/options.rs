@@ -1,6 +1,7 @@
 //! The statements of an option block, read against the room's own table.
 
 use super::expand::is_left_over;
+use super::habit::{self, Place};
 use super::{Check, Reported, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::Node;
@@ -66,7 +67,7 @@ impl Check {
         let Some(block) = &node.block else { return Ok(()) };
         let mut seen: Vec<(&str, Span)> = Vec::new();
         let mut outcome = Ok(());
-        for inner in block.nodes.iter().filter(|inner| !is_left_over(inner)) {
+        for inner in habit::without_comments(&block.nodes, self).into_iter().filter(|inner| !is_left_over(inner)) {
             let result = self.option(node, inner, table, &mut seen).and_then(|option| each(option, inner, self));
             outcome = outcome.and(result);
         }
@@ -82,14 +83,9 @@ impl Check {
     ) -> Result<&'static Opt, Reported> {
         let name = inner.name();
         let Some(option) = table.iter().find(|option| option.name == name) else {
-            let mut mistake =
-                Mistake::new(Code::E0011, inner.words[0].span, format!("`{}` has no option `{name}`", node.name()));
-            mistake = match near::nearest(name, table.iter().map(|option| option.name)) {
-                Some(near) => mistake.meant(name, near).help(format!("write: {}", syntax(table, near))),
-                None => mistake.help(known("option", table.iter().map(|option| option.name))),
-            };
-            return Err(self.report(mistake));
+            return Err(self.report(unknown(node, inner, table)));
         };
+        habit::odd(inner, self)?;
         if let Some((_, first)) = seen.iter().find(|(seen, _)| *seen == name).filter(|_| !option.repeats) {
             return Err(self.report(
                 Mistake::new(Code::E0024, inner.words[0].span, format!("`{name}` is said twice"))
@@ -101,6 +97,30 @@ impl Check {
         Ok(option)
     }
 }
+
+fn unknown(node: &Node, inner: &Node, table: &'static [Opt]) -> Mistake {
+    let (owner, name) = (node.name(), inner.name());
+    let mistake = Mistake::new(Code::E0011, inner.words[0].span, format!("`{owner}` has no option `{name}`"));
+    let names = || table.iter().map(|option| option.name);
+    let place = HABITS.iter().find(|place| **place == owner).map(|owner| Place::In(owner));
+    if let Some((place, habit)) = place.and_then(|place| Some((place, habit::find(place, inner)?))) {
+        return habit.advise(place, inner, mistake);
+    }
+    if owner == "upstream" && name.contains(['.', ':']) && !name.ends_with(':') {
+        return mistake.help(format!("write: server {name}"));
+    }
+    if let Some(known) = habit::respelt(name, names()) {
+        let help = format!("write: {}", habit::statement(known, &inner.words[1..], inner));
+        return mistake.meant(name, known).help(help);
+    }
+    match near::nearest(name, names()) {
+        Some(near) => mistake.meant(name, near).help(format!("write: {}", syntax(table, near))),
+        None => mistake.help(known("option", names())),
+    }
+}
+
+/// Blocks whose options have other names elsewhere.
+const HABITS: &[&str] = &["reverse_proxy", "upstream", "global", "log", "file_server", "encode"];
 
 fn syntax(table: &'static [Opt], name: &str) -> &'static str {
     table.iter().find(|option| option.name == name).map_or("", |option| option.syntax)

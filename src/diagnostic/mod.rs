@@ -13,7 +13,7 @@ mod source;
 pub mod terminal;
 
 pub use code::{Code, Severity};
-pub use source::{FileId, Place, Source, Sources, Span, placeless};
+pub use source::{FileId, Source, Sources, Span, Written, placeless};
 
 /// One finding: a stable code, the exact place, one plain sentence, and help that can be pasted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -37,9 +37,9 @@ impl fmt::Debug for Span {
 /// A place where something may have been written, or may not. As with a [`Span`], which of both is left out by
 /// [`placeless`].
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Place(pub Option<Span>);
+pub struct Written(pub Option<Span>);
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if PLACELESS.get() { f.write_str("_") } else { self.0.fmt(f) }
     }

@@ -44,8 +44,16 @@ impl Value for BindTo {
             return Err(Wrong::say(format!("`{text}` has a port, and the port comes from the site's address"))
                 .help(format!("write `{}`", address.ip())));
         }
+        if let Some(port) = text.strip_prefix("*:").or_else(|| text.strip_prefix(':')).filter(|port| is_port(port)) {
+            return Err(Wrong::say(format!("`{text}` is a port, and the port comes from the site's address"))
+                .help(format!("remove the statement, and write: http://example.com:{port} {{ … }}")));
+        }
         text.trim_start_matches('[').trim_end_matches(']').parse().map(Self::Ip).map_err(|_| Wrong::kind())
     }
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok()
 }
 
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! The statements of a site or of a block in it: looked up, checked, and proved to be of use.
 
 use super::{Line, ROOMS, Statement, find, hidden, reach, undone};
+use crate::check::habit::{self, Place};
 use crate::check::{Check, Reported, expand, near};
-use crate::diagnostic::{Code, Mistake, Place, Span};
+use crate::diagnostic::{Code, Mistake, Span, Written};
 use crate::matcher;
 use crate::site::Building;
 use crate::syntax::tree::{Block, Node};
@@ -63,7 +64,7 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
     cx.open_scope();
     matcher::define_all(nodes, cx);
     let mut body = Body::default();
-    for node in nodes.iter().filter(|node| !node.name().starts_with('@')) {
+    for node in habit::without_comments(nodes, cx).into_iter().filter(|node| !node.name().starts_with('@')) {
         if expand::is_left_over(node) {
             body.incomplete = true;
             continue;
@@ -74,7 +75,11 @@ pub fn check_nodes(nodes: &[Node], cx: &mut Check) -> Body {
         }
         match check_statement(node, cx) {
             Ok(statement) => body.statements.push(statement),
-            Err(_) => body.incomplete = true,
+            Err(_) => {
+                body.incomplete = true;
+                // It may be what would have used them.
+                cx.lose();
+            }
         }
     }
     reach::reach(&body, cx);
@@ -88,11 +93,17 @@ fn check_statement(node: &Node, cx: &mut Check) -> Result<Statement, Reported> {
     // A statement is named by a word, not by what a request brings.
     cx.plain(&node.words[0])?;
     let Some(room) = find(node.name()) else { return Err(unknown(node, cx)) };
+    if let Some(habit) = habit::of_known(Place::Site, node) {
+        let text = format!("`{}` is not used like this", node.name());
+        return Err(cx.report(habit.advise(Place::Site, node, Mistake::new(Code::E0020, node.words[0].span, text))));
+    }
+    habit::matcher_first(node, cx)?;
+    habit::odd(node, cx)?;
     let at = node.words[0].span;
     let directive = (room.check)(node, cx)?;
     let options = if room.options.is_empty() { Box::default() } else { Line::of(node) };
     let head = node.words.last().map_or(at, |last| at.to(last.span));
-    Ok(Statement { at, head, text: node.written().into(), options, room, used_at: Place(node.used_at), directive })
+    Ok(Statement { at, head, text: node.written().into(), options, room, used_at: Written(node.used_at), directive })
 }
 
 fn unknown(node: &Node, cx: &mut Check) -> Reported {
@@ -105,6 +116,17 @@ fn unknown(node: &Node, cx: &mut Check) -> Reported {
         );
     }
     let mistake = Mistake::new(Code::E0010, at, format!("there is no directive `{name}`"));
+    if let Some(habit) = habit::find(Place::Site, node) {
+        let reported = cx.report(habit.advise(Place::Site, node, mistake));
+        if let Some(block) = node.block.as_ref().filter(|_| habit.holds_statements()) {
+            check_nodes(&block.nodes, cx);
+        }
+        return reported;
+    }
+    if let Some(known) = habit::respelt(name, ROOMS.iter().map(|room| room.name)) {
+        let help = format!("write: {}", habit::statement(known, &node.words[1..], node));
+        return cx.report(mistake.meant(name, known).help(help));
+    }
     if let Some(near) = near::nearest(name, ROOMS.iter().map(|room| room.name)) {
         let syntax = find(near).map_or("", |room| room.syntax);
         return cx.report(mistake.meant(name, near).help(format!("write: {syntax}")));
@@ -116,51 +138,5 @@ fn unknown(node: &Node, cx: &mut Check) -> Reported {
                 .help(format!("write: {} … {{ {name} … }}", room.name)),
         );
     }
-    if let Some((_, here)) = ELSEWHERE.iter().find(|(elsewhere, here)| *elsewhere == name && is_room(here)) {
-        return cx.report(mistake.label("other servers have it").help(format!("write: {here}")));
-    }
     cx.report(mistake.help("`rp help directives` lists them all"))
-}
-
-/// What people know from other servers, and what it is here.
-const ELSEWHERE: &[(&str, &str)] = &[
-    ("add_header", "header set NAME VALUE"),
-    ("alias", "file_server FOLDER"),
-    ("auth_basic", "basic_auth { … }"),
-    ("auth_request", "forward_auth URL"),
-    ("backend", "reverse_proxy UPSTREAM"),
-    ("basicauth", "basic_auth { … }"),
-    ("client_max_body_size", "max_body SIZE"),
-    ("compress", "encode zstd br gzip"),
-    ("error_page", "handle_errors STATUS { … }"),
-    ("expires", "header set Cache-Control \"max-age=3600\""),
-    ("gzip", "encode gzip"),
-    ("handle", "route MATCHER { … }"),
-    ("handle_path", "route /path/* { strip_prefix /path; … }"),
-    ("if", "when MATCHER { … }"),
-    ("limit_req", "rate_limit RATE"),
-    ("listen", "bind ADDRESS"),
-    ("location", "route /path/* { … }"),
-    ("more_clear_headers", "header remove NAME"),
-    ("proxy", "reverse_proxy ADDRESS"),
-    ("proxy_hide_header", "header remove NAME"),
-    ("proxy_pass", "reverse_proxy ADDRESS"),
-    ("proxy_read_timeout", "reverse_proxy ADDRESS { timeout read 60s }"),
-    ("proxy_set_header", "header request set NAME VALUE"),
-    ("proxyheader", "header request set NAME VALUE"),
-    ("redir", "redirect TARGET"),
-    ("request_body", "max_body SIZE"),
-    ("request_header", "header request set NAME VALUE"),
-    ("return", "respond STATUS, or redirect TARGET"),
-    ("root", "file_server FOLDER"),
-    ("ssl_certificate", "tls CERTIFICATE KEY"),
-    ("static", "file_server FOLDER"),
-    ("to", "reverse_proxy ADDRESS"),
-    ("uri", "strip_prefix /path, add_prefix /path, or rewrite TARGET"),
-    ("use_backend", "reverse_proxy UPSTREAM"),
-];
-
-/// Whether what is advised can be had.
-fn is_room(advice: &str) -> bool {
-    advice.split(' ').next().is_some_and(|name| find(name).is_some())
 }

@@ -38,7 +38,7 @@ pub use secret::{SECRET_FIELDS, secrets};
 pub use vacant::vacant;
 
 use crate::check::{Check, Opt, Reported};
-use crate::diagnostic::{Mistake, Place, Span};
+use crate::diagnostic::{Mistake, Span, Written};
 use crate::site::Building;
 use crate::syntax::tree::Node;
 
@@ -134,7 +134,7 @@ pub struct Statement {
     pub options: Box<[Line]>,
     pub room: &'static Room,
     /// The `use` that it comes from, if a snippet brought it.
-    pub used_at: Place,
+    pub used_at: Written,
     pub directive: Box<dyn Directive>,
 }
 

@@ -44,6 +44,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
         }
         _ => (None, Some(first)),
     };
+    one_text(node, args.rest(), cx)?;
     args.done_without_block(cx)?;
     let bodiless = status.filter(|status| matches!(status.as_u16(), 204 | 205 | 304));
     if let (Some(text), Some(status)) = (text, bodiless) {
@@ -55,6 +56,24 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let kind = content_type(text);
     let text = text.map(|word| Template::check(word, When::Request, cx)).transpose()?;
     Ok(Box::new(Respond { status: status.unwrap_or(StatusCode::OK), text, kind }))
+}
+
+/// `respond Hello World`, and `respond Hello 200` as other servers have it.
+fn one_text(node: &Node, rest: &[Word], cx: &mut Check) -> Result<(), Reported> {
+    let [_, words @ ..] = node.words.as_slice() else { return Ok(()) };
+    let Some(last) = rest.last().filter(|_| node.block.is_none()) else { return Ok(()) };
+    let is_status =
+        |word: &&Word| word.style == Style::Bare && word.plain().is_some_and(|text| Status::parse(text).is_ok());
+    let (status, texts): (Vec<&Word>, Vec<&Word>) = words.iter().partition(is_status);
+    let text = texts.iter().map(|word| word.written()).collect::<Vec<_>>().join(" ");
+    let status = status.first().map_or(String::new(), |word| format!("{} ", word.written()));
+    let mistake = Mistake::new(Code::E0023, rest[0].span.to(last.span), "`respond` takes a status and one text");
+    Err(cx.report(match text {
+        text if text.len() > 60 || text.contains(['"', '\\', '`', '\n']) => {
+            mistake.help(format!("write: {}", ROOM.syntax))
+        }
+        text => mistake.help(format!("write: respond {status}\"{text}\"")),
+    }))
 }
 
 fn content_type(text: Option<&Word>) -> HeaderValue {

@@ -5,7 +5,7 @@ use regex::{Captures, Regex};
 
 use super::{Directive, Room};
 use crate::check::value::WholePattern;
-use crate::check::{Arguments, Check, Reported};
+use crate::check::{Arguments, Check, Reported, habit};
 use crate::diagnostic::{Code, Mistake};
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
@@ -96,6 +96,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let mut args = Arguments::of(node, ROOM.syntax);
     let first = args.expect_word("a target", cx)?;
     let second = args.word();
+    in_parts(node, cx)?;
     args.done_without_block(cx)?;
     let (pattern, word) = match second {
         None => (None, first),
@@ -108,6 +109,35 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     prove(&pieces, word, cx)?;
     let (target, names_query) = spots(pieces);
     Ok(Box::new(Rewrite { pattern, target, names_query }))
+}
+
+/// A pattern that stands outside of backticks, so that its parentheses are words: `rewrite ^/a/(.*)$ /b/$1 permanent`.
+fn in_parts(node: &Node, cx: &mut Check) -> Result<(), Reported> {
+    let [_, words @ ..] = node.words.as_slice() else { return Ok(()) };
+    let flag = |word: &Word| matches!(word.plain(), Some("last" | "break" | "permanent" | "redirect"));
+    let flagged = words.len() == 3 && flag(&words[2]);
+    if !flagged && !words.iter().any(|word| word.is_punctuation("(")) {
+        return Ok(());
+    }
+    let words = habit::arguments(words);
+    let [pattern, target, flag @ ..] = words.as_slice() else { return Ok(()) };
+    let mistake = Mistake::new(
+        Code::E0018,
+        node.words[1].span.to(node.words[node.words.len() - 1].span),
+        if flagged { "`rewrite` takes no flag" } else { "a pattern with parentheses stands between backticks" },
+    );
+    // `^` and `$` say nothing more: the pattern must fit the path as a whole.
+    let pattern = pattern.trim_start_matches('^').trim_end_matches('$');
+    let help = match flag.first().map(String::as_str) {
+        Some("permanent" | "redirect") => {
+            let status = if flag[0] == "permanent" { "permanent" } else { "302" };
+            let pattern = pattern.replacen('(', "(?<rest>", 1);
+            let target = target.replace("$1", "{param.rest}");
+            format!("to send the client there, write: route {{path}} ~ `^{pattern}$` {{ redirect {target} {status} }}")
+        }
+        _ => format!("write: rewrite `{pattern}` {target}"),
+    };
+    Err(cx.report(mistake.help(help)))
 }
 
 fn pattern(word: &Word, cx: &mut Check) -> Result<Regex, Reported> {

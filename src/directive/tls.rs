@@ -42,6 +42,12 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
                     .help("write it there: http://example.com { … }"),
             ));
         }
+        (other, None) if other.contains('@') || matches!(other, "on" | "auto" | "acme" | "true") => {
+            return Err(cx.report(
+                Mistake::new(Code::E0020, first.span, "rp gets no certificates from an authority yet")
+                    .help("name files: tls CERTIFICATE KEY; or, of rp's own authority, write: tls internal"),
+            ));
+        }
         (_, None) => return Err(args.missing("the file of the private key", cx)),
         (_, Some(key)) => TlsModel::Files {
             certificate: text.into(),

@@ -1,10 +1,11 @@
 //! `upstream`: a pool of servers by name. Stands at the top level.
 
 use super::Line;
-use super::reverse_proxy::pool::{self, PoolModel, ServerModel};
+use super::reverse_proxy::pool::{self, PoolModel};
+use super::reverse_proxy::server::ServerModel;
 use crate::check::value::Text;
 use crate::check::{Arguments, Check, Opt, Reported};
-use crate::diagnostic::{Code, Mistake, Place};
+use crate::diagnostic::{Code, Mistake, Written};
 use crate::syntax::tree::Node;
 
 pub const SYNTAX: &str = "upstream NAME { server ADDRESS … }";
@@ -27,6 +28,11 @@ pub fn check(node: &Node, cx: &mut Check) -> Result<PoolModel, Reported> {
     let mut args = Arguments::of(node, SYNTAX);
     let at = node.words.get(1).map_or(node.span, |word| word.span);
     let name = args.expect::<Text>("a name", cx)?.0;
+    if let (Some(server), None) = (args.peek(), &node.block) {
+        let text = "the servers of an upstream stand in its block";
+        let help = format!("write: upstream {name} {{ server {} }}", server.written());
+        return Err(cx.report(Mistake::new(Code::E0025, server.span, text).help(help)));
+    }
     args.done(cx)?;
     let mut pool = PoolModel::new(&name, at);
     pool.lines = Line::of(node);
@@ -47,7 +53,7 @@ pub fn check(node: &Node, cx: &mut Check) -> Result<PoolModel, Reported> {
             .help("add one: server 10.0.0.1:3000"),
         );
     }
-    if !pool.servers.is_empty() && pool.servers.iter().all(|server| server.backup) {
+    if outcome.is_ok() && !pool.servers.is_empty() && pool.servers.iter().all(|server| server.backup) {
         cx.report(
             Mistake::new(
                 Code::W0009,
@@ -72,7 +78,7 @@ fn server(node: &Node, syntax: &'static str, cx: &mut Check) -> Result<ServerMod
             Some("backup") => server.backup = true,
             Some("weight") => {
                 let at = args.peek().map_or(word.span, |word| word.span);
-                server.weight_at = Place(Some(word.span.to(at)));
+                server.weight_at = Written(Some(word.span.to(at)));
                 let weight = args.expect::<crate::check::value::Count>("a weight", cx)?.0;
                 server.weight = u16::try_from(weight).ok().filter(|weight| *weight <= 1000).ok_or_else(|| {
                     cx.report(
@@ -84,9 +90,18 @@ fn server(node: &Node, syntax: &'static str, cx: &mut Check) -> Result<ServerMod
             _ => {
                 let text = word.plain().unwrap_or_default();
                 let mistake = Mistake::new(Code::E0023, word.span, format!("`server` knows no `{text}`"));
-                let help = match text.strip_prefix("weight=") {
-                    Some(weight) => format!("write `weight {weight}`"),
-                    None => format!("write: {syntax}"),
+                let name = node.words[1].plain().unwrap_or_default();
+                let help = match text.split_once('=').unwrap_or((text, "")) {
+                    ("weight", weight) if !weight.is_empty() => format!("write `weight {weight}`"),
+                    (
+                        "check" | "max_fails" | "fail_timeout" | "slow_start" | "inter" | "rise" | "fall" | "maxconn",
+                        _,
+                    ) => "remove it: rp has no such setting for a server yet".to_owned(),
+                    (",", _) => "write each server on a line of its own".to_owned(),
+                    ("down" | "disabled", _) => "put a `#` before the whole statement".to_owned(),
+                    // Other servers give each a name first.
+                    _ if !name.contains(['.', ':']) && text.contains(['.', ':']) => format!("write: server {text}"),
+                    _ => format!("write: {syntax}"),
                 };
                 return Err(cx.report(mistake.help(help)));
             }

@@ -5,9 +5,9 @@ use http::response::Parts;
 
 use super::exchange::Exchange;
 use super::placeholder::{self, Slot, View};
-use crate::check::{Check, Reported, near};
+use crate::check::{Check, Reported, habit, near};
 use crate::diagnostic::{Code, Mistake, Span};
-use crate::syntax::tree::{Part, Word};
+use crate::syntax::tree::{Part, Style, Word};
 
 #[derive(Debug, Clone)]
 enum Piece {
@@ -31,19 +31,27 @@ pub enum When {
 impl Template {
     /// Reads a word; an unknown placeholder is a mistake.
     pub fn check(word: &Word, when: When, cx: &mut Check) -> Result<Self, Reported> {
-        if word.style == crate::syntax::tree::Style::Punctuation {
+        if word.style == Style::Punctuation {
             cx.plain(word)?;
         }
         let mut pieces = Vec::with_capacity(word.parts.len());
+        let mut outcome = Ok(());
         for part in &word.parts {
             match part {
-                Part::Text(text) => pieces.push(Piece::Text(text.as_bytes().into())),
-                Part::Placeholder { name, span } => pieces.push(Piece::Slot(slot(name, *span, when, cx)?)),
+                Part::Text(text) => {
+                    no_variable(text, word, cx)?;
+                    pieces.push(Piece::Text(text.as_bytes().into()));
+                }
+                // Each unknown one is told.
+                Part::Placeholder { name, span } => match slot(name, *span, when, cx) {
+                    Ok(slot) => pieces.push(Piece::Slot(slot)),
+                    Err(reported) => outcome = Err(reported),
+                },
                 // Expansion has put text in their place.
                 Part::Environment { .. } | Part::File { .. } => {}
             }
         }
-        Ok(Self { pieces })
+        outcome.map(|()| Self { pieces })
     }
 
     #[must_use]
@@ -157,8 +165,21 @@ fn slot(name: &str, at: Span, when: When, cx: &mut Check) -> Result<Slot, Report
     })
 }
 
+/// `$host` of other servers would be sent as it stands. Between backticks, or in a heredoc, it is text.
+fn no_variable(text: &str, word: &Word, cx: &mut Check) -> Result<(), Reported> {
+    let may = matches!(word.style, Style::Bare | Style::Quoted);
+    let Some((theirs, ours)) = habit::in_text(text).filter(|_| may) else { return Ok(()) };
+    Err(cx.report(
+        Mistake::new(Code::E0012, word.span, format!("`{theirs}` is not replaced here, a placeholder is"))
+            .help(format!("write `{ours}`; text that really holds `{theirs}` goes between backticks")),
+    ))
+}
+
 fn unknown(name: &str, at: Span, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0012, at, format!("there is no placeholder `{{{name}}}`"));
+    if let Some(ours) = habit::placeholder(name) {
+        return cx.report(mistake.label("other servers have it").help(format!("write `{{{ours}}}`")));
+    }
     let names = placeholder::TABLE.iter().map(|placeholder| placeholder.name);
     // `{header.}` and `{headers.X}` are judged by what stands before the dot.
     let stem = name.split_once('.').map_or(name.to_owned(), |(stem, _)| format!("{stem}."));

@@ -6,6 +6,7 @@
 mod compare;
 mod compile;
 mod contradictions;
+mod define;
 mod explain;
 mod lists;
 mod loops;
@@ -13,10 +14,12 @@ mod parse;
 mod path;
 mod proof;
 mod protocol;
+mod signs;
 
 pub use compare::{Compare, Op, SIGNS};
+pub use define::define_all;
 pub use explain::Reason;
-pub use parse::{check, define_all};
+pub use parse::check;
 pub use path::PathPattern;
 pub use protocol::Protocol;
 

@@ -1,11 +1,10 @@
 //! Words to expressions: `not` binds tighter than `and`, `and` tighter than `or`.
 
-use std::collections::HashMap;
-
 use http::HeaderName;
 
 use super::compare::{self, Compare};
-use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, contradictions, lists, loops};
+use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, contradictions, lists, signs};
+use crate::check::habit::{self, Place};
 use crate::check::value::{FieldName, HostPattern, MethodName, Network, StatusMatch, Text};
 use crate::check::{Check, Reported, Value, known, near};
 use crate::diagnostic::{Code, Mistake, Span};
@@ -49,34 +48,6 @@ pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Report
     Ok(expr)
 }
 
-/// All `@name EXPR` of a block: first every name is known, then each is checked where it stands, used or not.
-pub fn define_all(nodes: &[Node], cx: &mut Check) {
-    let named = || nodes.iter().filter(|node| node.name().starts_with('@'));
-    let mut defined: Vec<&Node> = named().filter(|node| cx.define_matcher(node).is_ok()).collect();
-    mark_rings(&defined, cx);
-    // Those that refer to themselves first: what stands on them is silent about it.
-    defined.sort_by_key(|node| cx.find_matcher(node.name(), cx.scopes()).is_none_or(|own| own.ring.is_none()));
-    for node in defined {
-        // What is wrong was reported; who uses it learns no more of it.
-        let _ = crate::check::no_block(node, cx).and_then(|()| check(node, &node.words[1..], cx).map(drop));
-    }
-}
-
-/// Finds the matchers of a block that refer to themselves, directly or by way of others of the block: those of blocks
-/// around it know nothing of them.
-fn mark_rings(defined: &[&Node], cx: &mut Check) {
-    let index: HashMap<&str, usize> = defined.iter().enumerate().map(|(at, node)| (node.name(), at)).collect();
-    let edges: Vec<Vec<usize>> = defined
-        .iter()
-        .map(|node| node.words[1..].iter().filter_map(|word| index.get(word.plain()?).copied()).collect())
-        .collect();
-    for (node, ring) in defined.iter().zip(loops::rings(&edges)) {
-        if let Some(ring) = ring {
-            cx.mark_ring(node.name(), ring);
-        }
-    }
-}
-
 /// Words that stand beside each other without anything that joins them.
 fn apart(word: &Word) -> Mistake {
     let text = word.plain().unwrap_or_default();
@@ -101,15 +72,25 @@ impl<'w> Parser<'w> {
         self.words.get(self.at)
     }
 
-    fn keyword(&mut self, keyword: &str) -> bool {
-        let found = self.peek().is_some_and(|word| word.plain() == Some(keyword) && word.style != Style::Quoted);
+    fn keyword(&mut self, keyword: &str, cx: &mut Check) -> bool {
+        let Some(word) = self.peek().filter(|word| word.style != Style::Quoted) else { return false };
+        let text = word.plain().unwrap_or_default();
+        let foreign = word.style == Style::Bare && signs::keyword(text) == Some(keyword);
+        if foreign {
+            // What it means is clear, so the rest is read as well.
+            cx.report(
+                Mistake::new(Code::E0033, word.span, format!("`{text}` is no `{keyword}` here"))
+                    .help(format!("write `{keyword}`")),
+            );
+        }
+        let found = foreign || text == keyword;
         self.at += usize::from(found);
         found
     }
 
     fn or(&mut self, cx: &mut Check) -> Result<Expr, Reported> {
         let mut all = vec![self.and(cx)?];
-        while self.keyword("or") {
+        while self.keyword("or", cx) {
             all.push(self.and(cx)?);
         }
         Ok(if all.len() == 1 { all.remove(0) } else { Expr::Or(all) })
@@ -117,7 +98,7 @@ impl<'w> Parser<'w> {
 
     fn and(&mut self, cx: &mut Check) -> Result<Expr, Reported> {
         let mut all = vec![self.not(cx)?];
-        while self.keyword("and") {
+        while self.keyword("and", cx) {
             all.push(self.not(cx)?);
         }
         Ok(if all.len() == 1 { all.remove(0) } else { Expr::And(all) })
@@ -125,7 +106,7 @@ impl<'w> Parser<'w> {
 
     fn not(&mut self, cx: &mut Check) -> Result<Expr, Reported> {
         let mut turned = false;
-        while self.keyword("not") {
+        while self.keyword("not", cx) {
             turned = !turned;
         }
         let inner = self.primary(cx)?;
@@ -148,6 +129,7 @@ impl<'w> Parser<'w> {
                 Ok(self.is(atom, word, cx))
             }
             _ if text.starts_with('@') => self.named(word, cx),
+            _ if word.style == Style::Bare && signs::is_turned(text) => Err(turned(word, text, self.scopes, cx)),
             _ => {
                 self.at += 1;
                 self.atom(word, text, cx)
@@ -240,9 +222,18 @@ impl<'w> Parser<'w> {
         let ends = |word: &Word| {
             word.is_punctuation(")")
                 || word.is_punctuation("(")
-                || (word.style == crate::syntax::tree::Style::Bare && matches!(word.plain(), Some("and" | "or")))
+                || (word.style == Style::Bare && matches!(word.plain(), Some("and" | "or" | "&&" | "||")))
+        };
+        // `AND` may be a value. Before another matcher it is none.
+        let capitals = |pair: &[Word]| {
+            let [word, next] = pair else { return false };
+            let text = next.plain().unwrap_or_default();
+            word.style == Style::Bare
+                && word.plain().is_some_and(|text| signs::keyword(text).is_some())
+                && (room(text).is_some() || text.starts_with(['/', '@']))
         };
         let count = rest.iter().position(ends).unwrap_or(rest.len());
+        let count = rest[..count].windows(2).position(capitals).unwrap_or(count);
         self.at += count;
         &rest[..count]
     }
@@ -253,6 +244,10 @@ impl<'w> Parser<'w> {
         for word in self.take() {
             // `method GET host example.com`: where the next matcher's name is no value, an `and` was forgotten.
             let text = word.plain().unwrap_or_default();
+            if let Some(help) = signs::compared(self.words, before, word) {
+                let text = format!("`{text}` stands only behind a placeholder");
+                return Err(cx.report(Mistake::new(Code::E0033, word.span, text).help(help)));
+            }
             let forgotten = word.style == Style::Bare && room(text).is_some() && V::parse(text).is_err();
             if forgotten && !values.is_empty() {
                 return Err(cx.report(apart(word)));
@@ -291,7 +286,7 @@ impl<'w> Parser<'w> {
             "header" => Atom::Header(self.key::<FieldName>(word, cx)?.0, self.texts(cx)?),
             "query" => Atom::Query(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
             "cookie" => Atom::Cookie(self.key::<Text>(word, cx)?.0, self.texts(cx)?),
-            _ => return Err(unknown(word, name, cx)),
+            _ => return Err(unknown(word, name, &self.words[self.at - 1..], self.node, cx)),
         };
         Ok(self.is(atom, word, cx))
     }
@@ -334,6 +329,15 @@ impl<'w> Parser<'w> {
     }
 }
 
+/// `!@internal`, `!/api/*`
+fn turned(word: &Word, text: &str, scopes: usize, cx: &mut Check) -> Reported {
+    let inside = text.trim_start_matches('!');
+    cx.use_matcher(inside, scopes);
+    cx.report(
+        Mistake::new(Code::E0033, word.span, "`!` turns nothing round here").help(format!("write `not {inside}`")),
+    )
+}
+
 fn unknown_name(word: &Word, name: &str, scopes: usize, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
     let near = if cx.may_suggest(cx.matcher_names(scopes).count()) {
@@ -353,9 +357,27 @@ fn room(name: &str) -> Option<&'static Room> {
     ROOMS.iter().find(|room| room.name == name)
 }
 
-fn unknown(word: &Word, name: &str, cx: &mut Check) -> Reported {
+/// `arguments` are the word and what belongs to it.
+fn unknown(word: &Word, name: &str, arguments: &[Word], node: &Node, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0013, word.span, format!("there is no matcher `{name}`"));
+    // Elsewhere they stand between parentheses.
+    let ends = |word: &&Word| word.is_punctuation(")") || signs::keyword(word.plain().unwrap_or_default()).is_some();
+    let words = arguments.iter().take_while(|word| !ends(word)).filter(|word| word.style != Style::Punctuation);
+    let asked = Node { words: words.cloned().collect(), block: None, ..node.clone() };
+    if let Some(habit) = habit::find(Place::Matcher, &asked) {
+        return cx.report(habit.advise(Place::Matcher, &asked, mistake));
+    }
     let names = ROOMS.iter().map(|room| room.name);
+    if let Some(known) = habit::respelt(name, names.clone()).filter(|_| asked.words.len() > 1) {
+        let help = format!("write: {}", habit::statement(known, &asked.words[1..], &asked));
+        // A word that parentheses follow is not put right by another name alone.
+        let alone = arguments.get(1).is_none_or(|next| next.style != Style::Punctuation);
+        let label = format!("did you mean `{known}`?");
+        return cx.report(if alone { mistake.meant(name, known) } else { mistake.label(label) }.help(help));
+    }
+    if let Some(meant) = signs::meant(name, &asked.words) {
+        return cx.report(mistake.help(format!("write: {meant}")));
+    }
     cx.report(match near::nearest(name, names.clone()) {
         Some(near) => mistake.meant(name, near).help(format!("write: {}", room(near).map_or("", |room| room.syntax))),
         None if HeaderName::from_bytes(name.as_bytes()).is_ok() && name.contains('-') => {

@@ -137,6 +137,13 @@ impl Value for Parsed {
             }
             return Ok(Self { transport: Transport::Plain, host: None, port: None, unix: Some(path.into()) });
         }
+        if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
+            return Err(Wrong::say(format!("`{text}` is a port without its colon")).help(format!("write `:{text}`")));
+        }
+        if let Some(port) = text.strip_prefix('*').filter(|port| port.is_empty() || port.starts_with(':')) {
+            let port = if port.is_empty() { ":80" } else { port };
+            return Err(Wrong::say(format!("`{text}` names no host")).help(format!("for any host, write `{port}`")));
+        }
         let (scheme, rest) = match text.split_once("://") {
             Some(("http", rest)) => (Some(Transport::Plain), rest),
             Some(("https", rest)) => (Some(Transport::Tls), rest),

@@ -9,7 +9,8 @@ use crate::check::value::HostPattern;
 use crate::diagnostic::{Code, Mistake};
 use crate::directive::header::{How, Touch};
 use crate::directive::reverse_proxy::To;
-use crate::directive::reverse_proxy::pool::{PoolModel, ServerModel};
+use crate::directive::reverse_proxy::pool::PoolModel;
+use crate::directive::reverse_proxy::server::ServerModel;
 use crate::directive::{Body, Effect, SECRET_FIELDS, Statement};
 use crate::upstream::{Address, Scheme};
 

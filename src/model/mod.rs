@@ -3,6 +3,7 @@
 mod address;
 mod compile;
 mod exposed;
+mod foreign;
 pub mod global;
 mod hosts;
 mod listen;
@@ -19,7 +20,7 @@ pub use global::{Admin, Global, Limits, Timeouts};
 
 use crate::check::allow::Allowances;
 use crate::check::expand::{Surroundings, expand, is_left_over};
-use crate::check::{Check, Reported, near};
+use crate::check::{Check, Reported, habit, near};
 use crate::diagnostic::{Code, FileId, Findings, Mistake, Sources, Span};
 use crate::directive::reverse_proxy::pool::PoolModel;
 use crate::directive::{self, Body, Line, check_nodes};
@@ -72,6 +73,11 @@ pub fn load_text(path: &Path, text: String, files: &dyn Files, surroundings: &dy
 
 fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
     let include::Loaded { sources, tree, findings, files, imports } = loaded;
+    let foreign = foreign::format(&tree, sources.files().next().map_or("", |source| &source.text));
+    if let Some(mistake) = foreign {
+        let (findings, allowances) = (vec![mistake], Allowances::default());
+        return Checked { model: None, sources, findings, allowances, files, imports };
+    }
     let (model, more) = check(&tree, surroundings);
     let (mut allowances, unread) = Allowances::of(&tree);
     let mut all = Findings::default();
@@ -98,7 +104,8 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     cx.open_scope();
     let mut model = Model::default();
     define(&nodes, &mut cx);
-    for node in &nodes {
+    let without_braces = foreign::without_braces(&nodes, &mut cx);
+    for node in habit::without_comments(&nodes, &mut cx).into_iter().filter(|_| !without_braces) {
         match node.name() {
             "global" => {
                 global::check(node, &mut model.global, &mut cx);
@@ -110,8 +117,12 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
                 }
             }
             name if name.starts_with('@') || is_left_over(node) => {}
+            // The parser has told what it would be. What it holds is read, for it will be used.
+            "(" => drop(node.block.as_ref().map(|block| check_nodes(&block.nodes, &mut cx))),
             _ => {
-                if let Ok(site) = site(node, &mut cx) {
+                if foreign::top(node, &mut cx).is_ok()
+                    && let Ok(site) = site(node, &mut cx)
+                {
                     model.sites.push(site);
                 }
             }
@@ -151,7 +162,7 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
                 format!("`{}` is neither a statement of the top level nor a site", node.name()),
             )
             .meant(node.name(), near)
-            .help(format!("write: {near} … {{ … }}")),
+            .help(format!("write: {}", syntax(near))),
         ));
     }
     let addresses: Result<Vec<SiteAddress>, _> =
@@ -189,6 +200,10 @@ fn meant(node: &Node) -> Option<&'static str> {
     near::nearest(name, top::ROOMS.iter().map(|room| room.name)).filter(|_| !name.contains(['.', ':', '/', '*']))
 }
 
+fn syntax(statement: &str) -> &'static str {
+    top::ROOMS.iter().find(|room| room.name == statement).map_or("", |room| room.syntax)
+}
+
 fn inside_a_site(node: &Node, cx: &mut Check) -> Reported {
     let name = node.name();
     cx.report(
@@ -202,6 +217,9 @@ fn no_site(node: &Node, cx: &mut Check) -> Reported {
     if directive::find(name).is_some() {
         return inside_a_site(node, cx);
     }
+    if let Some(reported) = foreign::no_site(node, cx) {
+        return reported;
+    }
     let sentence = if name.contains(['.', ':']) {
         format!("site `{name}` has no block")
     } else {
@@ -209,7 +227,8 @@ fn no_site(node: &Node, cx: &mut Check) -> Reported {
     };
     let mistake = Mistake::new(Code::E0025, node.span, sentence);
     cx.report(match meant(node) {
-        Some(near) => mistake.label(format!("did you mean `{near}`?")).help(format!("write: {near} … {{ … }}")),
+        Some(near) => mistake.meant(name, near).help(format!("write: {}", syntax(near))),
+        None if node.words.len() > 1 => mistake.help("a site is an address and a block: example.com { … }"),
         None => mistake.help(format!("write: {name} {{ reverse_proxy 127.0.0.1:3000 }}")),
     })
 }

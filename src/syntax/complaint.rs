@@ -90,6 +90,12 @@ pub(super) fn placeholder(at: Span, text: &str, word: Span, style: Style) -> Mis
     if inside == "file." {
         return mistake.label("a path is missing").help("write `{file./path/to/file}`");
     }
+    let shell = text[..at.start as usize].ends_with('$');
+    if shell && inside.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'_') {
+        return mistake
+            .label("the `$` stands inside the braces")
+            .help(format!("for a variable of the environment, write `{{${inside}}}`"));
+    }
     let lower = inside.to_ascii_lowercase();
     if super::word::placeholder(&lower, at).is_some() {
         return mistake.label("names are lower case").help(format!("write `{{{lower}}}`"));
@@ -102,6 +108,20 @@ pub(super) fn placeholder(at: Span, text: &str, word: Span, style: Style) -> Mis
         }
         _ => mistake.help(format!("for a literal brace, put the word between backticks{raw}")),
     }
+}
+
+/// Whether this block is `{{name}}`, as templates of other programs have placeholders.
+pub(super) fn is_doubled(block: &str) -> bool {
+    let inside = block.strip_prefix("{{").and_then(|block| block.strip_suffix("}}"));
+    inside.is_some_and(|inside| {
+        let name = inside.trim();
+        !name.is_empty() && name.bytes().all(|sign| sign.is_ascii_alphanumeric() || b"._-".contains(&sign))
+    })
+}
+
+pub(super) fn doubled(at: Span, inside: &str) -> Mistake {
+    Mistake::new(Code::E0005, at, "a placeholder has one brace at each end")
+        .help(format!("write `{{{}}}`", inside.trim()))
 }
 
 /// A `{` that is followed by neither white space nor the rest of a placeholder.
@@ -178,8 +198,13 @@ pub(super) fn too_deep(open: Span) -> Mistake {
         .help("close the blocks above it, or put some of them into a `snippet`")
 }
 
-pub(super) fn semicolon(at: Span) -> Mistake {
-    Mistake::new(Code::E0016, at, "this `;` ends a line")
+pub(super) fn semicolon(at: Span, others: usize) -> Mistake {
+    let more = match others {
+        0 => String::new(),
+        1 => ", and so does one more below".to_owned(),
+        _ => format!(", and so do {others} more below"),
+    };
+    Mistake::new(Code::E0016, at, format!("this `;` ends a line{more}"))
         .label("a statement ends with its line")
         .help("remove it: `;` stands only between the statements of a one-line block, as in `{ a; b }`")
 }
@@ -221,9 +246,15 @@ pub(super) fn carriage_return(at: Span, others: usize) -> Mistake {
     }
 }
 
-pub(super) fn first_sign(word: &Word) -> Mistake {
-    let sign = word.plain().unwrap_or("");
-    let mistake = Mistake::new(Code::E0018, word.span, format!("a statement does not begin with `{sign}`"));
+pub(super) fn first_sign(words: &[Word]) -> Mistake {
+    let sign = words[0].plain().unwrap_or("");
+    let mistake = Mistake::new(Code::E0018, words[0].span, format!("a statement does not begin with `{sign}`"));
+    if let [_, name, close] = words
+        && sign == "("
+        && close.is_punctuation(")")
+    {
+        return mistake.help(format!("for statements by name, write: snippet {} {{ … }}", name.written()));
+    }
     match sign {
         "," => mistake.help("write the `,` at the end of the line above: the list then goes on here"),
         _ => mistake.help("keep what is in parentheses on one line, or end the line above with `\\`"),

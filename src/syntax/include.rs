@@ -282,7 +282,7 @@ impl Loader<'_> {
             self.watch(path);
             let code = if error.kind() == io::ErrorKind::InvalidData { Code::E0009 } else { Code::E0031 };
             let text = format!("cannot import `{}`: {}", path.display(), reason(&error));
-            Mistake::new(code, at, text).help(advice(&error))
+            Mistake::new(code, at, text).help(advice_on_import(path, &error))
         })?;
         Ok(self.parsed(path, text))
     }
@@ -345,6 +345,15 @@ fn reason(error: &io::Error) -> String {
         io::ErrorKind::IsADirectory => "it is a folder".into(),
         _ => error.to_string(),
     }
+}
+
+/// The same for what is imported: other servers import statements by name, too.
+fn advice_on_import(path: &Path, error: &io::Error) -> String {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if error.kind() == io::ErrorKind::NotFound && path.extension().is_none() {
+        return format!("for a snippet, write: use {name}; a path is relative to the file that it is written in");
+    }
+    advice(error).to_owned()
 }
 
 fn advice(error: &io::Error) -> &'static str {

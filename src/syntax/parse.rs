@@ -17,7 +17,14 @@ struct Grammar;
 
 /// Reads a whole file: the tree as far as it can be told, and every mistake in the order of its place.
 pub fn parse(file: FileId, text: &str) -> (Block, Vec<Mistake>) {
-    let mut reader = Reader { file, text, words: Words::new(file, text), in_doubt: false, unclosed: Vec::new() };
+    let mut reader = Reader {
+        file,
+        text,
+        words: Words::new(file, text),
+        in_doubt: false,
+        unclosed: Vec::new(),
+        semicolons: Vec::new(),
+    };
     let tree = match Grammar::parse(Rule::file, text) {
         Ok(mut pairs) => pairs.next().map(|pair| reader.body(pair)).unwrap_or_default(),
         // The grammar accepts everything, so this is the guard of the stack: a caller on a thread of a few kilobytes.
@@ -33,6 +40,10 @@ pub fn parse(file: FileId, text: &str) -> (Block, Vec<Mistake>) {
         let found = unclosed::find(file, text, &tree, &reader.unclosed);
         reader.words.mistakes.extend(found);
     }
+    if let [first, others @ ..] = reader.semicolons.as_slice() {
+        // A habit has them at every line, and is told once.
+        reader.words.report(|| complaint::semicolon(*first, others.len()));
+    }
     reader.words.carriage_returns();
     let mut mistakes = reader.words.mistakes;
     mistakes.sort_by_key(|mistake| (mistake.at.start, mistake.at.end));
@@ -43,6 +54,8 @@ struct Reader<'a> {
     file: FileId,
     text: &'a str,
     words: Words<'a>,
+    /// Those that end a line.
+    semicolons: Vec<Span>,
     /// A mistake has been reported that may have eaten a brace: what follows from it would only be noise.
     in_doubt: bool,
     /// The `{` of blocks that the file's end ended, innermost first.
@@ -107,7 +120,7 @@ impl<'a> Reader<'a> {
 
     fn end_of_line(&mut self, body: &mut Body) {
         if let Some(at) = body.semicolon.take() {
-            self.words.report(|| complaint::semicolon(at));
+            self.semicolons.push(at);
         }
     }
 
@@ -147,7 +160,7 @@ impl<'a> Reader<'a> {
         let mut words: Vec<Word> = Vec::new();
         let mut block = None;
         for pair in pair.into_inner() {
-            if pair.as_rule() == Rule::block {
+            if pair.as_rule() == Rule::block && !complaint::is_doubled(pair.as_str()) {
                 block = Some(self.block(pair, words.last()));
                 continue;
             }
@@ -212,6 +225,7 @@ impl<'a> Reader<'a> {
                 let lines = pair.into_inner().filter(|inner| inner.as_rule() == Rule::heredoc_line);
                 self.words.heredoc(at, closed, lines.map(line))
             }
+            Rule::block => self.words.doubled(at),
             Rule::string => self.words.assemble(Style::Quoted, at, pieces(pair)),
             _ => self.words.assemble(Style::Bare, at, pieces(pair)),
         }

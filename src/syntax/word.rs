@@ -62,6 +62,15 @@ impl<'a> Words<'a> {
         Word { parts: vec![Part::Text(self.slice(at).to_owned())], style: Style::Punctuation, span: at }
     }
 
+    /// `{{host}}`, taken for the placeholder that it should be.
+    pub(super) fn doubled(&mut self, at: Span) -> Word {
+        let text = self.slice(at);
+        let inside = &text[2..text.len() - 2];
+        self.wrong(at, || complaint::doubled(at, inside));
+        let part = placeholder(inside.trim(), at).unwrap_or_else(|| Part::Text(inside.to_owned()));
+        Word { parts: vec![part], style: Style::Bare, span: at }
+    }
+
     pub(super) fn raw(&self, at: Span) -> Word {
         let text = self.slice(at);
         let inside = text.get(1..text.len() - 1).unwrap_or_default();
@@ -199,12 +208,12 @@ impl<'a> Words<'a> {
             if let [only] = words
                 && only.style == Style::Punctuation
             {
-                self.report(|| complaint::first_sign(only));
+                self.report(|| complaint::first_sign(words));
             }
             return;
         };
         if first.style == Style::Punctuation {
-            self.report(|| complaint::first_sign(first));
+            self.report(|| complaint::first_sign(words));
         } else if last.is_punctuation(",") {
             self.report(|| complaint::last_comma(last));
         }

@@ -2,6 +2,7 @@
 //!
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes the outputs anew; read the difference before committing it.
 
+mod advice;
 mod commands;
 #[path = "../e2e/harness/mod.rs"]
 mod e2e;
@@ -86,6 +87,15 @@ fn findings_fit_their_schema() {
         count += checked.findings.len();
     });
     assert!(count > 100, "only {count} findings");
+}
+
+/// Whole files as people write them who come from another server. Each habit is told once, and the way that it goes here.
+#[test]
+fn habits() {
+    harness::run("habits", |input| {
+        let checked = model::load_text(Path::new("Proxyfile"), input.to_owned(), &Bare, &Bare);
+        terminal::render(&checked.findings, &checked.sources, STYLE)
+    });
 }
 
 #[test]

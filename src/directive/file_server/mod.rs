@@ -107,14 +107,6 @@ struct Files {
 
 fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let mut args = Arguments::of(node, ROOM.syntax);
-    let folder = args.expect_word("a folder", cx).and_then(|word| {
-        let text = cx.plain(word)?;
-        if text.is_empty() {
-            return Err(empty(word, cx));
-        }
-        Ok((PathBuf::from(text), word.span))
-    });
-    let arguments = folder.and_then(|folder| args.done(cx).map(|()| folder));
     let mut files = Files::new();
     let mut idle = Vec::new();
     let options = cx.options(node, OPTIONS, |option, inner, cx| match option.name {
@@ -126,6 +118,18 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
             cx.report(mistake);
         }
     }
+    // `file_server { root /var/www }` lacks nothing that was not told.
+    if node.words.len() == 1 && node.block.iter().flat_map(|block| &block.nodes).any(|inner| inner.name() == "root") {
+        options?;
+    }
+    let folder = args.expect_word("a folder", cx).and_then(|word| {
+        let text = cx.plain(word)?;
+        if text.is_empty() {
+            return Err(empty(word, cx));
+        }
+        Ok((PathBuf::from(text), word.span))
+    });
+    let arguments = folder.and_then(|folder| args.done(cx).map(|()| folder));
     (files.folder, files.at) = arguments?;
     options?;
     files.dress.vary = !files.offered.is_empty();

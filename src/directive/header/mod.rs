@@ -8,7 +8,7 @@ use http::header::{self, HeaderName};
 pub use self::touched::{Changes, How, Touch};
 use super::{Directive, Effect, Room};
 use crate::check::value::{FieldName, Pattern};
-use crate::check::{Arguments, Check, Opt, Reported, known, near, no_block};
+use crate::check::{Arguments, Check, Opt, Reported, habit, known, near, no_block};
 use crate::diagnostic::{Code, Mistake};
 use crate::http::replacement::{self, Piece};
 use crate::http::template::{ValueTemplate, When};
@@ -185,7 +185,7 @@ fn unknown(node: &Node, when: When, cx: &mut Check) -> Reported {
     if !name.is_empty() && !FieldName::looks_like(name) {
         return cx.report(mistake.help(known("operation", OPERATIONS.iter().map(|operation| operation.name))));
     }
-    let words = [name.to_owned()].into_iter().chain(node.words[1..].iter().map(Word::written));
+    let words = [name.to_owned()].into_iter().chain(habit::arguments(&node.words[1..]));
     let words: Vec<String> = words.filter(|word| !word.is_empty()).collect();
     let request = if when == When::Request { "request " } else { "" };
     cx.report(mistake.help(format!("write: header {request}{operation} {}", words.join(" "))))

@@ -3,15 +3,17 @@
 mod answer;
 mod location;
 pub mod pool;
+pub mod server;
 mod tunnel;
 
 use std::time::Duration;
 
 use self::answer::ReverseProxy;
-use self::pool::{PoolModel, ServerModel};
+use self::pool::PoolModel;
+use self::server::ServerModel;
 use super::{Directive, Effect, Room};
 use crate::check::value::{StatusMatch, Switch};
-use crate::check::{Arguments, Check, Opt, Reported, known, near};
+use crate::check::{Arguments, Check, Opt, Reported, habit, known, near};
 use crate::diagnostic::{Code, Mistake};
 use crate::http::forwarded::ForwardedField;
 use crate::site::Building;
@@ -68,6 +70,7 @@ pub enum To {
 
 fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let mut args = Arguments::of(node, ROOM.syntax);
+    habits(node, cx)?;
     let first = args.expect_word("an upstream or an address", cx)?;
     let text = cx.plain(first)?;
     let mut pool = PoolModel::new(text, first.span);
@@ -122,6 +125,34 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let total = pool.total;
     let to = if named { To::Named(text.to_owned()) } else { To::Pool(Box::new(pool)) };
     Ok(Box::new(Model { to, forwarded, intercept, total }))
+}
+
+/// What other servers take: servers in the block, and a scheme before the name of an upstream.
+fn habits(node: &Node, cx: &mut Check) -> Result<(), Reported> {
+    if let Some((servers, options)) = servers_inside(node) {
+        let text = "the servers of `reverse_proxy` stand before its block";
+        let help = format!("write: reverse_proxy {servers} {{ … }}");
+        let reported = cx.report(Mistake::new(Code::E0022, node.words[0].span, text).help(help));
+        cx.options(&options, OPTIONS, |_, _, _| Ok(()))?;
+        return Err(reported);
+    }
+    let [_, only] = node.words.as_slice() else { return Ok(()) };
+    match only.plain().and_then(|text| text.strip_prefix("http://")).filter(|name| cx.use_upstream(name)) {
+        None => Ok(()),
+        Some(name) => Err(cx.report(
+            Mistake::new(Code::E0020, only.span, format!("upstream `{name}` is named without a scheme"))
+                .help(format!("write: reverse_proxy {name}")),
+        )),
+    }
+}
+
+/// `reverse_proxy { to 127.0.0.1:3000 }`: the servers, and the statement without them.
+fn servers_inside(node: &Node) -> Option<(String, Node)> {
+    let inside = &node.block.as_ref().filter(|_| node.words.len() == 1)?.nodes;
+    let to = inside.iter().find(|inner| inner.name() == "to")?;
+    let mut options = node.clone();
+    options.block.as_mut()?.nodes.retain(|inner| inner.name() != "to");
+    Some((habit::arguments(&to.words[1..]).join(" "), options))
 }
 
 /// `api`, but not `api:3000`, `10.0.0.1` or `http://api`.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::server::ServerModel;
 use crate::check::value::{Count, Text};
-use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, one_of};
-use crate::diagnostic::{Code, Mistake, Place, Span};
+use crate::check::{Arguments, Check, Opt, Reported, Value, one_of};
+use crate::diagnostic::{Code, Mistake, Span, Written};
 use crate::directive::Line;
 use crate::site::Supplies;
 use crate::syntax::tree::{Node, Word};
@@ -58,24 +59,6 @@ const TLS_OPTIONS: &[Opt] = &[
     Opt::once("verify", "verify on|off", "`off` believes anybody: only for a test (on)").by_default(&["on"]),
 ];
 
-/// One server.
-#[derive(Debug, Clone)]
-pub struct ServerModel {
-    pub target: Target,
-    pub weight: u16,
-    /// Where the weight is written.
-    pub weight_at: Place,
-    pub backup: bool,
-    pub at: Span,
-}
-
-impl ServerModel {
-    #[must_use]
-    pub fn new(target: Target, at: Span) -> Self {
-        Self { target, weight: 1, weight_at: Place::default(), backup: false, at }
-    }
-}
-
 /// A pool of servers, checked.
 #[derive(Debug, Clone)]
 pub struct PoolModel {
@@ -83,7 +66,7 @@ pub struct PoolModel {
     pub at: Span,
     pub servers: Vec<ServerModel>,
     pub balance: Policy,
-    pub balance_at: Place,
+    pub balance_at: Written,
     pub timeouts: Timeouts,
     pub total: Option<Duration>,
     pub limits: Limits,
@@ -104,20 +87,6 @@ pub struct TlsModel {
     verify: bool,
 }
 
-impl Value for Target {
-    const KIND: &'static str = "the address of a server";
-    const EXAMPLE: &'static str = "127.0.0.1:3000, https://app.internal, h2c://10.0.0.1:50051 or unix//run/app.sock";
-
-    fn parse(text: &str) -> Result<Self, Wrong> {
-        text.parse::<Self>().map_err(|error| {
-            let said = error.to_string();
-            let (what, help) = said.split_once("; ").unwrap_or((&said, ""));
-            let wrong = Wrong::say(format!("`{text}` is no address of a server: {what}"));
-            if help.is_empty() { wrong } else { wrong.help(help) }
-        })
-    }
-}
-
 impl PoolModel {
     #[must_use]
     pub fn new(name: &str, at: Span) -> Self {
@@ -126,7 +95,7 @@ impl PoolModel {
             at,
             servers: Vec::new(),
             balance: Policy::default(),
-            balance_at: Place::default(),
+            balance_at: Written::default(),
             timeouts: Timeouts::default(),
             total: None,
             limits: Limits::default(),
@@ -143,7 +112,7 @@ impl PoolModel {
             "timeout" => self.timeout(node, cx),
             "keepalive" => self.keepalive(node, cx),
             "balance" => {
-                self.balance_at = Place(Some(node.span));
+                self.balance_at = Written(Some(node.span));
                 self.balance = choice(
                     node,
                     BALANCE.syntax,
@@ -375,6 +344,10 @@ fn unknown_word(word: &Word, text: &str, option: &str, names: &[&str], cx: &mut 
     let mistake = Mistake::new(Code::E0020, word.span, format!("`{option}` knows no `{text}`"));
     cx.report(match crate::check::near::nearest(text, names.iter().copied()) {
         Some(near) => mistake.meant(text, near).help(format!("write `{near}`")),
+        // A timeout without its kind, most likely.
+        None if Duration::parse(text).is_ok() => {
+            mistake.help(format!("say which one: {option} {} {text}", names.get(2).unwrap_or(&"")))
+        }
         None => mistake.help(format!("write {}", one_of(names.iter().copied()))),
     })
 }
