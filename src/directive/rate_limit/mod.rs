@@ -132,7 +132,7 @@ impl Model {
     }
 }
 
-/// What a limit lets through: conforming to it is a matter of [`Pace`] alone.
+/// What a limit lets through: conforming to it is a matter of `Pace` alone.
 #[derive(Debug, Clone, Copy)]
 pub struct Bound<'a> {
     /// Equal for limits that count the same requests together.
