@@ -212,11 +212,12 @@ where
     watch.speaks_http2();
     let tunnel = Rc::new(TunnelSlot::default());
     let limits = &terms.limits;
+    let peer = connection.peer.ip();
     let context = Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel });
     let service = service_fn(move |request| handle(context.clone(), request));
     let (gather, outlet) = gather(Watched::http2(stream, watch.clone()));
     let io = TokioIo::new(gather);
-    let driver = http2::Builder::new(Local)
+    let driver = http2::Builder::new(Local { write: terms.timeouts.write })
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(u32::try_from(limits.header).unwrap_or(u32::MAX))
         .initial_stream_window_size(256 * 1024)
@@ -239,6 +240,10 @@ where
         match outlet.poll_write_out(cx) {
             // It takes nothing more, and says nothing either.
             Poll::Ready(Err(_)) => Poll::Ready(()),
+            Poll::Ready(Ok(())) if watch.is_restless() => {
+                restless(peer);
+                Poll::Ready(())
+            }
             Poll::Ready(Ok(())) => ended.map(drop),
             Poll::Pending if ended.is_ready() => Poll::Ready(()),
             Poll::Pending => Poll::Pending,
@@ -279,6 +284,14 @@ fn refused(error: &io::Error, peer: std::net::IpAddr) {
     if let Some(suppressed) = EVERY.pass() {
         let sni = tls::accept::Failed::of(error).and_then(|failed| failed.sni.as_deref()).unwrap_or("-");
         tracing::info!(%peer, sni, reason = tls::reason(error), suppressed, "TLS handshake failed");
+    }
+}
+
+/// A client that gives up most of what it asks for (threat XH01).
+fn restless(peer: std::net::IpAddr) {
+    static EVERY: Every = Every::second();
+    if let Some(suppressed) = EVERY.pass() {
+        tracing::info!(%peer, suppressed, "a client that gives up most of its requests is left");
     }
 }
 

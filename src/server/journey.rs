@@ -3,13 +3,14 @@
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::executor::{self, Step};
 use super::watched::{Expired, Watch};
 use super::world::{HeldDoor, Hold};
 use crate::http::body::Body;
@@ -48,9 +49,9 @@ impl Journey {
             return self.refuse(Fault::detailed(Cause::NoSite, "no site has this host"));
         };
         *site = Some(at);
-        match AssertUnwindSafe(door.router.site(at).program.run(exchange)).catch_unwind().await {
+        match alone(door.router.site(at).program.run(exchange)).await {
             Ok(answer) => answer,
-            Err(_) => self.refuse(Cause::Panic.into()),
+            Err(fault) => self.refuse(fault),
         }
     }
 
@@ -105,6 +106,11 @@ impl Journey {
     }
 }
 
+/// A panic costs the request that it happens in, and no other (threat XZ08).
+async fn alone<T>(future: impl Future<Output = T>) -> Result<T, Fault> {
+    AssertUnwindSafe(future).catch_unwind().await.map_err(|_| Cause::Panic.into())
+}
+
 fn protocol(version: http::Version) -> &'static str {
     match version {
         http::Version::HTTP_10 => "HTTP/1.0",
@@ -124,9 +130,10 @@ impl Drop for Journey {
             self.done = ledger.ended().is_some();
         }
         if !self.done && self.exchange.notes.error.is_none() {
-            let cause =
-                if self.watch.expired() == Some(Expired::Write) { Cause::WriteTimeout } else { Cause::ClientAbort };
+            let is_slow = executor::is_giving_up() || self.watch.expired() == Some(Expired::Write);
+            let cause = if is_slow { Cause::WriteTimeout } else { Cause::ClientAbort };
             self.exchange.notes.error = Some(cause.into());
+            self.watch.break_off();
         }
         metrics::global().answered(if self.status == 0 { 499 } else { self.status });
         self.log();
@@ -135,9 +142,16 @@ impl Drop for Journey {
     }
 }
 
+/// Bytes that a client of HTTP/2 is given to take within the time of a write: with the default of 30 s it may be as slow
+/// as 1 KiB/s. The protocol's library keeps a piece from its first byte's leaving on, so a hundred streams that stand still
+/// cost 3 MiB.
+const LARGEST_PIECE: usize = 32 * 1024;
+
 /// The body of an answer on its way to the client.
 pub struct Outbound {
     body: Body,
+    /// What was too large to be given at once.
+    rest: Bytes,
     /// Why it breaks off, kept back while what came before leaves.
     broken: Option<Fault>,
     /// Given up as soon as the body has ended.
@@ -146,12 +160,29 @@ pub struct Outbound {
 
 impl Outbound {
     pub fn new(body: Body, journey: Box<Journey>) -> Self {
-        Self { body, broken: None, journey: Some(journey) }
+        Self { body, rest: Bytes::new(), broken: None, journey: Some(journey) }
     }
 
     /// For the answer that opens a tunnel: its journey ends with that.
     pub fn of_tunnel() -> Self {
-        Self { body: Body::Empty, broken: None, journey: None }
+        Self { body: Body::Empty, rest: Bytes::new(), broken: None, journey: None }
+    }
+
+    /// The next piece, of a size that a slow client of HTTP/2 can take in its time.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        if self.rest.is_empty() {
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+            let is_http2 =
+                self.journey.as_ref().is_some_and(|journey| journey.exchange.version >= http::Version::HTTP_2);
+            match frame {
+                Some(Ok(frame)) if is_http2 && frame.data_ref().is_some_and(|data| data.len() > LARGEST_PIECE) => {
+                    self.rest = frame.into_data().unwrap_or_default();
+                }
+                frame => return Poll::Ready(frame),
+            }
+        }
+        let piece = self.rest.split_to(self.rest.len().min(LARGEST_PIECE));
+        Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 
     fn finish(&mut self) {
@@ -170,13 +201,17 @@ impl HttpBody for Outbound {
         if let Some(fault) = this.broken.take() {
             return Poll::Ready(Some(Err(fault)));
         }
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else { return Poll::Pending };
+        let Poll::Ready(frame) = this.poll_piece(cx) else {
+            executor::note(Step::Waits);
+            return Poll::Pending;
+        };
         match &frame {
             Some(Ok(frame)) => {
+                executor::note(Step::Gave);
                 if let (Some(journey), Some(data)) = (&mut this.journey, frame.data_ref()) {
                     journey.sent += data.len() as u64;
                 }
-                if this.body.is_end_stream() {
+                if this.is_end_stream() {
                     this.finish();
                 }
             }
@@ -197,18 +232,46 @@ impl HttpBody for Outbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        // Asked for before anything is given.
+        if self.rest.is_empty() { self.body.size_hint() } else { SizeHint::default() }
     }
 }
 
 impl Drop for Outbound {
     fn drop(&mut self) {
-        if self.body.is_end_stream() {
+        if self.is_end_stream() {
             self.finish();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn xz08_a_panic_is_a_fault_of_its_request() {
+        let mut others = 0;
+        for at in 0..10 {
+            let outcome = alone(async {
+                tokio::task::yield_now().await;
+                assert!(at % 2 == 0, "a panic on purpose");
+                at
+            })
+            .await;
+            match outcome {
+                Ok(_) => others += 1,
+                Err(fault) => {
+                    assert_eq!((fault.cause, fault.cause.status()), (Cause::Panic, StatusCode::INTERNAL_SERVER_ERROR));
+                }
+            }
+        }
+        assert_eq!(others, 5);
     }
 }

@@ -41,6 +41,8 @@ pub struct Watch {
     /// Requests under way, and all there ever were.
     active: Cell<u32>,
     served: Cell<u32>,
+    /// Requests that ended before their answers had.
+    broken_off: Cell<u32>,
     /// The connection is to end when what is under way has.
     draining: Cell<bool>,
     /// An answer is under way that has no other end than the connection's.
@@ -61,6 +63,9 @@ pub enum Expired {
     Write,
 }
 
+/// Who looks through a long page gives up some of its pictures, and goes on asking for others.
+const MOST_BROKEN_OFF: u32 = 100;
+
 const TIMEOUT_ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 impl Watch {
@@ -74,6 +79,7 @@ impl Watch {
             http2: Cell::new(false),
             active: Cell::new(0),
             served: Cell::new(0),
+            broken_off: Cell::new(0),
             draining: Cell::new(false),
             close_delimited: Cell::new(false),
             unframed: Cell::new(false),
@@ -112,6 +118,18 @@ impl Watch {
     #[must_use]
     pub fn served(&self) -> u32 {
         self.served.get()
+    }
+
+    /// A request ended before its answer had.
+    pub fn break_off(&self) {
+        self.broken_off.set(self.broken_off.get().saturating_add(1));
+    }
+
+    /// Whether most of a number of requests were given up: each has cost us and a server what it cost nobody to ask.
+    #[must_use]
+    pub fn is_restless(&self) -> bool {
+        let broken_off = self.broken_off.get();
+        broken_off > MOST_BROKEN_OFF && broken_off > self.served.get() / 2
     }
 
     pub fn drain(&self) {
