@@ -242,12 +242,17 @@ impl Slot {
 
 /// The first cookie of this name (RFC 6265, section 5.4 has the most specific one first).
 #[must_use]
-pub fn cookie<'a>(exchange: &'a Exchange, name: &str) -> Option<&'a str> {
-    exchange.headers.get_all(http::header::COOKIE).iter().filter_map(|value| value.to_str().ok()).find_map(|value| {
-        value
-            .split(';')
-            .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
-    })
+pub fn cookie<'a>(exchange: &'a Exchange, name: &'a str) -> Option<&'a str> {
+    cookies(exchange, name).next()
+}
+
+/// All values of cookies of this name: which of them a server takes is not for us to know.
+pub fn cookies<'a>(exchange: &'a Exchange, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let values = exchange.headers.get_all(http::header::COOKIE).iter().map(http::HeaderValue::as_bytes);
+    values
+        // One that is no text hides none of its neighbours.
+        .flat_map(|value| value.split(|byte| *byte == b';').filter_map(|pair| std::str::from_utf8(pair).ok()))
+        .filter_map(move |pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
 }
 
 fn display(value: &dyn std::fmt::Display, out: &mut Vec<u8>) {

@@ -93,7 +93,12 @@ impl Target {
     /// The value of the first query parameter of this name, decoded.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<String> {
-        self.query()?.split('&').find_map(|pair| {
+        self.parameters(name).next()
+    }
+
+    /// The values of all query parameters of this name, decoded.
+    pub fn parameters<'a>(&'a self, name: &'a str) -> impl Iterator<Item = String> + 'a {
+        self.query().into_iter().flat_map(|query| query.split('&')).filter_map(move |pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decode_form(key) == name).then(|| decode_form(value))
         })
@@ -141,5 +146,6 @@ mod tests {
         assert_eq!(t.parameter("b c").as_deref(), Some("d e"));
         assert_eq!(t.parameter("f").as_deref(), Some(""));
         assert_eq!(t.parameter("g"), None);
+        assert_eq!(t.parameters("a").collect::<Vec<_>>(), ["1 2", "3"]);
     }
 }

@@ -10,7 +10,7 @@ use crate::check::value::{HostPattern, Network, StatusMatch};
 use crate::http::connection::Scheme;
 use crate::http::exchange::{Exchange, Upgrade};
 use crate::http::path;
-use crate::http::placeholder::cookie;
+use crate::http::placeholder::cookies;
 use crate::http::step::Test;
 
 impl Expr {
@@ -126,13 +126,13 @@ impl Test for Header {
 
 impl Test for Query {
     fn holds(&self, exchange: &mut Exchange) -> bool {
-        exchange.target.parameter(&self.0).is_some_and(|value| self.1.is_empty() || self.1.contains(&value))
+        exchange.target.parameters(&self.0).any(|value| self.1.is_empty() || self.1.contains(&value))
     }
 }
 
 impl Test for Cookie {
     fn holds(&self, exchange: &mut Exchange) -> bool {
-        cookie(exchange, &self.0).is_some_and(|value| self.1.is_empty() || self.1.iter().any(|wanted| wanted == value))
+        cookies(exchange, &self.0).any(|value| self.1.is_empty() || self.1.iter().any(|wanted| wanted == value))
     }
 }
 
