@@ -18,15 +18,26 @@ pub static X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-p
 pub static X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Fields by which a client could pretend to have come through a proxy that we run (threat XA01).
-static PRETENDED: [HeaderName; 6] = [
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-client-cert"),
-    HeaderName::from_static("x-original-uri"),
-    HeaderName::from_static("x-original-url"),
-    HeaderName::from_static("x-rewrite-url"),
-    HeaderName::from_static("x-original-method"),
-];
+/// Whether a client could pretend by this field to have come through a proxy that we run (threat XA01): frameworks take
+/// from such fields where they are mounted, which user was authenticated, and whether TLS was spoken.
+fn is_pretence(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    ["x-forwarded", "x-original-"].iter().any(|start| name.starts_with(start))
+        || matches!(name, "x-rewrite-url" | "x-client-ip" | "x-cluster-client-ip")
+}
+
+/// Whether a name is of those that proxies write.
+pub fn is_of_proxies(name: &HeaderName) -> bool {
+    is_pretence(name) || WRITTEN.contains(&name)
+}
+
+/// Takes out what a client has no right to say. To be called before a statement adds fields of such names.
+pub fn forget_pretence(headers: &mut HeaderMap) {
+    let names: SmallVec<[HeaderName; 4]> = headers.keys().filter(|name| is_pretence(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
 
 /// The peers whose word about the client is taken.
 #[derive(Debug, Clone, Default)]
@@ -153,7 +164,7 @@ impl Forwarding {
     /// Takes out of the request's fields what is said anew.
     pub fn of(exchange: &mut Exchange, field: ForwardedField, survey: &Survey) -> Self {
         if survey.of_proxies && !exchange.trusted {
-            for name in PRETENDED.iter().chain(WRITTEN) {
+            for name in WRITTEN {
                 exchange.headers.remove(name);
             }
         }

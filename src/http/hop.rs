@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::forwarded;
+
 /// What one look at the names of a message's fields shows. Asking for each by itself would hash a dozen names a message,
 /// nearly always to find nothing.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,7 +24,7 @@ pub struct Survey {
 impl Survey {
     #[must_use]
     pub fn of_request(headers: &HeaderMap) -> Self {
-        Self::of(headers, |name| name.iter().any(|byte| matches!(byte, b'_' | b'.')))
+        Self::of(headers, is_odd)
     }
 
     #[must_use]
@@ -63,12 +65,27 @@ pub fn strip(headers: &mut HeaderMap, survey: &Survey) {
     if present == 0 {
         return;
     }
-    let has = |at: usize| present & (1 << at) != 0;
-    if has(CONNECTION) {
-        for name in named(headers) {
-            headers.remove(name);
-        }
+    if present & (1 << CONNECTION) != 0 {
+        forget_named(headers);
     }
+    strip_own(headers, survey);
+}
+
+/// Removes the fields that `Connection` names. Of a request this is to be done as it comes in: what a statement adds later
+/// is not the client's to name away (threat XA04).
+pub fn forget_named(headers: &mut HeaderMap) {
+    for name in named(headers) {
+        headers.remove(name);
+    }
+}
+
+/// Removes the fields that are of one hop by their nature.
+pub fn strip_own(headers: &mut HeaderMap, survey: &Survey) {
+    let present = survey.hop;
+    if present == 0 {
+        return;
+    }
+    let has = |at: usize| present & (1 << at) != 0;
     let trailers = has(TE) && asks_for_trailers(headers);
     for (at, name) in HOP.iter().enumerate().filter(|(at, _)| has(*at)) {
         if at == TE && trailers {
@@ -152,10 +169,26 @@ fn is_kept(name: &HeaderName) -> bool {
     ) || name.as_str().starts_with("x-forwarded-")
 }
 
-/// Removes fields whose names some origins take for others: `X_Forwarded_For` and `X.Forwarded.For` reach a CGI-like
-/// application under the same variable as `X-Forwarded-For` (threat XA02).
+/// Whether a name may pass for another: CGI and its like make an underscore of whatever is neither letter nor digit.
+fn is_odd(name: &[u8]) -> bool {
+    name.iter().any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-')
+}
+
+/// Whether a field has no place behind the body of a request (threat XG09, RFC 9110, section 6.5.1): what is of one hop, says
+/// how to deal with the request, or is ours to say. There are servers that put trailers among the other fields.
+pub fn is_no_trailer(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    hop(text.as_bytes()) != 0
+        || is_odd(text.as_bytes())
+        || forwarded::is_of_proxies(name)
+        || text.starts_with("if-")
+        || matches!(text, "expect" | "range" | "max-forwards" | "cache-control" | "pragma")
+}
+
+/// Removes fields whose names some origins take for others: `X_Forwarded_For`, `X.Forwarded.For` and `X+Forwarded+For` reach
+/// a CGI-like application under the same variable as `X-Forwarded-For` (threat XA02).
 pub fn strip_aliases(headers: &mut HeaderMap) {
-    let odd = |name: &&HeaderName| name.as_str().bytes().any(|byte| byte == b'_' || byte == b'.');
+    let odd = |name: &&HeaderName| is_odd(name.as_str().as_bytes());
     let names: Vec<HeaderName> = headers.keys().filter(odd).cloned().collect();
     for name in names {
         headers.remove(name);
@@ -228,6 +261,6 @@ mod tests {
 
     #[test]
     fn xa02_other_spellings_are_dropped() {
-        check(&[("x_forwarded_for", "1"), ("x.real.ip", "1"), ("x-ok", "1")], &[("x-ok", "1")]);
+        check(&[("x_forwarded_for", "1"), ("x.real.ip", "1"), ("x+real~ip", "1"), ("x-ok", "1")], &[("x-ok", "1")]);
     }
 }

@@ -12,7 +12,8 @@ use crate::http::body::Body;
 use crate::http::connection::Connection;
 use crate::http::exchange::{Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
 use crate::http::fault::{Cause, Fault};
-use crate::http::forwarded::X_REQUEST_ID;
+use crate::http::forwarded::{X_REQUEST_ID, forget_pretence};
+use crate::http::hop;
 use crate::http::prefix::Prefixes;
 use crate::http::target::Target;
 use crate::model::{Global, Limits};
@@ -41,6 +42,12 @@ pub fn read(
         Target::refused(&parts.uri)
     });
     let names = Names::of(&parts.headers);
+    if names.connection {
+        hop::forget_named(&mut parts.headers);
+    }
+    if names.of_proxies && !trusted {
+        forget_pretence(&mut parts.headers);
+    }
     let upgrade =
         if names.upgrade || parts.version >= Version::HTTP_2 { upgrade(tunnel, &mut parts) } else { Upgrade::No };
     if let Err(found) = acceptable(&parts, &names, &upgrade, &global.limits) {
@@ -75,6 +82,10 @@ fn acceptable(parts: &Parts, names: &Names, upgrade: &Upgrade, limits: &Limits) 
     if parts.uri.path_and_query().is_some_and(|target| target.as_str().len() > limits.uri) {
         return Err(Cause::UriTooLong.into());
     }
+    // RFC 9112, section 3.2.4. It is no path, so no matcher of paths guards what a server makes of it.
+    if parts.uri.path() == "*" && parts.method != Method::OPTIONS {
+        return Err(Fault::detailed(Cause::BadPath, "a star asks for nothing but OPTIONS"));
+    }
     // Every value counts, so crumbs of cookies do (HPACK makes a byte of each).
     if parts.headers.len() > limits.fields || names.longest > LONGEST_LINE {
         return Err(Cause::FieldsTooLarge.into());
@@ -101,10 +112,14 @@ fn request_id(headers: &HeaderMap, names: &Names, now: Instant) -> RequestId {
 
 /// What one look at a request's fields shows, before any of them is asked for by name.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 struct Names {
     expect: bool,
     upgrade: bool,
     request_id: bool,
+    connection: bool,
+    /// Some name is of the kind that proxies write.
+    of_proxies: bool,
     /// Bytes of the longest value.
     longest: usize,
 }
@@ -117,8 +132,9 @@ impl Names {
             match name.as_str() {
                 "expect" => names.expect = true,
                 "upgrade" => names.upgrade = true,
+                "connection" => names.connection = true,
                 "x-request-id" => names.request_id = true,
-                _ => {}
+                name => names.of_proxies |= name.starts_with("x-"),
             }
         }
         names

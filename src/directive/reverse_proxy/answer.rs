@@ -165,7 +165,7 @@ impl Answers for ReverseProxy {
 fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<(Forwarding, bool), Fault> {
     let websocket = !matches!(exchange.upgrade, Upgrade::No);
     let survey = Survey::of_request(&exchange.headers);
-    hop::strip(&mut exchange.headers, &survey);
+    hop::strip_own(&mut exchange.headers, &survey);
     if survey.odd {
         hop::strip_aliases(&mut exchange.headers);
     }

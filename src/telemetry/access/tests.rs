@@ -201,7 +201,7 @@ fn is_harmless(line: &[u8]) -> bool {
 
 proptest! {
     #[test]
-    fn no_input_breaks_a_line(
+    fn xz03_no_input_breaks_a_line(
         uri in nasty(), host in nasty(), agent in nasty(), referer in nasty(), name in any::<String>(),
         value in any::<String>(), method in any::<String>(), id in any::<String>(), numbers in any::<(u16, u64, u64, u32)>(),
     ) {

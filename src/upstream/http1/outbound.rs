@@ -15,6 +15,7 @@ use super::head::Framing;
 use super::parse;
 use super::spare;
 use crate::http::fault::{Cause, Fault};
+use crate::http::hop;
 
 const END: &[u8] = b"0\r\n\r\n";
 const CHUNK_END: &[u8] = b"\r\n";
@@ -283,7 +284,7 @@ fn chunk_size(out: &mut Vec<u8>, length: usize) {
 fn write_trailers(out: &mut Vec<u8>, trailers: &HeaderMap) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers {
-        if !parse::is_reserved(name) {
+        if !parse::is_reserved(name) && !hop::is_no_trailer(name) {
             out.extend_from_slice(name.as_str().as_bytes());
             out.extend_from_slice(b": ");
             out.extend_from_slice(value.as_bytes());

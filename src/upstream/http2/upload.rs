@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::http::fault::{Cause, Fault};
+use crate::http::hop;
 use crate::upstream::http1::is_reserved;
 
 /// One type for all bodies, because a connection carries one type.
@@ -133,7 +134,8 @@ where
             Some(Ok(mut frame)) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
                 if let Some(trailers) = frame.trailers_mut() {
-                    let reserved: Vec<_> = trailers.keys().filter(|name| is_reserved(name)).cloned().collect();
+                    let reserved: Vec<_> =
+                        trailers.keys().filter(|name| is_reserved(name) || hop::is_no_trailer(name)).cloned().collect();
                     for name in reserved {
                         trailers.remove(name);
                     }
