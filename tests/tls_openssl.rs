@@ -212,7 +212,7 @@ fn old_versions_and_weak_suites_are_refused() {
 }
 
 #[test]
-fn sessions_resume_in_both_versions_and_only_in_their_scope() {
+fn xt01_sessions_resume_in_both_versions_and_only_in_their_scope() {
     let options = Options::default();
     let server = Server::start(&["localhost"], &options);
     let certificate = issue(&server.authority, &["localhost"]);
@@ -236,7 +236,7 @@ fn sessions_resume_in_both_versions_and_only_in_their_scope() {
 }
 
 #[test]
-fn names_are_known_in_any_spelling_or_refused_by_alert() {
+fn xt08_names_are_known_in_any_spelling_or_refused_by_alert() {
     let server = Server::start(&["localhost", "a.internal"], &Options::default());
     for name in ["localhost", "LocalHost", "A.INTERNAL", "a.internal."] {
         taken(server.s_client(&["-servername", name]), &["facts:"]);

@@ -126,7 +126,7 @@ fn o05_a_body_that_breaks_off_has_its_own_name() {
 
 /// TLS servers that are not to be believed, one reason each.
 #[test]
-fn o05_tls_that_fails_says_why_in_the_log_alone() {
+fn o05_xt06_tls_that_fails_says_why_in_the_log_alone() {
     let (believed, other) = (Authority::new(), Authority::new());
     let folder = Folder::new();
     let ca = folder.write("ca.pem", believed.pem());

@@ -92,7 +92,7 @@ fn xc06_ranges_that_ask_for_too_much_get_no_more_than_the_file() {
 }
 
 #[test]
-fn f04_no_spelling_leads_out_of_the_folder_or_to_what_is_hidden() {
+fn f04_xp08_no_spelling_leads_out_of_the_folder_or_to_what_is_hidden() {
     let root = Folder::new();
     root.write("secret", "SECRET");
     root.write("www/index.html", "index");

@@ -68,7 +68,7 @@ fn nobody_there_is_another_exit_code() {
 }
 
 #[test]
-fn the_socket_is_its_owners_and_a_second_process_goes_without() {
+fn xz04_the_socket_is_its_owners_and_a_second_process_goes_without() {
     let place = Folder::new();
     let config = |text: &str| saying(text);
     let first = of(&config("one")).with("PLACE", place.path().display()).start();

@@ -129,7 +129,7 @@ fn load(proxy: &Proxy) -> Load {
 }
 
 #[test]
-fn d07_reloads_under_load_cost_nobody_anything() {
+fn d07_xl07_xz09_xz12_reloads_under_load_cost_nobody_anything() {
     let count: usize = std::env::var("RP_RELOADS").map_or(100, |count| count.parse().unwrap());
     let (origin, tunnel) = (origin(), tunnel());
     let mut placed = placed(&config(0));

@@ -1,0 +1,296 @@
+//! Threats XF, XU and XR: where a request or an answer ends, beyond what the suite of end-to-end tests holds.
+
+use crate::frames::{Outcome, Raw};
+use crate::harness::{Client, Origin, Proxy, WebSocket, Wire, eventually};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A request that no server may ever see as one.
+const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: example.com\r\n\r\n";
+
+/// Sends bytes that hold [`SMUGGLED`] where it is not a request, in pieces of these sizes: no answer is given to it, and
+/// no server is asked for it.
+fn holds(what: &str, bytes: &[u8], piece: usize) {
+    let origin = Origin::raw(|wire: &mut Wire| {
+        while wire.until(b"\r\n\r\n").is_some() {
+            wire.ok("answered");
+        }
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    for piece in bytes.chunks(piece) {
+        client.send(piece);
+    }
+    client.pipe.finish();
+    let (said, _) = client.pipe.drain();
+    let said = text(&said);
+    assert!(said.matches("HTTP/1.1 ").count() <= 2, "{what}: {said}");
+    let seen = text(&origin.all_bytes());
+    // A line of its own at the beginning of a head is a request; within a body it is data.
+    let is_request =
+        |at: usize| at == 0 || seen[..at].ends_with("\r\n\r\n") && !seen[..at].contains("content-length: ");
+    assert!(!seen.match_indices("GET /smuggled").any(|(at, _)| is_request(at)), "{what}: {seen}");
+    assert_eq!(proxy.get("/after").text(), "answered");
+}
+
+#[test]
+fn xf01_to_xf04_each_shape_of_desynchronization_holds() {
+    let inner = SMUGGLED.len();
+    let chunk = format!("{inner:x}\r\n{SMUGGLED}\r\n0\r\n\r\n");
+    let shapes = [
+        ("CL.TE", format!("Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}", inner + 5)),
+        ("TE.CL", format!("Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{chunk}")),
+        ("TE.TE", format!("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n{chunk}")),
+        ("TE.TE by case", format!("Transfer-Encoding: chunked\r\ntransfer-encoding: x\r\n\r\n{chunk}")),
+        ("TE.0", format!("Transfer-Encoding : chunked\r\n\r\n{chunk}")),
+        ("CL.CL", format!("Content-Length: 0\r\nContent-Length: {inner}\r\n\r\n{SMUGGLED}")),
+        ("CL.0 by sign", format!("Content-Length: +{inner}\r\n\r\n{SMUGGLED}")),
+        ("CL by underscore", format!("Content_Length: {inner}\r\nContent-Length: 0\r\n\r\nX{SMUGGLED}")),
+        ("CL folded", format!("Content-Length:\r\n {inner}\r\n\r\n{SMUGGLED}")),
+        ("TE behind a bare LF", format!("X: y\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{chunk}")),
+        ("TE behind a bare CR", format!("X: y\rTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{chunk}")),
+        ("TE behind a NUL", format!("X: y\0Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n{chunk}")),
+        ("TE with a vertical tab", format!("Transfer-Encoding:\u{b}chunked\r\nContent-Length: 4\r\n\r\n{chunk}")),
+        ("TE in quotes", format!("Transfer-Encoding: \"chunked\"\r\nContent-Length: 4\r\n\r\n{chunk}")),
+        ("an upgrade with chunks", format!("Upgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n{SMUGGLED}")),
+        ("an upgrade with a length", format!("Upgrade: websocket\r\nContent-Length: 1\r\n\r\nx{SMUGGLED}")),
+    ];
+    for (what, rest) in shapes {
+        let bytes = format!("POST /first HTTP/1.1\r\nHost: example.com\r\n{rest}");
+        holds(what, bytes.as_bytes(), usize::MAX);
+        holds(what, bytes.as_bytes(), 7);
+    }
+}
+
+#[test]
+fn xf07_chunks_do_not_end_elsewhere() {
+    let bodies = [
+        ("an extension over a line", format!("1;a=\"\r\n\"\r\nx\r\n0\r\n\r\n{SMUGGLED}")),
+        ("an extension that ends in LF", format!("1;a\n2\r\nx\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a chunk that ends in CR", format!("1\r\nx\r0\r\n\r\n{SMUGGLED}")),
+        ("a chunk that ends in two", format!("1\r\nxy\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a size that wraps", format!("10000000000000001\r\nx\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a size of zeros", format!("{}1\r\nx\r\n0\r\n\r\n{SMUGGLED}", "0".repeat(20))),
+        ("a size with underscores", format!("0_1\r\nx\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a size behind a tab", format!("\t1\r\nx\r\n0\r\n\r\n{SMUGGLED}")),
+        ("a NUL behind a size", format!("1\0\r\nx\r\n0\r\n\r\n{SMUGGLED}")),
+        ("trailers in LF", format!("0\r\nX: y\n\n{SMUGGLED}")),
+        ("a last chunk in LF", format!("0\n\n{SMUGGLED}")),
+    ];
+    for (what, body) in bodies {
+        let bytes = format!("POST /first HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
+        for piece in [usize::MAX, 1] {
+            holds(what, bytes.as_bytes(), piece);
+        }
+    }
+}
+
+#[test]
+fn xf08_who_is_refused_by_its_length_is_not_heard_on() {
+    let origin = Origin::saying("reached");
+    let proxy = Proxy::site("max_body 10B\n reverse_proxy {$ORIGIN}", &origin);
+    let mut client = proxy.client();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: example.com\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n{SMUGGLED}",
+        SMUGGLED.len()
+    ));
+    client.pipe.finish();
+    assert_eq!(client.response().status(), 413);
+    client.assert_closed();
+    assert!(origin.requests().iter().all(|request| request.target() != "/smuggled"));
+}
+
+#[test]
+fn xf16_rows_without_end_do_not_fill_the_memory() {
+    let origin =
+        Origin::new(|request, wire| if request.target() == "/hang" { wire.wait_closed() } else { wire.ok("ok") });
+    let proxy = Proxy::to(&origin);
+    crate::watch::beside(&proxy, 4 * 1024, || {
+        let mut client = proxy.client();
+        client.pipe.tcp().set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
+        client.send("GET /hang HTTP/1.1\r\nHost: example.com\r\n\r\n");
+        let row = "GET /next HTTP/1.1\r\nHost: example.com\r\n\r\n".repeat(10_000);
+        // What is not read is not taken: the sender has to wait.
+        let taken = (0..200).take_while(|_| client.pipe.send(&row).is_ok()).count();
+        assert!(taken < 200, "80 MB are taken");
+    });
+    assert!(!text(&origin.all_bytes()).contains("/next"), "one answer after the other");
+}
+
+#[test]
+fn xf19_answers_with_more_than_they_say_reach_nobody_else() {
+    let answers = [
+        (
+            "behind the length",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        ),
+        (
+            "behind the last chunk",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil",
+        ),
+        ("a few bytes", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok\r\n"),
+    ];
+    for (what, answer) in answers {
+        let origin = Origin::answering(answer);
+        let proxy = Proxy::to(&origin);
+        for _ in 0..3 {
+            assert_eq!(proxy.get("/").text(), "ok", "{what}");
+        }
+        assert_eq!(origin.connections(), 3, "{what}: the connection is used again");
+    }
+}
+
+#[test]
+fn xu03_an_answer_that_opens_a_tunnel_has_no_fields_of_another_hop() {
+    let origin = Origin::new(|_, wire| {
+        wire.say(WebSocket::accepted(
+            "Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nProxy-Authenticate: Basic\r\nTrailer: X\r\nTE: x\r\n\
+             Content-Length: 5\r\nX-Kept: yes\r\n",
+        ));
+        wire.wait_closed();
+    });
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    let response = client.send(WebSocket::request("example.com", "/", "")).try_response();
+    let Ok(Some(response)) = response else { panic!("{response:?}") };
+    if response.status() == 101 {
+        for name in
+            ["keep-alive", "proxy-connection", "proxy-authenticate", "te", "content-length", "transfer-encoding"]
+        {
+            assert_eq!(response.field(name), None, "{response:?}");
+        }
+        assert_eq!(response.field("x-kept"), Some("yes"));
+    } else {
+        assert_eq!(response.status(), 502);
+    }
+}
+
+#[test]
+fn xr01_no_line_is_made_of_what_a_server_says() {
+    let origin = Origin::answering("HTTP/1.1 200 O\x01K\r\nX-A: b\r\nContent-Length: 2\r\n\r\nok");
+    let response = Proxy::to(&origin).get("/");
+    assert!(!response.start.contains('\u{1}'), "{:?}", response.start);
+    for head in [
+        "HTTP/1.1 200 OK\r\nX-A: b\rSet-Cookie: evil=1\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX-A: b\nSet-Cookie: evil=1\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX-A: b\0c\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX-A: b\r\n c: d\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX A: b\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX-A : b\r\nContent-Length: 2\r\n\r\nok",
+    ] {
+        let origin = Origin::answering(head);
+        let proxy = Proxy::to(&origin);
+        assert_eq!(proxy.get("/").status(), 502, "{head:?}");
+        assert!(Raw::connect(proxy.address()).get(1, "/").outcome(1) == Outcome::Answered, "{head:?}");
+    }
+}
+
+#[test]
+fn xr02_an_answer_cut_short_is_reset_over_http2() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nshort\r\nzz\r\n",
+    ] {
+        let origin = Origin::new(move |_, wire| {
+            wire.say(answer);
+            wire.close();
+        });
+        let proxy = Proxy::to(&origin);
+        let mut raw = Raw::connect(proxy.address());
+        assert_eq!(raw.get(1, "/").outcome(1), Outcome::Served);
+        let mut ended = false;
+        let outcome = loop {
+            let Some(frame) = raw.next() else { break Outcome::Closed };
+            ended |= frame.kind == crate::frames::DATA && frame.flags & crate::frames::END_STREAM != 0;
+            if frame.kind == crate::frames::RST_STREAM {
+                break Outcome::Reset(0);
+            }
+        };
+        assert!(outcome == Outcome::Reset(0) && !ended, "{answer:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn xr04_interim_heads_and_trailers_are_bounded_too() {
+    let many = "X-A: b\r\n".repeat(5_000);
+    let trailers = format!(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n{}\r\n",
+        "X-A: b\r\n".repeat(10_000)
+    );
+    let hints =
+        format!("HTTP/1.1 103 Early Hints\r\n{many}\r\n").repeat(10) + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let origin = Origin::answering(Box::leak(hints.into_boxed_str()));
+    assert_eq!(Proxy::to(&origin).get("/").status(), 502);
+    let origin = Origin::answering(Box::leak(trailers.into_boxed_str()));
+    let proxy = Proxy::to(&origin);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+    assert!(client.try_response().is_err(), "broken off");
+}
+
+#[test]
+fn xr05_an_answer_before_its_question_is_no_answer() {
+    // The server speaks as soon as it is connected to, and again while nobody asks.
+    let origin = Origin::raw(|wire: &mut Wire| {
+        if wire.until(b"\r\n\r\n").is_some() {
+            wire.ok("first");
+            wire.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+        }
+        wire.wait_closed();
+    });
+    let proxy = Proxy::to(&origin);
+    for _ in 0..10 {
+        assert_eq!(proxy.get("/").text(), "first");
+    }
+    eventually("none is kept", || (origin.open() == 0).then_some(()));
+}
+
+#[test]
+fn xr07_what_looks_like_an_include_is_text() {
+    let page =
+        "<esi:include src=\"http://127.0.0.1:1/\"/><!--#include virtual=\"/secret\" --><!--esi x -->{host}{$HOME}$1";
+    let origin = Origin::new(move |_, wire| {
+        wire.say(format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nSurrogate-Control: content=\"ESI/1.0\"\r\nContent-Length: {}\r\n\r\n{page}",
+            page.len()
+        ));
+    });
+    let proxy = Proxy::to(&origin);
+    assert_eq!(proxy.get("/").text(), page);
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn xf13_hosts_that_servers_read_differently_are_refused() {
+    let origin = Origin::saying("reached");
+    let proxy = Proxy::to(&origin);
+    for head in [
+        "GET http://example.com@other.example/ HTTP/1.1\r\nHost: other.example\r\n",
+        "GET http://example.com/ HTTP/1.1\r\nHost: example.com:81\r\n",
+        "GET http://example.com:80@other/ HTTP/1.1\r\nHost: example.com\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com\r\n Host: other.example\r\n",
+        "GET / HTTP/1.1\r\nHost : example.com\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com\r\nHost : other.example\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com/evil\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com#evil\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com?evil\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com\\evil\r\n",
+        "GET / HTTP/1.1\r\nHost: exa mple.com\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com:80:90\r\n",
+        "GET / HTTP/1.1\r\nHost: example.com:port\r\n",
+        "GET / HTTP/1.1\r\nHost: [::1\r\n",
+        "GET / HTTP/1.1\r\nHost: \"example.com\"\r\n",
+        "GET / HTTP/1.1\r\nHost: caf\u{e9}.example\r\n",
+        "GET * HTTP/1.1\r\nHost: example.com\r\n",
+        "GET http:///path HTTP/1.1\r\nHost: example.com\r\n",
+    ] {
+        let mut client: Client = proxy.client();
+        let response = client.send(format!("{head}\r\n")).response();
+        assert_eq!(response.status(), 400, "{head:?}: {}", response.start);
+        client.assert_closed();
+        assert_eq!(origin.connections(), 0, "{head:?}");
+    }
+}

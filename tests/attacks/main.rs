@@ -1,0 +1,16 @@
+//! What other proxies have fallen to, tried on the real binary: bytes that no client library would send, before a server
+//! that records all that it is sent. Each test bears the id of its threat; docs/security.md is made from their names.
+
+#[path = "../e2e/harness/mod.rs"]
+mod harness;
+
+mod fields;
+mod flood;
+mod frames;
+mod framing;
+mod paths;
+mod process;
+mod slow;
+mod tls;
+mod translation;
+mod watch;

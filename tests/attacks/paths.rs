@@ -1,0 +1,302 @@
+//! Threats XP: a rule that is stepped around by another spelling.
+
+use crate::harness::{Client, Folder, Origin, Proxy, command, free_port, get, of};
+
+/// What a server makes of a path that it was sent.
+type Reading = fn(&str) -> String;
+
+/// Decodes percent escapes, once.
+fn decode(path: &str) -> String {
+    let bytes = path.as_bytes();
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let escape = bytes.get(at + 1..at + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        match escape.filter(|_| bytes[at] == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn resolve(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.split('/').skip(1) {
+        match segment {
+            "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    format!("/{}", segments.join("/"))
+}
+
+fn merge(path: &str) -> String {
+    let mut out = String::new();
+    for c in path.chars() {
+        if c != '/' || !out.ends_with('/') {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Servers that keep to RFC 3986, each with a liberty that many take: segments are cut before they are decoded.
+const READINGS: [(&str, Reading); 4] = [
+    ("as it is", str::to_owned),
+    ("dots resolved", resolve),
+    ("slashes merged", |path| resolve(&merge(path))),
+    ("segments decoded", |path| path.split('/').map(decode).collect::<Vec<_>>().join("\u{1}").replace('\u{1}', "/")),
+];
+
+/// Whether the guarded area is meant.
+fn is_guarded(path: &str) -> bool {
+    path == "/admin" || path.starts_with("/admin/")
+}
+
+#[test]
+fn xp01_no_spelling_of_a_guarded_path_reaches_a_server_as_it() {
+    let origin = Origin::saying("reached");
+    let proxy = Proxy::site("route /admin/* { respond 403 }\n reverse_proxy {$ORIGIN}", &origin);
+    let guarded = [
+        "/admin",
+        "/admin/",
+        "/admin/x",
+        "/%61dmin",
+        "/%61%64%6d%69%6E",
+        "//admin",
+        "///admin//x",
+        "/./admin",
+        "/x/../admin",
+        "/x/y/../../admin",
+        "/%2e%2e/admin",
+        "/%2E/admin",
+        "/.%2e/admin",
+        "/x/%2e%2e/admin",
+        "/x/.%2E/admin/y",
+        "/../admin",
+        "/../../admin",
+        "/admin/.",
+        "/admin/x/..",
+        "/admin?",
+        "/admin?x=/public",
+        "/x/..//admin",
+        "/x//../admin",
+    ];
+    for spelling in guarded {
+        assert_eq!(proxy.get(spelling).status(), 403, "{spelling}");
+    }
+    let refused = [
+        "/admin%00",
+        "/admin%00/x",
+        "\\admin",
+        "/\\admin",
+        "/x\\..\\admin",
+        "/admin#",
+        "/admin#x",
+        "/%",
+        "/%6",
+        "/%zz",
+        "/admin%",
+        "admin",
+        "/admin\u{1}",
+        "/%u0061dmin",
+    ];
+    for spelling in refused {
+        assert_eq!(proxy.get(spelling).status(), 400, "{spelling}");
+    }
+    assert_eq!(origin.connections(), 0);
+    let others = [
+        "/admin;x",
+        "/admin%2F",
+        "/admin%09",
+        "/admin%20",
+        "/admin.",
+        "/%5cadmin",
+        "/%c0%ae%c0%ae/admin2",
+        "/adm%c0%af",
+        "/x%2F..%2Fadmin",
+        "/%2fadmin",
+        "/administrator",
+        "/ADMIN",
+        "/%2561dmin",
+        "/x/..;/admin",
+    ];
+    for (at, spelling) in others.iter().enumerate() {
+        assert_eq!(proxy.get(spelling).text(), "reached", "{spelling}");
+        let seen = origin.requests().remove(at).target().to_owned();
+        for (how, reading) in READINGS {
+            // An escaped slash is part of its segment.
+            let read = reading(&seen.replace("%2F", "\u{2}"));
+            assert!(!is_guarded(&read), "{spelling} is sent as {seen} and read as {read:?} ({how})");
+        }
+    }
+}
+
+#[test]
+fn xp01_what_is_matched_is_what_is_sent() {
+    let origin = Origin::new(|request, wire| wire.ok(request.target()));
+    let proxy = Proxy::to(&origin);
+    for (asked, sent) in [
+        ("/a/./b/../c", "/a/c"),
+        ("//a///b", "/a/b"),
+        ("/%41%2e%2E/x", "/A../x"),
+        ("/a%2fb%5cc", "/a%2Fb%5Cc"),
+        ("/a/..", "/"),
+        ("/a/../../..", "/"),
+        ("/a%3fb?c%2f../d", "/a%3Fb?c%2f../d"),
+    ] {
+        assert_eq!(proxy.get(asked).text(), sent, "{asked}");
+    }
+}
+
+#[test]
+fn xp04_no_spelling_of_a_host_leads_past_its_site() {
+    let origin = Origin::saying("reached");
+    let proxy = Proxy::site("route host secret.example { respond 403 }\n reverse_proxy {$ORIGIN}", &origin);
+    for host in [
+        "secret.example",
+        "SECRET.example",
+        "sEcReT.eXaMpLe",
+        "secret.example.",
+        "secret.example:80",
+        "SECRET.EXAMPLE.:8080",
+    ] {
+        assert_eq!(get(proxy.address(), host, "/").status(), 403, "{host}");
+    }
+    for host in [
+        "secret.example,other",
+        "other:80@secret.example",
+        "secret%2eexample",
+        "secret.example:",
+        "secret.example/",
+        "secret.example..",
+        "[::1",
+        "secret.example\u{7f}",
+        &"a.".repeat(130),
+    ] {
+        let status = get(proxy.address(), host, "/").status();
+        assert!(matches!(status, 400 | 403), "{host:?}: {status}");
+    }
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn xp04_many_sites_are_told_apart_in_any_case() {
+    let port = free_port();
+    let sites: String = (0..150)
+        .map(|at| format!("http://Site-{at}.Example:{port} {{\n bind 127.0.0.1\n respond \"{at}\"\n}}\n"))
+        .collect();
+    let proxy = of(&sites).start();
+    for at in [0, 7, 99, 100, 149] {
+        for host in [format!("SITE-{at}.EXAMPLE"), format!("site-{at}.example."), format!("site-{at}.example:{port}")] {
+            assert_eq!(get(proxy.address(), &host, "/").text(), at.to_string(), "{host}");
+        }
+    }
+    assert_eq!(get(proxy.address(), "site-150.example", "/").status(), 421);
+}
+
+#[test]
+fn xp05_a_method_is_what_it_says_and_nothing_else() {
+    let proxy = Proxy::site(
+        "route method GET { respond get }\n route method DELETE { respond delete }\n respond other",
+        Origin::nobody(),
+    );
+    let ask = |method: &str, fields: &str| {
+        let mut client = proxy.client();
+        client.send(format!("{method} /?_method=DELETE HTTP/1.1\r\nHost: example.com\r\n{fields}\r\n")).response()
+    };
+    assert_eq!(ask("GET", "").text(), "get");
+    for method in ["get", "Get", "GETX", "G"] {
+        assert_eq!(ask(method, "").text(), "other", "{method}");
+    }
+    for name in ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Original-Method"] {
+        assert_eq!(ask("GET", &format!("{name}: DELETE\r\n")).text(), "get", "{name}");
+    }
+}
+
+#[test]
+fn xp06_the_exact_host_decides_wherever_it_stands() {
+    let port = free_port();
+    let site = |host: &str, text: &str| format!("http://{host}:{port} {{\n bind 127.0.0.1\n respond {text}\n}}\n");
+    let all =
+        [site("*.example.com", "wildcard"), site("api.example.com", "exact"), site("*.api.example.com", "deeper")];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let proxy = of(&order.map(|at| all[at].clone()).concat()).start();
+        for (host, text) in [
+            ("api.example.com", "exact"),
+            ("API.example.com.", "exact"),
+            ("x.example.com", "wildcard"),
+            ("x.api.example.com", "deeper"),
+        ] {
+            assert_eq!(get(proxy.address(), host, "/").text(), text, "{host}");
+        }
+        for host in ["example.com", "x.y.example.com", "evilexample.com", "api.example.com.evil"] {
+            assert_eq!(get(proxy.address(), host, "/").status(), 421, "{host}");
+        }
+    }
+}
+
+#[test]
+fn xp07_no_redirect_leads_to_a_stranger() {
+    let files = Folder::new();
+    files.write("evil.example/inner/x", "x");
+    let proxy = of(&format!(
+        ":0 {{\n bind 127.0.0.1\n route /r/* {{ strip_prefix /r; redirect {{path}} }}\n \
+         route /u/* {{ strip_prefix /u; redirect {{uri}} }}\n route /q {{ redirect {{query.to}} }}\n file_server {}\n}}",
+        files.path().display()
+    ))
+    .start();
+    for target in [
+        "/r//evil.example/x",
+        "/r/%2F/evil.example",
+        "/r/%5cevil.example",
+        "/r/.//evil.example",
+        "/r/%2e%2f/evil.example",
+        "/u//evil.example/x",
+        "/u///evil.example",
+        "/u/..//evil.example",
+        "//evil.example/inner",
+        "//evil.example",
+        "/evil.example/inner",
+        "/q?to=//evil.example",
+        "/q?to=/%5cevil.example",
+        "/q?to=/%09/evil.example",
+        "/q?to=%5c%5cevil.example",
+    ] {
+        let response = proxy.get(target);
+        let Some(location) = response.field("location") else { continue };
+        let rest = location.strip_prefix('/').unwrap_or_else(|| panic!("{target} leads to {location}"));
+        assert!(!rest.starts_with(['/', '\\', '\t', '\r', '\n']), "{target} leads to {location}");
+    }
+}
+
+#[test]
+fn xp09_a_client_does_not_choose_the_server() {
+    let (chosen, other) = (Origin::saying("chosen"), Origin::saying("other"));
+    let proxy = Proxy::to(&chosen);
+    let host = other.address.to_string();
+    let mut client: Client = proxy.client();
+    client.send(format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert_eq!(client.response().text(), "chosen");
+    for field in ["X-Forwarded-Host", "X-Host", "Forwarded", "X-Forwarded-Server", "X-Original-URL", "X-Rewrite-URL"] {
+        let mut client = proxy.client();
+        client.send(format!("GET / HTTP/1.1\r\nHost: {host}\r\n{field}: http://{host}/\r\n\r\n"));
+        assert_eq!(client.response().text(), "chosen", "{field}");
+    }
+    assert_eq!(other.connections(), 0);
+    // Nor can a configuration let it.
+    for server in ["{query.to}", "{host}", "http://{header.X-To}:80", "{path}"] {
+        let folder = Folder::new();
+        let config = folder.write("Proxyfile", format!(":8080 {{\n    reverse_proxy {server}\n}}\n"));
+        let output = command(&folder).arg("validate").arg(config).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{server}: {output:?}");
+    }
+}

@@ -1,0 +1,278 @@
+//! Threats XG: what HTTP/2 can say and HTTP/1 must not hear.
+
+use crate::frames::{Outcome, Raw, block, literal, request};
+use crate::harness::{H2, Origin, Proxy, run};
+
+/// Sends heads, each on a connection of its own: none is served, nothing reaches the origin.
+fn refused(cases: &[(&str, Vec<u8>)]) {
+    let origin = Origin::saying("reached");
+    let proxy = Proxy::to(&origin);
+    for (what, head) in cases {
+        let outcome = Raw::connect(proxy.address()).head(1, head, true).outcome(1);
+        assert!(outcome.is_refusal(), "{what}: {outcome:?}");
+        assert_eq!(origin.connections(), 0, "{what} reached the origin: {:?}", text(&origin.all_bytes()));
+    }
+    assert_eq!(Raw::connect(proxy.address()).get(1, "/").outcome(1), Outcome::Served, "the harness can ask");
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A request with one more field, of any bytes.
+fn with(name: &[u8], value: &[u8]) -> Vec<u8> {
+    [request("GET", "/", &[]), literal(name, value)].concat()
+}
+
+#[test]
+fn xg01_fields_of_one_hop_are_no_part_of_http2() {
+    let fields = [
+        ("transfer-encoding", "chunked"),
+        ("connection", "close"),
+        ("connection", "x-forwarded-for"),
+        ("keep-alive", "timeout=5"),
+        ("upgrade", "websocket"),
+        ("upgrade", "h2c"),
+        ("proxy-connection", "keep-alive"),
+        ("te", "gzip"),
+        ("te", "trailers, chunked"),
+    ];
+    refused(&fields.map(|(name, value)| (name, with(name.as_bytes(), value.as_bytes()))));
+}
+
+#[test]
+fn xg02_data_that_is_shorter_or_longer_than_said_never_looks_whole() {
+    let origin = Origin::saying("whole");
+    let proxy = Proxy::to(&origin);
+    let head = |length: &str| request("POST", "/", &[("content-length", length)]);
+    // Longer, in one frame and in two.
+    let outcome = Raw::connect(proxy.address()).head(1, &head("3"), false).send(0, 1, 1, b"longer").outcome(1);
+    assert!(outcome.is_refusal(), "{outcome:?}");
+    let outcome =
+        Raw::connect(proxy.address()).head(1, &head("3"), false).send(0, 0, 1, b"abc").send(0, 1, 1, b"d").outcome(1);
+    assert!(outcome.is_refusal(), "{outcome:?}");
+    // Shorter: by an empty last frame, and by none at all.
+    let outcome =
+        Raw::connect(proxy.address()).head(1, &head("10"), false).send(0, 0, 1, b"abc").send(0, 1, 1, b"").outcome(1);
+    assert!(outcome.is_refusal(), "{outcome:?}");
+    let outcome = Raw::connect(proxy.address()).head(1, &head("10"), true).outcome(1);
+    assert!(outcome.is_refusal(), "{outcome:?}");
+    for length in ["+3", "3, 3", "0x3", "", "99999999999999999999999"] {
+        let outcome = Raw::connect(proxy.address()).head(1, &head(length), false).send(0, 1, 1, b"abc").outcome(1);
+        assert!(outcome.is_refusal(), "{length:?}: {outcome:?}");
+    }
+    // A second request behind a short one is its own, not the rest of it.
+    let mut raw = Raw::connect(proxy.address());
+    raw.head(1, &head("40"), false).send(0, 1, 1, b"abc").get(3, "/second");
+    assert_eq!(raw.outcome(3), Outcome::Served);
+    assert_eq!(origin.whole_requests(), 1, "{}", text(&origin.all_bytes()));
+    assert!(origin.all_bytes().windows(11).any(|window| window == b"GET /second"));
+}
+
+#[test]
+fn xg04_names_and_values_that_would_break_a_line_are_refused() {
+    refused(&[
+        ("CR LF in a value", with(b"x-a", b"b\r\nx-evil: 1")),
+        ("LF in a value", with(b"x-a", b"b\nx-evil: 1")),
+        ("CR in a value", with(b"x-a", b"b\rx-evil: 1")),
+        ("NUL in a value", with(b"x-a", b"b\0")),
+        ("DEL in a value", with(b"x-a", b"b\x7f")),
+        ("CR LF in a name", with(b"x-a: b\r\nx-evil", b"1")),
+        ("colon in a name", with(b"x-a:", b"b")),
+        ("colon before a name", with(b":x-a", b"b")),
+        ("space in a name", with(b"x a", b"b")),
+        ("space behind a name", with(b"content-length ", b"5")),
+        ("NUL in a name", with(b"x\0a", b"b")),
+        ("capitals in a name", with(b"X-A", b"b")),
+        ("no name", with(b"", b"b")),
+        ("a name beyond ASCII", with("caf\u{e9}".as_bytes(), b"b")),
+    ]);
+}
+
+/// A head of these four pseudo-fields.
+fn pseudo(method: &str, scheme: &str, authority: &str, path: &str) -> Vec<u8> {
+    block(&[(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)])
+}
+
+#[test]
+fn xg05_pseudo_fields_make_one_request_line() {
+    let (host, get) = ("example.com", "GET");
+    refused(&[
+        ("an empty path", pseudo(get, "http", host, "")),
+        ("a path without a slash", pseudo(get, "http", host, "a")),
+        ("a path that is a URL", pseudo(get, "http", host, "http://other.example/")),
+        ("a space in the path", pseudo(get, "http", host, "/ HTTP/1.1")),
+        ("a line in the path", pseudo(get, "http", host, "/ HTTP/1.1\r\nHost: other\r\n\r\nGET /")),
+        ("a LF in the path", pseudo(get, "http", host, "/\n")),
+        ("a tab in the path", pseudo(get, "http", host, "/\t")),
+        ("a NUL in the path", pseudo(get, "http", host, "/\0")),
+        ("a star", pseudo(get, "http", host, "*")),
+        ("a space in the method", pseudo("GET /evil HTTP/1.1", "http", host, "/")),
+        ("a line in the method", pseudo("GET / HTTP/1.1\r\nX: y\r\n\r\nGET", "http", host, "/")),
+        ("no method", pseudo("", "http", host, "/")),
+        ("a URL as scheme", pseudo(get, "http://other.example/", host, "/")),
+        ("a line in the scheme", pseudo(get, "http\r\nx: y", host, "/")),
+        ("userinfo", pseudo(get, "http", "user@example.com", "/")),
+        ("a path in the authority", pseudo(get, "http", "example.com/evil", "/")),
+        ("a line in the authority", pseudo(get, "http", "example.com\r\nx: y", "/")),
+        ("a space in the authority", pseudo(get, "http", "example.com evil", "/")),
+        ("two authorities in one", pseudo(get, "http", "example.com,other.example", "/")),
+        ("a port that is none", pseudo(get, "http", "example.com:80:80", "/")),
+        ("TRACE", pseudo("TRACE", "http", host, "/")),
+        ("CONNECT", block(&[(":method", "CONNECT"), (":authority", "other.example:443")])),
+    ]);
+}
+
+#[test]
+fn xg06_pseudo_fields_stand_once_and_first() {
+    let base = [(":method", "GET"), (":scheme", "http"), (":authority", "example.com"), (":path", "/")];
+    let mut cases = Vec::new();
+    for (at, (name, value)) in base.iter().enumerate() {
+        let twice = [&base[..], &[(*name, *value)]].concat();
+        cases.push(("the same again", block(&twice)));
+        let late = [&base[..at], &base[at + 1..], &[("x-a", "b"), (*name, *value)]].concat();
+        cases.push(("behind a field", block(&late)));
+        if *name != ":authority" {
+            cases.push(("missing", block(&[&base[..at], &base[at + 1..]].concat())));
+        }
+    }
+    cases.push(("unknown", block(&[&base[..], &[(":evil", "1")]].concat())));
+    cases.push((":status", block(&[&base[..], &[(":status", "200")]].concat())));
+    cases.push((":protocol", block(&[&base[..], &[(":protocol", "websocket")]].concat())));
+    cases.push(("no host at all", block(&[base[0], base[1], base[3]])));
+    refused(&cases);
+}
+
+#[test]
+fn xg06_pseudo_fields_are_no_trailers() {
+    let origin = Origin::new(|_, wire| wire.ok("whole"));
+    let proxy = Proxy::to(&origin);
+    let mut raw = Raw::connect(proxy.address());
+    raw.head(1, &request("POST", "/", &[]), false).send(0, 0, 1, b"abc").head(1, &block(&[(":path", "/evil")]), true);
+    raw.outcome(1);
+    let seen = text(&origin.all_bytes());
+    assert!(!seen.contains("evil") && !seen.contains(":path"), "{seen}");
+}
+
+#[test]
+fn xg05_the_scheme_is_the_connections() {
+    let origin = Origin::saying("ok");
+    let proxy = Proxy::to(&origin);
+    for scheme in ["https", "ftp", "javascript", ""] {
+        Raw::connect(proxy.address()).head(1, &pseudo("GET", scheme, "example.com", "/"), true).outcome(1);
+    }
+    for request in origin.requests() {
+        assert_eq!((request.field("x-forwarded-proto"), request.target()), (Some("http"), "/"));
+    }
+}
+
+#[test]
+fn xg09_what_may_be_no_field_is_no_trailer() {
+    let origin = Origin::saying("ok");
+    let proxy = Proxy::to(&origin);
+    let names = [
+        "x-forwarded-for",
+        "x-forwarded-prefix",
+        "x_forwarded_for",
+        "x-real-ip",
+        "x-request-id",
+        "forwarded",
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "upgrade",
+        "trailer",
+        "authorization",
+        "cookie",
+        "proxy",
+        "expect",
+        "proxy-authorization",
+        "content-type",
+        "content-encoding",
+        "range",
+        "cache-control",
+        "max-forwards",
+        "if-match",
+        "x-original-url",
+    ];
+    for name in names {
+        let mut client = proxy.client();
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: example.com\r\nTE: trailers\r\nTrailer: {name}\r\nTransfer-Encoding: chunked\r\n\r\n\
+             2\r\nhi\r\n0\r\n{name}: evil\r\nX-Sum: 1\r\n\r\n"
+        ));
+        client.response();
+        let mut raw = Raw::connect(proxy.address());
+        let head = request("POST", "/", &[("te", "trailers"), ("trailer", name)]);
+        raw.head(1, &head, false)
+            .send(0, 0, 1, b"hi")
+            .head(1, &block(&[(name, "evil"), ("x-sum", "1")]), true)
+            .outcome(1);
+    }
+    let seen = text(&origin.all_bytes());
+    let told: Vec<&str> = seen.lines().filter(|line| line.ends_with(": evil")).collect();
+    assert!(told.is_empty(), "{told:?}");
+    assert!(seen.contains("x-sum: 1"), "others are passed on");
+}
+
+#[test]
+fn xg05_a_fragment_goes_no_further() {
+    let origin = Origin::saying("ok");
+    let proxy = Proxy::site("route /admin/* { respond 403 }\n reverse_proxy {$ORIGIN}", &origin);
+    let head = |path: &str| pseudo("GET", "http", "example.com", path);
+    assert_eq!(Raw::connect(proxy.address()).head(1, &head("/admin#/public"), true).outcome(1), Outcome::Answered);
+    Raw::connect(proxy.address()).head(1, &head("/public#/admin"), true).outcome(1);
+    assert!(!text(&origin.all_bytes()).contains(['#']) && !text(&origin.all_bytes()).contains("admin"));
+}
+
+#[test]
+fn xg07_the_authority_and_the_host_field_agree() {
+    refused(&[
+        ("another host", [request("GET", "/", &[("host", "other.example")])].concat()),
+        ("two hosts", request("GET", "/", &[("host", "example.com"), ("host", "other.example")])),
+        (
+            "two hosts without authority",
+            block(&[
+                (":method", "GET"),
+                (":scheme", "http"),
+                (":path", "/"),
+                ("host", "a.example"),
+                ("host", "b.example"),
+            ]),
+        ),
+    ]);
+    let origin = Origin::saying("ok");
+    let proxy = Proxy::to(&origin);
+    let head = request("GET", "/", &[("host", "example.com"), ("cookie", "a=1"), ("cookie", "b=2")]);
+    assert_eq!(Raw::connect(proxy.address()).head(1, &head, true).outcome(1), Outcome::Served);
+    let request = origin.request();
+    assert_eq!(request.field("host"), Some("example.com"));
+    assert_eq!(request.field("cookie"), Some("a=1; b=2"), "one field, as servers of HTTP/1 expect it");
+}
+
+#[test]
+fn xg08_nothing_that_is_rewritten_begins_another_request() {
+    let origin = Origin::saying("ok");
+    let proxy = Proxy::site(
+        "rewrite `/old/(.*)` `/new/$1?q={query.q}`\n header request set X-Query {query.q}\n \
+         header request set X-Field {header.X-In}\n header request set X-Path {path}\n reverse_proxy {$ORIGIN}",
+        &origin,
+    );
+    let evil = "a%20HTTP/1.1%0d%0aHost:%20x%0d%0a%0d%0aGET%20/evil%20HTTP/1.1%0d%0aX:%20";
+    let target = format!("/old/{evil}?q={evil}");
+    assert_eq!(proxy.get(&target).status(), 200);
+    run(async {
+        let mut client = H2::connect(proxy.address()).await;
+        let request = client.request("POST", "example.com", &target).header("x-in", "a b\tc");
+        assert_eq!(client.send(request, b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap().status, 200);
+    });
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    for request in requests {
+        assert!(request.target().starts_with("/new/a%20HTTP"), "{}", request.start);
+        assert!(!request.fields.iter().any(|(_, value)| value.contains(['\r', '\n'])), "{request:?}");
+    }
+}
