@@ -100,6 +100,7 @@ fn exchange(coding: &str) -> Exchange {
         fault: None,
         started: Instant::now(),
         upgrade: Upgrade::No,
+        auth: None,
         limits: SmallVec::new(),
     }
 }

@@ -58,6 +58,7 @@ fn exchange() -> Exchange {
         fault: None,
         started: Instant::now(),
         upgrade: Upgrade::No,
+        auth: None,
         limits: SmallVec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! The directives: one room each. This table is all that the rest of the house knows of them.
 
+pub mod basic_auth;
 pub mod bind;
 mod body;
 #[cfg(test)]
@@ -183,6 +184,7 @@ pub static ROOMS: &[&Room] = &[
     &max_body::ROOM,
     &encode::ROOM,
     &rate_limit::ROOM,
+    &basic_auth::ROOM,
     &file_server::ROOM,
     &tls::ROOM,
     &bind::ROOM,

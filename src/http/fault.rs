@@ -61,6 +61,7 @@ causes! {
     BadRequest Client BAD_REQUEST "bad_request",
     BadPath Client BAD_REQUEST "bad_path",
     BadHost Client BAD_REQUEST "bad_host",
+    Unauthorized Client UNAUTHORIZED "unauthorized",
     BodyTooLarge Client PAYLOAD_TOO_LARGE "body_too_large",
     UriTooLong Client URI_TOO_LONG "uri_too_long",
     FieldsTooLarge Client REQUEST_HEADER_FIELDS_TOO_LARGE "headers_too_large",

@@ -66,6 +66,7 @@ pub fn read(
         started,
         upgrade,
         limits: SmallVec::new(),
+        auth: None,
     };
     (exchange, fault)
 }

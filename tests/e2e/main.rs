@@ -3,6 +3,7 @@
 mod harness;
 
 mod answers;
+mod auth;
 mod balancing;
 mod change;
 mod core;

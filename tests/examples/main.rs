@@ -320,6 +320,24 @@ fn rate_limits() {
 }
 
 #[test]
+fn basic_auth() {
+    let app = origin::origin(|request| {
+        answer(200, "", &format!("user={} authorization={}", request.field("x-user"), request.field("authorization")))
+    });
+    let rp = Rp::example("basic-auth", &["PORT"], &[("APP", &app)]);
+    let refused = rp.get("/admin/");
+    assert_eq!((refused.status, &*refused.body), (401, "You need a name and a password for this.\n"));
+    assert!(refused.field("www-authenticate").is_some_and(|value| value.contains("Administration")));
+    let ask = |authorization: &str| {
+        rp.ask("localhost", "GET /admin/", &format!("Authorization: Basic {authorization}\r\n"), "")
+    };
+    assert_eq!(ask("YW5uYTp0dXJ0bGU=").status, 401);
+    let admitted = ask("YW5uYTpjcm9jb2RpbGU=");
+    assert_eq!((admitted.status, &*admitted.body), (200, "user=anna authorization="));
+    assert_eq!(rp.ask("localhost", "GET /", "X-User: anna\r\n", "").body, "user= authorization=");
+}
+
+#[test]
 fn compression() {
     let app = origin::origin(|request| {
         let kind = if request.path().starts_with("/reports") { "text/csv" } else { "text/html" };
