@@ -101,6 +101,7 @@ fn exchange(coding: &str) -> Exchange {
         started: Instant::now(),
         upgrade: Upgrade::No,
         auth: None,
+        origin: None,
         limits: SmallVec::new(),
     }
 }

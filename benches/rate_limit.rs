@@ -59,6 +59,7 @@ fn exchange() -> Exchange {
         started: Instant::now(),
         upgrade: Upgrade::No,
         auth: None,
+        origin: None,
         limits: SmallVec::new(),
     }
 }

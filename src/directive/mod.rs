@@ -3,6 +3,7 @@
 pub mod basic_auth;
 pub mod bind;
 mod body;
+mod cors;
 #[cfg(test)]
 mod default_tests;
 mod effect;
@@ -11,6 +12,7 @@ mod file_server;
 mod handle_errors;
 pub mod header;
 mod hidden;
+mod hsts;
 mod late;
 pub mod log;
 mod max_body;
@@ -23,6 +25,7 @@ pub mod reverse_proxy;
 mod rewrite;
 mod route;
 mod secret;
+mod security_headers;
 #[cfg(test)]
 mod testing;
 pub mod tls;
@@ -178,6 +181,9 @@ pub static ROOMS: &[&Room] = &[
     &respond::ROOM,
     &redirect::ROOM,
     &header::ROOM,
+    &security_headers::ROOM,
+    &hsts::ROOM,
+    &cors::ROOM,
     &rewrite::ROOM,
     &prefix::STRIP,
     &prefix::ADD,

@@ -230,6 +230,8 @@ pub struct Exchange {
     pub limits: SmallVec<[Allowance; 1]>,
     /// Who asks, where a directive asked that. Boxed: most requests are anybody's.
     pub auth: Option<Box<Auth>>,
+    /// What `cors` found in `Origin`, before a statement below could take it away.
+    pub origin: Option<Box<HeaderValue>>,
 }
 
 /// What is known of who asks.
@@ -347,6 +349,7 @@ impl Exchange {
             upgrade: Upgrade::No,
             limits: SmallVec::new(),
             auth: None,
+            origin: None,
         })
     }
 

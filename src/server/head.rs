@@ -67,6 +67,7 @@ pub fn read(
         upgrade,
         limits: SmallVec::new(),
         auth: None,
+        origin: None,
     };
     (exchange, fault)
 }

@@ -5,6 +5,7 @@ mod harness;
 mod answers;
 mod auth;
 mod balancing;
+mod browsers;
 mod change;
 mod core;
 mod encode;
