@@ -30,12 +30,14 @@ impl OriginPattern {
             Self::Below { scheme, suffix } => origin
                 .strip_prefix(scheme.as_bytes())
                 .and_then(|rest| rest.strip_suffix(suffix.as_bytes()))
-                .is_some_and(|labels| !labels.is_empty() && !labels.starts_with(b".") && labels.iter().all(is_of_host)),
+                .is_some_and(|labels| {
+                    !labels.is_empty() && !labels.starts_with(b".") && labels.iter().copied().all(is_of_host)
+                }),
         }
     }
 }
 
-fn is_of_host(byte: &u8) -> bool {
+fn is_of_host(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b'_')
 }
 
@@ -50,7 +52,7 @@ impl Value for OriginPattern {
             _ => {}
         }
         let Some((scheme, authority)) = text.split_once("://") else {
-            let is_name = !text.is_empty() && text.bytes().all(|byte| is_of_host(&byte) || matches!(byte, b'*' | b':'));
+            let is_name = !text.is_empty() && text.bytes().all(|byte| is_of_host(byte) || matches!(byte, b'*' | b':'));
             return Err(if is_name {
                 Wrong::kind().help(format!("an origin begins with its scheme: https://{text}"))
             } else {
@@ -94,7 +96,7 @@ fn of(scheme: &str, authority: &str) -> Result<OriginPattern, Wrong> {
     if name.contains('*') {
         return Err(Wrong::say("a `*` stands for whole labels in front only").help("write `https://*.example.com`"));
     }
-    if !is_literal && !name.bytes().all(|byte| is_of_host(&byte)) {
+    if !is_literal && !name.bytes().all(|byte| is_of_host(byte)) {
         return Err(if name.is_ascii() {
             Wrong::kind()
         } else {
