@@ -110,6 +110,16 @@ fn bare_users(node: &Node, cx: &mut Check) -> Result<(), Reported> {
 /// What fits between the quotes of the challenge: a browser shows nothing but ASCII there.
 fn realm(word: &Word, cx: &mut Check) -> Result<Box<str>, Reported> {
     let text = cx.value::<Text>(word)?.0;
+    if text.starts_with(['/', '@', '*']) {
+        return Err(cx.report(
+            Mistake::new(
+                Code::E0020,
+                word.span,
+                format!("`{text}` is no realm: here stands a name that browsers show"),
+            )
+            .help(format!("which requests are meant is said by a route: route {text} {{ basic_auth {{ … }}; … }}")),
+        ));
+    }
     if text.chars().all(|c| (' '..='~').contains(&c) && c != '"' && c != '\\') {
         return Ok(text.into());
     }
