@@ -20,6 +20,7 @@ mod prefix;
 pub mod rate_limit;
 mod reach;
 mod redirect;
+mod require;
 mod respond;
 pub mod reverse_proxy;
 mod rewrite;
@@ -188,6 +189,7 @@ pub static ROOMS: &[&Room] = &[
     &prefix::STRIP,
     &prefix::ADD,
     &max_body::ROOM,
+    &require::ROOM,
     &encode::ROOM,
     &rate_limit::ROOM,
     &basic_auth::ROOM,

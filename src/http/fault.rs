@@ -70,6 +70,7 @@ causes! {
     ClientAbort Client BAD_REQUEST "client_abort",
     WriteTimeout Client REQUEST_TIMEOUT "response_write_timeout",
     MethodNotAllowed Client METHOD_NOT_ALLOWED "method_not_allowed",
+    MediaType Client UNSUPPORTED_MEDIA_TYPE "unsupported_media_type",
     ExpectationFailed Client EXPECTATION_FAILED "expectation_failed",
     RateLimited Client TOO_MANY_REQUESTS "rate_limited",
     NoSite Client MISDIRECTED_REQUEST "no_site",

@@ -16,6 +16,7 @@ mod framing;
 mod manipulation;
 mod mending;
 mod rate_limit;
+mod require;
 mod routing;
 mod slow;
 mod streaming;

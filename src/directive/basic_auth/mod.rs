@@ -60,11 +60,10 @@ struct BasicAuth {
 fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let mut args = Arguments::of(node, ROOM.syntax);
     let realm = args.word().map_or(Ok("restricted".into()), |word| realm(word, cx));
-    args.done(cx)?;
-    let mut model = BasicAuth { realm: realm?, users: Vec::new(), file: None, forward: true };
+    let surplus = args.done(cx);
+    let mut model = BasicAuth { realm: "".into(), users: Vec::new(), file: None, forward: true };
     let mut names: Vec<(Box<str>, Span)> = Vec::new();
-    bare_users(node, cx)?;
-    cx.options(node, OPTIONS, |option, inner, cx| {
+    let mut read = |option: &Opt, inner: &Node, cx: &mut Check| {
         let mut args = Arguments::of(inner, option.syntax);
         match option.name {
             "user" => {
@@ -81,7 +80,10 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
             _ => model.forward = args.expect::<Switch>("`on` or `off`", cx)?.0,
         }
         args.done_without_block(cx)
-    })?;
+    };
+    let options = bare_users(node, cx).and_then(|()| cx.options(node, OPTIONS, &mut read));
+    surplus.and(options)?;
+    model.realm = realm?;
     if model.users.is_empty() && model.file.is_none() {
         return Err(cx.report(
             Mistake::new(Code::E0022, node.words[0].span, "`basic_auth` lets nobody in: it names no user")
@@ -117,7 +119,7 @@ fn realm(word: &Word, cx: &mut Check) -> Result<Box<str>, Reported> {
                 word.span,
                 format!("`{text}` is no realm: here stands a name that browsers show"),
             )
-            .help(format!("which requests are meant is said by a route: route {text} {{ basic_auth {{ … }}; … }}")),
+            .help(format!("a route says which requests are meant: route {text} {{ basic_auth {{ … }}; … }}")),
         ));
     }
     if text.chars().all(|c| (' '..='~').contains(&c) && c != '"' && c != '\\') {

@@ -96,7 +96,7 @@ fn of(scheme: &str, authority: &str) -> Result<OriginPattern, Wrong> {
     if name.contains('*') {
         return Err(Wrong::say("a `*` stands for whole labels in front only").help("write `https://*.example.com`"));
     }
-    if !is_literal && !name.bytes().all(|byte| is_of_host(byte)) {
+    if !is_literal && !name.bytes().all(is_of_host) {
         return Err(if name.is_ascii() {
             Wrong::kind()
         } else {
