@@ -18,6 +18,7 @@ fn record<'a>(id: &'a str, uri: &'a [u8]) -> Record<'a> {
         request_id: id,
         client_ip: Ipv4Addr::new(192, 0, 2, 77).into(),
         peer: None,
+        user: None,
         method: "GET",
         scheme: "https",
         host: b"shop.example.com",

@@ -100,6 +100,8 @@ fn exchange(coding: &str) -> Exchange {
         fault: None,
         started: Instant::now(),
         upgrade: Upgrade::No,
+        auth: None,
+        origin: None,
         limits: SmallVec::new(),
     }
 }

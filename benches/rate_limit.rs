@@ -58,6 +58,8 @@ fn exchange() -> Exchange {
         fault: None,
         started: Instant::now(),
         upgrade: Upgrade::No,
+        auth: None,
+        origin: None,
         limits: SmallVec::new(),
     }
 }

@@ -33,6 +33,7 @@ complete -c rp -n "__fish_rp_needs_command" -f -a "diff" -d 'Show what changes i
 complete -c rp -n "__fish_rp_needs_command" -f -a "explain" -d 'Show what a configuration does with a request, without sending anything'
 complete -c rp -n "__fish_rp_needs_command" -f -a "test" -d 'Try out what a configuration must do, without a network'
 complete -c rp -n "__fish_rp_needs_command" -f -a "fmt" -d 'Put Proxyfiles into their one canonical form'
+complete -c rp -n "__fish_rp_needs_command" -f -a "hash" -d 'Hash a password, for `basic_auth`: asks for it, or reads it from standard input'
 complete -c rp -n "__fish_rp_needs_command" -f -a "reload" -d 'Tell the running process to put its Proxyfile in force: exit code 0 if it is, 1 if it was refused'
 complete -c rp -n "__fish_rp_needs_command" -f -a "status" -d 'Show what the running process does'
 complete -c rp -n "__fish_rp_needs_command" -f -a "serve" -d 'Serve a folder without a Proxyfile'
@@ -77,6 +78,8 @@ complete -c rp -n "__fish_rp_using_subcommand fmt" -l check -d 'Change nothing: 
 complete -c rp -n "__fish_rp_using_subcommand fmt" -l diff -d 'Change nothing: show what would change'
 complete -c rp -n "__fish_rp_using_subcommand fmt" -s h -l help -d 'Print help'
 complete -c rp -n "__fish_rp_using_subcommand fmt" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand hash" -s h -l help -d 'Print help'
+complete -c rp -n "__fish_rp_using_subcommand hash" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_using_subcommand reload" -l socket -d 'The admin socket of the process, where its `admin` option names another one than the default' -r -F
 complete -c rp -n "__fish_rp_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c rp -n "__fish_rp_using_subcommand reload" -s V -l version -d 'Print version'

@@ -5,6 +5,7 @@ mod diff;
 mod explain;
 mod findings;
 mod fmt;
+mod hash;
 mod help;
 mod lsp;
 pub mod manual;
@@ -45,6 +46,8 @@ enum Command {
     Test(test::Test),
     /// Put Proxyfiles into their one canonical form
     Fmt(fmt::Fmt),
+    /// Hash a password, for `basic_auth`: asks for it, or reads it from standard input
+    Hash(hash::Hash),
     /// Tell the running process to put its Proxyfile in force: exit code 0 if it is, 1 if it was refused
     Reload(reload::Reload),
     /// Show what the running process does
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Explain(explain) => explain.execute(),
         Command::Test(test) => test.execute(),
         Command::Fmt(fmt) => fmt.execute(),
+        Command::Hash(hash) => hash.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),
         Command::Serve(serve) => serve.execute(),

@@ -72,7 +72,17 @@ fn check(text: &str, options: &[Opt]) {
 fn defaults_are_what_they_are_said_to_be() {
     check("global { % }\n:80 { respond ok }", model::global::OPTIONS);
     check("upstream a { server https://10.0.0.1:443; % }\n:80 { reverse_proxy a }", super::upstream::OPTIONS);
-    for statement in ["reverse_proxy https://10.0.0.1", "file_server /srv", "rate_limit 1/s", "encode", "log file /x"] {
+    let user = "user a $2y$04$yE7U3IHiNGJ2OZbQbFLfaOFxyvkY2b73YpkiAuVDO/flMPE/rVgYS";
+    check(&format!(":80 {{ basic_auth {{ {user}; % }}; respond ok }}"), super::find("basic_auth").unwrap().options);
+    check(":80 { cors { origins https://a.example; % }; respond ok }", super::find("cors").unwrap().options);
+    for statement in [
+        "reverse_proxy https://10.0.0.1",
+        "file_server /srv",
+        "rate_limit 1/s",
+        "encode",
+        "security_headers",
+        "log file /x",
+    ] {
         let name = statement.split(' ').next().unwrap_or_default();
         let room = super::find(name).unwrap();
         check(&format!(":80 {{ {statement} {{ % }}; respond ok }}"), room.options);
@@ -85,5 +95,8 @@ fn no_room_with_defaults_is_forgotten() {
     let rooms = super::ROOMS.iter().filter(|room| with_defaults(room.options)).map(|room| room.name);
     let mut rooms: Vec<&str> = rooms.collect();
     rooms.sort_unstable();
-    assert_eq!(rooms, ["encode", "file_server", "log", "rate_limit", "reverse_proxy"]);
+    assert_eq!(
+        rooms,
+        ["basic_auth", "cors", "encode", "file_server", "log", "rate_limit", "reverse_proxy", "security_headers"]
+    );
 }

@@ -1,7 +1,9 @@
 //! The directives: one room each. This table is all that the rest of the house knows of them.
 
+pub mod basic_auth;
 pub mod bind;
 mod body;
+mod cors;
 #[cfg(test)]
 mod default_tests;
 mod effect;
@@ -10,6 +12,7 @@ mod file_server;
 mod handle_errors;
 pub mod header;
 mod hidden;
+mod hsts;
 mod late;
 pub mod log;
 mod max_body;
@@ -17,11 +20,13 @@ mod prefix;
 pub mod rate_limit;
 mod reach;
 mod redirect;
+mod require;
 mod respond;
 pub mod reverse_proxy;
 mod rewrite;
 mod route;
 mod secret;
+mod security_headers;
 #[cfg(test)]
 mod testing;
 pub mod tls;
@@ -177,12 +182,17 @@ pub static ROOMS: &[&Room] = &[
     &respond::ROOM,
     &redirect::ROOM,
     &header::ROOM,
+    &security_headers::ROOM,
+    &hsts::ROOM,
+    &cors::ROOM,
     &rewrite::ROOM,
     &prefix::STRIP,
     &prefix::ADD,
     &max_body::ROOM,
+    &require::ROOM,
     &encode::ROOM,
     &rate_limit::ROOM,
+    &basic_auth::ROOM,
     &file_server::ROOM,
     &tls::ROOM,
     &bind::ROOM,

@@ -1,10 +1,15 @@
 //! Statements under test: read, built and run as a site does it.
 
+use std::rc::Rc;
+
 use futures_util::FutureExt;
+use http::header::HOST;
+use http::{HeaderMap, Method};
 
 use super::check_nodes;
 use crate::check::Check;
 use crate::diagnostic::Sources;
+use crate::http::connection::{Connection, TlsFacts};
 use crate::http::exchange::Exchange;
 use crate::http::step::Answer;
 use crate::site::{Building, Supplies};
@@ -37,4 +42,15 @@ fn read(statements: &str, cx: &mut Check) -> super::Body {
     let (tree, mistakes) = syntax::parse(file, statements);
     assert!(mistakes.is_empty(), "{statements}: {mistakes:?}");
     check_nodes(&tree.nodes, cx)
+}
+
+/// A GET by HTTPS.
+pub fn secure(path: &str, host: &str) -> Exchange {
+    let tls = TlsFacts { version: "TLSv1.3", suite: "TLS13_AES_128_GCM_SHA256", sni: Some(host.into()) };
+    let mut headers = HeaderMap::new();
+    headers.insert(HOST, host.parse().expect("a host"));
+    let uri = path.parse().expect("a path");
+    let exchange = Exchange::alone(Method::GET, &uri, headers).expect("a request");
+    let peer = exchange.connection.peer;
+    Exchange { connection: Rc::new(Connection::new(Some(peer), 443, Some(tls))), ..exchange }
 }

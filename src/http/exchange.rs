@@ -228,6 +228,19 @@ pub struct Exchange {
     pub upgrade: Upgrade,
     /// What the limits that this request came through said, the last one last.
     pub limits: SmallVec<[Allowance; 1]>,
+    /// Who asks, where a directive asked that. Boxed: most requests are anybody's.
+    pub auth: Option<Box<Auth>>,
+    /// What `cors` found in `Origin`, before a statement below could take it away.
+    pub origin: Option<Box<HeaderValue>>,
+}
+
+/// What is known of who asks.
+#[derive(Debug, Clone, Default)]
+pub struct Auth {
+    /// The name that was proved.
+    pub user: Option<Box<str>>,
+    /// How to prove one (`WWW-Authenticate`), where the request was refused for want of it.
+    pub challenge: Option<HeaderValue>,
 }
 
 /// What a limit said of a request, kept until the answer can tell the client.
@@ -254,6 +267,12 @@ impl Exchange {
             body.limit(self.max_body);
         }
         Ok(body)
+    }
+
+    /// The name that was proved, if one was asked for.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        self.auth.as_ref()?.user.as_deref()
     }
 
     #[must_use]
@@ -329,6 +348,8 @@ impl Exchange {
             started: Instant::now(),
             upgrade: Upgrade::No,
             limits: SmallVec::new(),
+            auth: None,
+            origin: None,
         })
     }
 

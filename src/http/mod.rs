@@ -17,3 +17,4 @@ pub mod step;
 pub mod target;
 pub mod template;
 pub mod tunnel;
+pub mod vary;

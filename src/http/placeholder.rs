@@ -114,6 +114,11 @@ pub static TABLE: &[Placeholder] = &[
             out.extend_from_slice(sni.as_bytes());
         }
     }),
+    plain!("auth.user", "the name that was proved: see `basic_auth`", |v, out| {
+        if let Some(user) = v.exchange.user() {
+            out.extend_from_slice(user.as_bytes());
+        }
+    }),
     plain!("error.code", "inside `handle_errors`: the code of what went wrong", |v, out| {
         if let Some(fault) = &v.exchange.fault {
             out.extend_from_slice(fault.cause.code().as_bytes());

@@ -73,6 +73,8 @@ pub fn read(
         started,
         upgrade,
         limits: SmallVec::new(),
+        auth: None,
+        origin: None,
     };
     (exchange, fault)
 }

@@ -74,6 +74,7 @@ impl Journey {
             time: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
             request_id: exchange.id.as_str(),
             client_ip: exchange.client_ip,
+            user: exchange.user(),
             peer: Some(exchange.connection.peer.ip()).filter(|ip| *ip != exchange.client_ip),
             method: exchange.method.as_str(),
             scheme: exchange.connection.scheme.as_str(),

@@ -49,6 +49,8 @@ pub struct Record<'a> {
     pub client_ip: IpAddr,
     /// The other end of the connection; shown only where it differs from `client_ip`.
     pub peer: Option<IpAddr>,
+    /// Who asked, where a directive asked that.
+    pub user: Option<&'a str>,
     pub method: &'a str,
     pub scheme: &'a str,
     pub host: &'a [u8],
@@ -114,6 +116,7 @@ impl Record<'_> {
         to.push(b'"');
         string(to, key!("id"), self.request_id.as_bytes());
         self.append_client(to);
+        optional(to, key!("user"), self.user);
         string(to, key!("method"), self.method.as_bytes());
         string(to, key!("scheme"), self.scheme.as_bytes());
         string(to, key!("host"), self.host);

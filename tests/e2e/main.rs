@@ -3,7 +3,9 @@
 mod harness;
 
 mod answers;
+mod auth;
 mod balancing;
+mod browsers;
 mod change;
 mod core;
 mod encode;
@@ -14,6 +16,7 @@ mod framing;
 mod manipulation;
 mod mending;
 mod rate_limit;
+mod require;
 mod routing;
 mod slow;
 mod streaming;

@@ -300,6 +300,8 @@ fn headers_for_security() {
     assert_eq!((page.field("server"), page.field("x-powered-by")), (None, None));
     assert_eq!(page.field("cross-origin-opener-policy"), Some("same-origin"));
     assert_eq!(page.field("content-security-policy"), Some("default-src 'self'; frame-ancestors 'none'"));
+    assert_eq!(page.field("x-frame-options"), Some("SAMEORIGIN"));
+    assert_eq!(page.field("strict-transport-security"), None, "not without TLS");
     let embedded = rp.get("/embed/map");
     assert_eq!(embedded.field("content-security-policy"), Some("default-src 'self'; frame-ancestors 'self'"));
     let refused = rp.get("/admin/");
@@ -317,6 +319,41 @@ fn rate_limits() {
     let refused = (0..60).map(|_| rp.get("/")).find(|answer| answer.status == 429).expect("a flood is refused");
     assert_eq!(refused.body, "Too many requests. Try again in a moment.\n");
     assert!(refused.field("retry-after").is_some());
+}
+
+#[test]
+fn basic_auth() {
+    let app = origin::origin(|request| {
+        answer(200, "", &format!("user={} authorization={}", request.field("x-user"), request.field("authorization")))
+    });
+    let rp = Rp::example("basic-auth", &["PORT"], &[("APP", &app)]);
+    let refused = rp.get("/admin/");
+    assert_eq!((refused.status, &*refused.body), (401, "You need a name and a password for this.\n"));
+    assert!(refused.field("www-authenticate").is_some_and(|value| value.contains("Administration")));
+    let ask = |authorization: &str| {
+        rp.ask("localhost", "GET /admin/", &format!("Authorization: Basic {authorization}\r\n"), "")
+    };
+    assert_eq!(ask("YW5uYTp0dXJ0bGU=").status, 401);
+    let admitted = ask("YW5uYTpjcm9jb2RpbGU=");
+    assert_eq!((admitted.status, &*admitted.body), (200, "user=anna authorization="));
+    assert_eq!(rp.ask("localhost", "GET /", "X-User: anna\r\n", "").body, "user= authorization=");
+}
+
+#[test]
+fn cors() {
+    let app = origin::origin(|_| answer(200, "Access-Control-Allow-Origin: *\r\nX-Total-Count: 3\r\n", "users"));
+    let rp = Rp::example("cors", &["PORT"], &[("APP", &app)]);
+    let ask =
+        |line: &str, origin: &str, more: &str| rp.ask("localhost", line, &format!("Origin: {origin}\r\n{more}"), "");
+    let preflight = ask("OPTIONS /users", "http://localhost:5173", "Access-Control-Request-Method: PUT\r\n");
+    assert_eq!((preflight.status, preflight.field("access-control-max-age")), (204, Some("3600")));
+    let page = ask("GET /users", "https://app.example.com", "");
+    assert_eq!((page.status, &*page.body), (200, "users"));
+    assert_eq!(page.field("access-control-allow-origin"), Some("https://app.example.com"));
+    assert_eq!(page.field("access-control-expose-headers"), Some("x-total-count"));
+    let evil = ask("GET /users", "https://evilexample.com", "");
+    assert_eq!((evil.status, evil.field("access-control-allow-origin")), (200, None));
+    assert_eq!(ask("GET /old/x", "https://example.com", "").field("access-control-allow-credentials"), Some("true"));
 }
 
 #[test]

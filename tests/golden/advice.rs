@@ -28,6 +28,9 @@ const FILLED: &[(&str, &str)] = &[
     ("TARGET", "/new"),
     ("HOST", "example.org"),
     ("METHOD", "GET"),
+    ("ORIGIN", "https://example.org"),
+    ("REALM", "staff"),
+    ("HASH", "$2y$04$yE7U3IHiNGJ2OZbQbFLfaOFxyvkY2b73YpkiAuVDO/flMPE/rVgYS"),
     ("NAME", "X-Name"),
     ("FIELD", "X-Name"),
     ("SNIPPET", "secure"),
@@ -80,6 +83,10 @@ fn place(there: Place, advice: &str) -> String {
             format!("http://a.example {{\n    log json file /var/log/a {{ {filled} }}\n    respond 204\n}}\n")
         }
         Place::In("file_server") => format!("http://a.example {{ file_server /var/www {{ {filled} }} }}\n"),
+        Place::In("cors") => {
+            let origins = if filled.starts_with("origins") { "" } else { "origins https://a.example; " };
+            format!("http://a.example {{\n    cors {{ {origins}{filled} }}\n    respond 204\n}}\n")
+        }
         Place::In(encode) => {
             format!("http://a.example {{\n    {encode} gzip {{ {filled} }}\n    file_server /var/www\n}}\n")
         }

@@ -199,3 +199,12 @@ pub const ENCODE: &[Habit] = &[
     write(&["gzip", "zstd", "br"], "level <1 COUNT>", ENCODE_PLACE),
     write(&["gzip_types"], "types text/html application/json", ENCODE_PLACE),
 ];
+
+const CORS_PLACE: Place = Place::In("cors");
+pub const CORS: &[Habit] = &[
+    write(&["allow_origins", "allow_origin", "allowed_origins", "origin"], "origins <1+ ORIGIN>", CORS_PLACE),
+    write(&["allow_methods", "allowed_methods"], "methods <1+ METHOD>", CORS_PLACE),
+    write(&["allow_headers", "allowed_headers"], "headers <1+ FIELD>", CORS_PLACE),
+    write(&["expose_headers", "exposed_headers"], "expose <1+ FIELD>", CORS_PLACE),
+    write(&["allow_credentials"], "credentials on", CORS_PLACE),
+];

@@ -1,6 +1,6 @@
 //! The habits, by the place where they show. Every statement here is checked by a test, its capitals filled in.
 
-use super::options::{ENCODE, FILES, GLOBAL, LOG, PROXY, UPSTREAM};
+use super::options::{CORS, ENCODE, FILES, GLOBAL, LOG, PROXY, UPSTREAM};
 use super::{Habit, Place};
 
 pub(super) const fn write(names: &'static [&'static str], write: &'static str, there: Place) -> Habit {
@@ -32,6 +32,7 @@ pub fn all() -> impl Iterator<Item = (Place, &'static [Habit])> {
         (Place::In("log"), LOG),
         (Place::In("file_server"), FILES),
         (Place::In("encode"), ENCODE),
+        (Place::In("cors"), CORS),
         (Place::Top, TOP),
     ]
     .into_iter()
@@ -75,7 +76,11 @@ const SITE: &[Habit] = &[
     ),
     write(&["blacklist", "denylist", "ip_deny", "ip_block"], "when client_ip <1+ NETWORK> { respond 403 }", Site),
     instead(&["elif", "elsif", "elseif"], "it goes into the block of `else`", "when <1+ MATCHER> { … }", Site),
-    write(&["cors"], "header set Access-Control-Allow-Origin https://example.com", Site),
+    say(&["auth_basic off"], "remove it: a password is asked for below `basic_auth` in its block, and nowhere else"),
+    write(&["auth_basic", "AuthName"], "basic_auth <1 REALM> { file FILE }", Site),
+    write(&["auth_basic_user_file", "AuthUserFile"], "basic_auth { file <1 FILE> }", Site),
+    write(&["basicauth", "AuthType"], "basic_auth { user NAME HASH }", Site),
+    write(&["enable_cors", "crossorigin"], "cors { origins https://example.com }", Site),
     write(&["redirect scheme"], "redirect https://{host}{uri} permanent", Site),
     write(&["redirect location", "redirect prefix"], "redirect <2 TARGET>", Site),
     instead(
@@ -227,12 +232,6 @@ const DONE: &[Habit] = &[
 
 /// What rp has not: said plainly, before a name that is near by chance.
 const ABSENT: &[Habit] = &[
-    instead(
-        &["basic_auth", "basicauth", "auth_basic", "auth_basic_user_file", "AuthType", "AuthUserFile"],
-        "rp has no directive for passwords yet; to keep strangers out",
-        "when not client_ip NETWORK { respond 403 }",
-        Site,
-    ),
     say(
         &["forward_auth", "auth_request", "auth_request_set"],
         "rp has no directive yet that asks another server who may come",

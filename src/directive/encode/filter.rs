@@ -14,6 +14,7 @@ use super::media::{MediaRange, essence};
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::step::{Answer, Filter};
+use crate::http::vary;
 
 /// An encoding, and how hard it tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,7 @@ impl Filter for Encode {
         if answer.status() == StatusCode::PARTIAL_CONTENT {
             // A part is never encoded, but what it is a part of might have been.
             if self.is_listed(answer) {
-                add_vary(answer.headers_mut());
+                vary::add(answer.headers_mut(), "Accept-Encoding");
             }
             return;
         }
@@ -63,7 +64,7 @@ impl Filter for Encode {
         if !self.is_worth_it(exchange, answer, length) {
             return;
         }
-        add_vary(answer.headers_mut());
+        vary::add(answer.headers_mut(), "Accept-Encoding");
         let Some(offer) = Accepted::of(&exchange.headers).best(&self.offers, |offer| offer.coding) else { return };
         if !self.cross_site && is_forced(exchange, answer) {
             return;
@@ -134,7 +135,7 @@ fn not_modified(exchange: &Exchange, answer: &mut Answer) {
         asked.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).any(|tag| weak == tag.trim_ascii());
     if has_weak {
         answer.headers_mut().insert(header::ETAG, weak);
-        add_vary(answer.headers_mut());
+        vary::add(answer.headers_mut(), "Accept-Encoding");
     }
 }
 
@@ -144,31 +145,6 @@ fn weak_tag(tag: &HeaderValue) -> Option<HeaderValue> {
         return None;
     }
     HeaderValue::from_maybe_shared(Bytes::from([b"W/", tag.as_bytes()].concat())).ok()
-}
-
-/// Says that the answer depends on `Accept-Encoding`, unless it says so.
-fn add_vary(headers: &mut HeaderMap) {
-    let names = |value: &HeaderValue| {
-        value.as_bytes().split(|byte| *byte == b',').any(|name| {
-            let name = name.trim_ascii();
-            name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding")
-        })
-    };
-    if headers.get_all(header::VARY).iter().any(names) {
-        return;
-    }
-    let merged = match headers.get(header::VARY) {
-        None => HeaderValue::from_static("Accept-Encoding"),
-        Some(first) => {
-            let bytes = [first.as_bytes(), b", Accept-Encoding"].concat();
-            HeaderValue::from_maybe_shared(Bytes::from(bytes)).unwrap_or_else(|_| first.clone())
-        }
-    };
-    if let Some(first) = headers.get_mut(header::VARY) {
-        *first = merged;
-    } else {
-        headers.insert(header::VARY, merged);
-    }
 }
 
 fn encode(offer: Offer, length: Option<u64>, answer: &mut Answer) {

@@ -4,7 +4,7 @@ use crate::check::{Value, Wrong};
 
 /// `text/*`, `application/json` or `+json`, in lower case.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum MediaRange {
+pub enum MediaRange {
     /// `text/`
     Below(Box<str>),
     Exact(Box<str>),

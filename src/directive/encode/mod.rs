@@ -10,7 +10,8 @@ use smallvec::SmallVec;
 
 use self::accept::Coding;
 use self::filter::{Encode, Offer};
-use self::media::{COMMON, MediaRange};
+use self::media::COMMON;
+pub use self::media::MediaRange;
 use super::{Directive, Effect, Room};
 use crate::check::value::{Count, Size, Switch};
 use crate::check::{Arguments, Check, Opt, Reported, Value, Wrong, near, no_block};

@@ -15,6 +15,7 @@ fn smallest() -> Record<'static> {
         request_id: "017f22e279b07cc398c4dc0c0c07398f",
         client_ip: Ipv4Addr::new(192, 0, 2, 1).into(),
         peer: None,
+        user: None,
         method: "GET",
         scheme: "https",
         host: b"example.com",
@@ -43,6 +44,7 @@ fn largest() -> Record<'static> {
     Record {
         client_ip: Ipv6Addr::new(0x2001, 0xDB8, 0, 0, 0, 0, 0, 1).into(),
         peer: Some(Ipv4Addr::new(10, 0, 0, 255).into()),
+        user: Some("alice"),
         method: "POST",
         uri: b"/a?x=1&token=abc",
         status: 502,
@@ -89,7 +91,7 @@ fn the_largest_json() {
         Form::Json,
         concat!(
             r#"{"time":"1994-11-06T08:49:37.005Z","id":"017f22e279b07cc398c4dc0c0c07398f","client_ip":"2001:db8::1","#,
-            r#""peer":"10.0.0.255","method":"POST","scheme":"https","host":"example.com","#,
+            r#""peer":"10.0.0.255","user":"alice","method":"POST","scheme":"https","host":"example.com","#,
             r#""uri":"/a?x=1&token=REDACTED","protocol":"HTTP/2.0","status":502,"bytes_in":42,"bytes_out":5452595,"#,
             r#""duration_ms":61500.000,"connect_ms":0.005,"tls_ms":12.000,"first_byte_ms":59.999,"#,
             r#""upstream":"10.0.0.1:3000","attempts":2,"upstream_status":500,"error":"upstream_refused","#,
