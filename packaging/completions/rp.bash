@@ -19,6 +19,9 @@ _rp() {
             rp,adapt)
                 cmd="rp__subcmd__adapt"
                 ;;
+            rp,certs)
+                cmd="rp__subcmd__certs"
+                ;;
             rp,diff)
                 cmd="rp__subcmd__diff"
                 ;;
@@ -68,7 +71,7 @@ _rp() {
 
     case "${cmd}" in
         rp)
-            opts="-h -V --help --version run validate adapt diff explain test fmt hash reload status serve proxy trust lsp help"
+            opts="-h -V --help --version run validate adapt diff explain test fmt hash reload status certs serve proxy trust lsp help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -88,6 +91,32 @@ _rp() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rp__subcmd__certs)
+            opts="-h -V --socket --storage --format --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --storage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -188,7 +217,7 @@ _rp() {
             return 0
             ;;
         rp__subcmd__help)
-            opts="-h -V --help --version route when else handle_errors reverse_proxy respond redirect header security_headers hsts cors rewrite strip_prefix add_prefix max_body require encode rate_limit basic_auth file_server tls bind log path host method query cookie client_ip protocol scheme file status run validate adapt diff explain test fmt hash reload serve proxy trust lsp help directives matchers placeholders site upstream global snippet use import E0001 E0002 E0003 E0004 E0005 E0006 E0007 E0008 E0009 E0010 E0011 E0012 E0013 E0014 E0015 E0016 E0017 E0018 E0019 E0020 E0021 E0022 E0023 E0024 E0025 E0026 E0027 E0028 E0029 E0030 E0031 E0032 E0033 E0034 E0035 E0040 E0041 E0042 E0050 E0051 E0052 E0053 E0054 E0060 W0001 W0002 W0003 W0004 W0005 W0006 W0007 W0008 W0009 W0010 W0011 W0012 W0013 W0014 W0015 W0016 W0017 W0018 W0019 W0020 W0021 W0022 W0040 W0041"
+            opts="-h -V --help --version route when else handle_errors reverse_proxy respond redirect header security_headers hsts cors rewrite strip_prefix add_prefix max_body require encode rate_limit basic_auth file_server tls bind log path host method query cookie client_ip protocol scheme file status run validate adapt diff explain test fmt hash reload certs serve proxy trust lsp help directives matchers placeholders site upstream global snippet use import E0001 E0002 E0003 E0004 E0005 E0006 E0007 E0008 E0009 E0010 E0011 E0012 E0013 E0014 E0015 E0016 E0017 E0018 E0019 E0020 E0021 E0022 E0023 E0024 E0025 E0026 E0027 E0028 E0029 E0030 E0031 E0032 E0033 E0034 E0035 E0040 E0041 E0042 E0050 E0051 E0052 E0053 E0054 E0060 W0001 W0002 W0003 W0004 W0005 W0006 W0007 W0008 W0009 W0010 W0011 W0012 W0013 W0014 W0015 W0016 W0017 W0018 W0019 W0020 W0021 W0022 W0040 W0041"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
