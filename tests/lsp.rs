@@ -206,15 +206,16 @@ fn findings_follow_what_is_typed() {
     assert_eq!(found[0]["source"], "rp");
     let message = found[0]["message"].as_str().unwrap();
     assert_eq!(message, "there is no placeholder `{clent_ip}` (did you mean `{client_ip}`?)\nwrite `{client_ip}`");
-    // Now nothing uses the upstream, and that is shown in the other file.
+    // Now nothing uses the upstream, and that is shown in the other file: once all can be read that could use it.
+    editor.change(&site, 3, "http://a.example { respond ok }\n");
     let found = editor.findings(&root, None);
     assert_eq!(codes(&found), ["W0005 1:9-1:12"]);
     assert_eq!((&found[0]["severity"], &found[0]["tags"]), (&json!(2), &json!([1])));
     // What was typed there counts before it is saved.
     editor.open(&root, &ROOT.replace("api", "web"));
     assert_eq!(codes(&editor.findings(&root, Some(1))), ["W0005 1:9-1:12"]);
-    editor.change(&site, 3, SITE);
-    let found = editor.findings(&site, Some(3));
+    editor.change(&site, 4, SITE);
+    let found = editor.findings(&site, Some(4));
     assert_eq!(codes(&found), ["E0014 1:33-1:36"]);
     editor.change(
         &root,

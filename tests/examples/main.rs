@@ -150,7 +150,9 @@ fn an_api_gateway() {
     assert_eq!(user.body, "users /42 user= internal=", "the prefix is stripped, and so is what clients made up");
     let order = rp.get("/api/orders/7");
     assert_eq!((order.body.as_str(), order.field("x-order")), ("orders GET /api/orders/7 HTTP/1.1", Some("7")));
-    assert_eq!(rp.ask("localhost", "PUT /api/orders/7", "", "{}").body, "orders PUT /api/orders/7 HTTP/1.1");
+    let put = |kind: &str| rp.ask("localhost", "PUT /api/orders/7", &format!("Content-Type: {kind}\r\n"), "{}");
+    assert_eq!(put("application/json").body, "orders PUT /api/orders/7 HTTP/1.1");
+    assert_eq!(put("text/plain").status, 415);
     let logins: Vec<u16> = (0..4).map(|_| rp.ask("localhost", "POST /api/users/login", "", "x").status).collect();
     assert_eq!(logins, [200, 200, 200, 429]);
     let large = "x".repeat(5000);

@@ -62,7 +62,7 @@ fn a05_only_who_proves_a_name_comes_in() {
 }
 
 #[test]
-fn xa07_two_proofs_are_none() {
+fn a05_two_proofs_are_none() {
     let (answer, _) = ask(&site(""), &[("authorization", ALADDIN), ("authorization", ALADDIN)]);
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     assert!(!answer.headers().contains_key(WWW_AUTHENTICATE));
