@@ -1,7 +1,10 @@
 //! Threats XF, XU and XR: where a request or an answer ends, beyond what the suite of end-to-end tests holds.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
 use crate::frames::{Outcome, Raw};
-use crate::harness::{Client, Origin, Proxy, WebSocket, Wire, eventually};
+use crate::harness::{Client, Message, Origin, Proxy, WebSocket, Wire, eventually, of};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
@@ -10,29 +13,77 @@ fn text(bytes: &[u8]) -> String {
 /// A request that no server may ever see as one.
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: example.com\r\n\r\n";
 
-/// Sends bytes that hold [`SMUGGLED`] where it is not a request, in pieces of these sizes: no answer is given to it, and
-/// no server is asked for it.
-fn holds(what: &str, bytes: &[u8], piece: usize) {
-    let origin = Origin::raw(|wire: &mut Wire| {
-        while wire.until(b"\r\n\r\n").is_some() {
-            wire.ok("answered");
-        }
-    });
-    let proxy = Proxy::to(&origin);
-    let mut client = proxy.client();
-    for piece in bytes.chunks(piece) {
-        client.send(piece);
+/// A server that reads strictly, what it was asked, and what it could make nothing of.
+struct Judge {
+    origin: Origin,
+    asked: Arc<Mutex<Vec<String>>>,
+    doubts: Arc<Mutex<Vec<String>>>,
+}
+
+impl Judge {
+    fn new() -> Self {
+        let (asked, doubts) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (heard, told) = (asked.clone(), doubts.clone());
+        let origin = Origin::raw(move |wire: &mut Wire| {
+            loop {
+                match Message::request(&mut wire.pipe) {
+                    Ok(Some(request)) => {
+                        heard.lock().unwrap().push(request.start);
+                        wire.ok("ok");
+                    }
+                    Ok(None) => break,
+                    // What a client breaks off is broken off here.
+                    Err(doubt)
+                        if ["broken off", "short body", "half a head"].iter().any(|known| doubt.contains(known)) =>
+                    {
+                        break;
+                    }
+                    Err(doubt) => return told.lock().unwrap().push(doubt),
+                }
+            }
+        });
+        Self { origin, asked, doubts }
     }
-    client.pipe.finish();
-    let (said, _) = client.pipe.drain();
-    let said = text(&said);
-    assert!(said.matches("HTTP/1.1 ").count() <= 2, "{what}: {said}");
-    let seen = text(&origin.all_bytes());
-    // A line of its own at the beginning of a head is a request; within a body it is data.
-    let is_request =
-        |at: usize| at == 0 || seen[..at].ends_with("\r\n\r\n") && !seen[..at].contains("content-length: ");
-    assert!(!seen.match_indices("GET /smuggled").any(|(at, _)| is_request(at)), "{what}: {seen}");
-    assert_eq!(proxy.get("/after").text(), "answered");
+
+    /// Sends each of these on a connection of its own, in pieces of this size, and waits until all have ended; gives what
+    /// was said to each.
+    fn hear(&self, all: &[String], piece: usize) -> Vec<String> {
+        let times = "timeout header 500ms; timeout body 500ms; timeout idle 500ms";
+        let proxy = of(&format!("global {{ {times} }}\n:0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}}\n}}"))
+            .with("ORIGIN", &self.origin)
+            .start();
+        let mut said = Vec::new();
+        for batch in all.chunks(200) {
+            let mut clients: Vec<Client> = batch.iter().map(|_| proxy.client()).collect();
+            for (client, bytes) in clients.iter_mut().zip(batch) {
+                bytes.as_bytes().chunks(piece).for_each(|piece| drop(client.pipe.send(piece)));
+            }
+            said.extend(clients.iter_mut().map(|client| text(&client.pipe.drain().0)));
+        }
+        assert_eq!(proxy.get("/after").text(), "ok");
+        let doubts = self.doubts.lock().unwrap();
+        assert!(doubts.is_empty(), "the server was sent {doubts:?}");
+        said
+    }
+
+    fn was_asked(&self, line: &str) -> bool {
+        self.asked.lock().unwrap().iter().any(|known| known.starts_with(line))
+    }
+}
+
+/// That what is hidden behind each of these heads is asked for by nobody.
+fn hold(shapes: &[(&str, String)]) {
+    for piece in [usize::MAX, 7, 1] {
+        let judge = Judge::new();
+        let all: Vec<String> =
+            shapes.iter().map(|(_, rest)| format!("POST /first HTTP/1.1\r\nHost: example.com\r\n{rest}")).collect();
+        for ((what, _), said) in shapes.iter().zip(judge.hear(&all, piece)) {
+            assert!(said.starts_with("HTTP/1.1 ") && said.matches("HTTP/1.1 ").count() <= 2, "{what}: {said:?}");
+        }
+        assert!(!judge.was_asked("GET /smuggled"), "{:?}", judge.asked.lock().unwrap());
+        judge.hear(&[format!("GET /first HTTP/1.1\r\nHost: example.com\r\n\r\n{SMUGGLED}")], piece);
+        assert!(judge.was_asked("GET /smuggled"), "where it is a request of its own, it is heard");
+    }
 }
 
 #[test]
@@ -57,11 +108,7 @@ fn xf01_to_xf04_each_shape_of_desynchronization_holds() {
         ("an upgrade with chunks", format!("Upgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n0\n\n{SMUGGLED}")),
         ("an upgrade with a length", format!("Upgrade: websocket\r\nContent-Length: 1\r\n\r\nx{SMUGGLED}")),
     ];
-    for (what, rest) in shapes {
-        let bytes = format!("POST /first HTTP/1.1\r\nHost: example.com\r\n{rest}");
-        holds(what, bytes.as_bytes(), usize::MAX);
-        holds(what, bytes.as_bytes(), 7);
-    }
+    hold(&shapes);
 }
 
 #[test]
@@ -79,12 +126,7 @@ fn xf07_chunks_do_not_end_elsewhere() {
         ("trailers in LF", format!("0\r\nX: y\n\n{SMUGGLED}")),
         ("a last chunk in LF", format!("0\n\n{SMUGGLED}")),
     ];
-    for (what, body) in bodies {
-        let bytes = format!("POST /first HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
-        for piece in [usize::MAX, 1] {
-            holds(what, bytes.as_bytes(), piece);
-        }
-    }
+    hold(&bodies.map(|(what, body)| (what, format!("Transfer-Encoding: chunked\r\n\r\n{body}"))));
 }
 
 #[test]
@@ -233,17 +275,21 @@ fn xr04_interim_heads_and_trailers_are_bounded_too() {
 
 #[test]
 fn xr05_an_answer_before_its_question_is_no_answer() {
-    // The server speaks as soon as it is connected to, and again while nobody asks.
-    let origin = Origin::raw(|wire: &mut Wire| {
+    // The server speaks again while nobody asks.
+    let said = Arc::new(AtomicUsize::new(0));
+    let count = said.clone();
+    let origin = Origin::raw(move |wire: &mut Wire| {
         if wire.until(b"\r\n\r\n").is_some() {
             wire.ok("first");
             wire.say("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil");
+            count.fetch_add(1, Ordering::SeqCst);
         }
         wire.wait_closed();
     });
     let proxy = Proxy::to(&origin);
-    for _ in 0..10 {
+    for round in 1..=10 {
         assert_eq!(proxy.get("/").text(), "first");
+        eventually("it is said", || (said.load(Ordering::SeqCst) == round).then_some(()));
     }
     eventually("none is kept", || (origin.open() == 0).then_some(()));
 }
@@ -292,5 +338,84 @@ fn xf13_hosts_that_servers_read_differently_are_refused() {
         assert_eq!(response.status(), 400, "{head:?}: {}", response.start);
         client.assert_closed();
         assert_eq!(origin.connections(), 0, "{head:?}");
+    }
+}
+
+/// Numbers that look like chance and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn of<'a>(&mut self, sides: &[&'a str]) -> &'a str {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        sides[usize::try_from(self.0 >> 33).unwrap() % sides.len()]
+    }
+}
+
+/// A request in which anything may be wrong, or nothing.
+fn any_request(dice: &mut Dice) -> String {
+    let line = dice.of(&["\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\r\n", "\n", "\r", "\r\n ", "\0\r\n"]);
+    let mut out = String::from(dice.of(&[
+        "POST /a HTTP/1.1\r\n",
+        "GET /b HTTP/1.1\r\n",
+        "PUT /c HTTP/1.1\r\n",
+        "POST /d HTTP/1.0\r\n",
+        "\r\nPOST /e HTTP/1.1\r\n",
+    ]));
+    out += "Host: example.com\r\n";
+    for _ in 0..2 {
+        out += dice.of(&[
+            "",
+            "",
+            "Content-Length: 5",
+            "Content-Length: 0",
+            "Content-Length: 44",
+            "Content-Length: 5, 5",
+            "Content-Length:5 ",
+            "content-length: 05",
+            "Content-Length: 5\u{b}",
+            "Transfer-Encoding: chunked",
+            "transfer-encoding:chunked",
+            "Transfer-Encoding: Chunked ",
+            "Transfer-Encoding: chunked, identity",
+            "Transfer-Encoding:\tchunked",
+            "Transfer-Encoding : chunked",
+            "Upgrade: websocket",
+            "Connection: close",
+            "Connection: Transfer-Encoding",
+            "Connection: Content-Length",
+            "Expect: 100-continue",
+            "X-A: b",
+            "TE: trailers",
+        ]);
+        out += if out.ends_with('\n') { "" } else { line };
+    }
+    out += "\r\n";
+    out += dice.of(&[
+        "",
+        "hello",
+        "0\r\n\r\n",
+        "5\r\nhello\r\n0\r\n\r\n",
+        "5;a=b\r\nhello\r\n0\r\nX: y\r\n\r\n",
+        "5\nhello\n0\n\n",
+        "05\r\nhello\r\n00\r\n\r\n",
+        "2\r\nhello\r\n0\r\n\r\n",
+        "GET /x HTTP/1.1\r\nHost: example.com\r\nX: y\r\n\r\n",
+        "2c\r\nGET /x HTTP/1.1\r\nHost: example.com\r\nX: y\r\n\r\n\r\n0\r\n\r\n",
+        "5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n",
+        "5\r\nhello\r\n0\r\n X: y\r\n\r\n",
+    ]);
+    out
+}
+
+#[test]
+fn xf16_rows_of_anything_leave_no_server_in_doubt() {
+    let judge = Judge::new();
+    let mut dice = Dice(7);
+    let rows: Vec<String> = (0..2_000).map(|_| any_request(&mut dice) + &any_request(&mut dice)).collect();
+    let said = judge.hear(&rows, usize::MAX);
+    let served = said.iter().filter(|said| said.contains(" 200 OK")).count();
+    assert!(served > 200, "some of them are in order: {served}");
+    for said in said.iter().filter(|said| !said.is_empty()) {
+        assert!(said.starts_with("HTTP/1."), "{said:?}");
     }
 }
