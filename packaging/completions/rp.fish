@@ -36,6 +36,7 @@ complete -c rp -n "__fish_rp_needs_command" -f -a "fmt" -d 'Put Proxyfiles into 
 complete -c rp -n "__fish_rp_needs_command" -f -a "hash" -d 'Hash a password, for `basic_auth`: asks for it, or reads it from standard input'
 complete -c rp -n "__fish_rp_needs_command" -f -a "reload" -d 'Tell the running process to put its Proxyfile in force: exit code 0 if it is, 1 if it was refused'
 complete -c rp -n "__fish_rp_needs_command" -f -a "status" -d 'Show what the running process does'
+complete -c rp -n "__fish_rp_needs_command" -f -a "certs" -d 'Show the certificates of the running process, or those in storage where none runs'
 complete -c rp -n "__fish_rp_needs_command" -f -a "serve" -d 'Serve a folder without a Proxyfile'
 complete -c rp -n "__fish_rp_needs_command" -f -a "proxy" -d 'Proxy to a server without a Proxyfile'
 complete -c rp -n "__fish_rp_needs_command" -f -a "trust" -d 'Make this machine trust the certificates that rp makes for `localhost` and private names'
@@ -88,6 +89,12 @@ complete -c rp -n "__fish_rp_using_subcommand status" -l format -r -f -a "text\t
 json\t'For programs'"
 complete -c rp -n "__fish_rp_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rp -n "__fish_rp_using_subcommand status" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand certs" -l socket -d 'The admin socket of the process, where its `admin` option names another one than the default' -r -F
+complete -c rp -n "__fish_rp_using_subcommand certs" -l storage -d 'The storage folder itself, whatever runs' -r -F
+complete -c rp -n "__fish_rp_using_subcommand certs" -l format -r -f -a "text\t'For people'
+json\t'For programs'"
+complete -c rp -n "__fish_rp_using_subcommand certs" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rp -n "__fish_rp_using_subcommand certs" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_using_subcommand serve" -l listen -d 'Where to listen; `:8080` lets other machines in' -r
 complete -c rp -n "__fish_rp_using_subcommand serve" -l browse -d 'List folders that have no index.html'
 complete -c rp -n "__fish_rp_using_subcommand serve" -l print -d 'Write the Proxyfile that this stands for to standard output, and serve nothing'

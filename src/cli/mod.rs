@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod adapt;
+mod certs;
 mod diff;
 mod explain;
 mod findings;
@@ -52,6 +53,8 @@ enum Command {
     Reload(reload::Reload),
     /// Show what the running process does
     Status(reload::Status),
+    /// Show the certificates of the running process, or those in storage where none runs
+    Certs(certs::Certs),
     /// Serve a folder without a Proxyfile
     Serve(serve::Serve),
     /// Proxy to a server without a Proxyfile
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Hash(hash) => hash.execute(),
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),
+        Command::Certs(certs) => certs.execute(),
         Command::Serve(serve) => serve.execute(),
         Command::Proxy(proxy) => proxy.execute(),
         Command::Trust(trust) => trust.execute(),

@@ -25,7 +25,7 @@ pub struct Status {
 }
 
 #[derive(Debug, Args)]
-struct Door {
+pub(super) struct Door {
     /// The admin socket of the process, where its `admin` option names another one than the default
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
@@ -68,6 +68,15 @@ impl Status {
 }
 
 impl Door {
+    /// The same, where it may well be that nobody is there: then there is no answer.
+    pub fn ask_whoever_is_there(&self, request: &Value) -> Result<Option<Value>, Outcome> {
+        let is_there = |path: PathBuf| std::os::unix::net::UnixStream::connect(path).is_ok();
+        if self.socket.is_none() && !admin::default_socket().is_some_and(is_there) {
+            return Ok(None);
+        }
+        self.ask(request).map(Some)
+    }
+
     fn ask(&self, request: &Value) -> Result<Value, Outcome> {
         let Some(path) = self.socket.clone().or_else(admin::default_socket) else {
             return Err(complain(

@@ -24,7 +24,7 @@ pub struct Trust {
 
 impl Trust {
     pub fn execute(&self) -> Outcome {
-        let storage = match self.storage() {
+        let storage = match storage(self.file.as_ref(), self.storage.as_ref()) {
             Ok(storage) => storage,
             Err(outcome) => return outcome,
         };
@@ -53,23 +53,24 @@ impl Trust {
             Err(trouble) => complain(trouble),
         }
     }
+}
 
-    fn storage(&self) -> Result<PathBuf, Outcome> {
-        if let Some(storage) = &self.storage {
-            return std::path::absolute(storage).map_err(complain);
-        }
-        let path = self.file.clone().unwrap_or_else(default_file);
-        if self.file.is_none() && !path.exists() {
-            return Ok(default_storage());
-        }
-        let Some(model) = Source::File(path.clone()).load().model else {
-            let path = path.display();
-            return Err(complain(format!(
-                "`{path}` has errors (see `rp validate {path}`), so its storage is not known: name the folder with --storage"
-            )));
-        };
-        std::path::absolute(model.global.storage.unwrap_or_else(default_storage)).map_err(complain)
+/// The folder that is named, else that of a configuration.
+pub(super) fn storage(file: Option<&PathBuf>, storage: Option<&PathBuf>) -> Result<PathBuf, Outcome> {
+    if let Some(storage) = storage {
+        return std::path::absolute(storage).map_err(complain);
     }
+    let path = file.cloned().unwrap_or_else(default_file);
+    if file.is_none() && !path.exists() {
+        return Ok(default_storage());
+    }
+    let Some(model) = Source::File(path.clone()).load().model else {
+        let path = path.display();
+        return Err(complain(format!(
+            "`{path}` has errors (see `rp validate {path}`), so its storage is not known: name the folder with --storage"
+        )));
+    };
+    std::path::absolute(model.global.storage.unwrap_or_else(default_storage)).map_err(complain)
 }
 
 /// For a shell.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::{LocalBoxFuture, ready};
@@ -11,12 +11,11 @@ use http::{Response, StatusCode};
 use time::OffsetDateTime;
 
 use super::listen::{self, Planned};
-use super::{Global, Model, SiteAddress, SiteModel, Transport};
-use crate::check::value::{HostPattern, ListenAddress};
+use super::{Global, Model, SiteModel, Transport};
+use crate::check::value::ListenAddress;
 use crate::diagnostic::{Code, Mistake, Span, plain};
 use crate::directive::Front;
 use crate::directive::log::LogModel;
-use crate::directive::tls::TlsModel;
 use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::fault::Fault;
@@ -24,8 +23,8 @@ use crate::http::step::{Answer, Answers};
 use crate::site::{Building, Legacy, Router, Site, Supplies};
 use crate::telemetry::access::Style;
 use crate::telemetry::writer::{Sink, Writers};
-use crate::tls::internal::Authority;
-use crate::tls::{Certificate, Name, Names, Options, Part, Resolver, Tickets, default_storage, server_config};
+use crate::tls::Certificate;
+use crate::tls::acme::{Vault, Wishes};
 
 /// Everything that serves: built whole, swapped in at once, shared by all workers.
 #[derive(Debug)]
@@ -36,6 +35,27 @@ pub struct World {
     /// What is not wrong, but should be known: a certificate about to expire, a key that others can read.
     pub notices: Vec<Mistake>,
     pub legacy: Legacy,
+    /// The certificates that come from an authority, of all configurations.
+    pub acme: Arc<Vault>,
+    /// Those of them that this one wants.
+    pub wishes: Wishes,
+    /// The other certificates that are shown.
+    pub shown: Vec<Shown>,
+}
+
+/// A certificate that does not come from an authority by itself.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub name: String,
+    pub source: Source,
+    pub certificate: Arc<Certificate>,
+}
+
+/// Where a certificate was got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    Files,
+    Internal,
 }
 
 impl World {
@@ -50,7 +70,7 @@ impl World {
 }
 
 /// Under such keys certificates of our own authority live on.
-const INTERNAL: &str = "internal certificate ";
+pub(super) const INTERNAL: &str = "internal certificate ";
 
 /// What is behind one listening address.
 #[derive(Debug)]
@@ -66,9 +86,9 @@ pub struct Door {
 /// How a door shakes hands.
 #[derive(Debug)]
 pub struct DoorTls {
-    config: Arc<rustls::ServerConfig>,
+    pub(super) config: Arc<rustls::ServerConfig>,
     /// For clients that name no host: by the address that they came to.
-    by_address: HashMap<IpAddr, Arc<rustls::ServerConfig>>,
+    pub(super) by_address: HashMap<IpAddr, Arc<rustls::ServerConfig>>,
 }
 
 impl DoorTls {
@@ -107,9 +127,13 @@ pub enum Purpose<'a> {
 
 /// Builds all of it, or says everything that is in the way.
 pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mistake>> {
+    let mut supplies = Supplies::after(inherited.legacy);
     let mut compiler = Compiler {
         model,
-        supplies: Supplies::after(inherited.legacy),
+        acme: supplies.adopt("acme", Vault::default),
+        wishes: Wishes::default(),
+        shown: Vec::new(),
+        supplies,
         purpose: inherited.purpose,
         logs: Vec::new(),
         notices: Told::default(),
@@ -118,6 +142,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
     compiler.upstreams();
     let sites = compiler.sites();
     let doors = compiler.doors(&sites);
+    compiler.challenges(&doors);
     inherited.files.append(&mut compiler.supplies.files);
     if !compiler.mistakes.all.is_empty() {
         return Err(compiler.mistakes.all);
@@ -128,27 +153,34 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         logs: compiler.logs,
         notices: compiler.notices.all,
         legacy: compiler.supplies.legacy(),
+        acme: compiler.acme,
+        wishes: compiler.wishes,
+        shown: compiler.shown,
     })
 }
 
-struct Compiler<'a> {
-    model: &'a Model,
-    supplies: Supplies,
-    purpose: Purpose<'a>,
+/// The work of building, as far as it has come.
+pub(super) struct Compiler<'a> {
+    pub model: &'a Model,
+    pub supplies: Supplies,
+    pub purpose: Purpose<'a>,
     logs: Vec<Log>,
-    notices: Told,
-    mistakes: Told,
+    pub notices: Told,
+    pub mistakes: Told,
+    pub acme: Arc<Vault>,
+    pub wishes: Wishes,
+    pub shown: Vec<Shown>,
 }
 
 /// What has been found, each thing once: a site has its certificate for every address, and an address on every interface.
 #[derive(Default)]
-struct Told {
+pub(super) struct Told {
     all: Vec<Mistake>,
     known: HashSet<(Span, String)>,
 }
 
 impl Told {
-    fn push(&mut self, mistake: Mistake) {
+    pub fn push(&mut self, mistake: Mistake) {
         if self.known.insert((mistake.at, mistake.text.clone())) {
             self.all.push(mistake);
         }
@@ -240,123 +272,9 @@ impl Compiler<'_> {
         }
         doors
     }
-
-    fn tls(&mut self, planned: &Planned<'_>) -> Result<DoorTls, Mistake> {
-        let mut names = Names::new();
-        for (index, address) in &planned.sites {
-            let model =
-                front(
-                    &self.model.sites[*index],
-                    |front| if let Front::Tls(tls) = front { Some(tls.clone()) } else { None },
-                );
-            let certificate = match model {
-                Some(TlsModel::Files { certificate, certificate_at, key, key_at }) => {
-                    self.files(&certificate, certificate_at, &key, key_at).map(Some)
-                }
-                Some(TlsModel::Internal) => self.internal(address),
-                None => {
-                    if address.is_public() {
-                        self.notices.push(nobody_trusts(address));
-                    }
-                    self.internal(address)
-                }
-            };
-            let certificate = match certificate {
-                Ok(Some(certificate)) => certificate,
-                Ok(None) => continue,
-                Err(mistake) => {
-                    self.mistakes.push(mistake);
-                    continue;
-                }
-            };
-            match address.host.as_ref().and_then(|host| Name::parse(&host.to_string())) {
-                Some(name) => names.add(&name, certificate.key().clone()),
-                None => names.set_default(certificate.key().clone()),
-            }
-        }
-        let addresses: Vec<IpAddr> = names.addresses().collect();
-        let resolver = Resolver::new(names);
-        let options = Options { tickets: self.tickets(), ..Options::default() };
-        let build = |resolver| server_config(resolver, &options).map_err(|trouble| trouble.at(planned.at));
-        let by_address =
-            addresses.into_iter().map(|ip| Ok((ip, build(resolver.at(ip))?))).collect::<Result<_, Mistake>>()?;
-        Ok(DoorTls { config: build(resolver)?, by_address })
-    }
-
-    /// One set of ticket keys, kept across reloads, so that clients go on resuming.
-    fn tickets(&mut self) -> Arc<Tickets> {
-        let held = self.supplies.adopt("tls tickets", Tickets::new);
-        (*held).clone()
-    }
-
-    fn files(
-        &mut self,
-        certificate: &Path,
-        certificate_at: Span,
-        key: &Path,
-        key_at: Span,
-    ) -> Result<Arc<Certificate>, Mistake> {
-        self.supplies.files.extend([certificate.to_owned(), key.to_owned()]);
-        let at = |part| match part {
-            Part::Certificate => certificate_at,
-            Part::Key => key_at,
-        };
-        let loaded = Certificate::load(certificate, key).map_err(|trouble| trouble.at(at(trouble.part())))?;
-        for notice in loaded.notices() {
-            self.notices.push(notice.at(at(notice.part())));
-        }
-        Ok(Arc::new(loaded))
-    }
-
-    /// A certificate of our own authority, made once for each name and again when it has lived two thirds of its life.
-    /// None where the world is only judged: asking the authority would write its root.
-    fn internal(&mut self, address: &SiteAddress) -> Result<Option<Arc<Certificate>>, Mistake> {
-        let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
-        let storage = self.model.global.storage.clone().unwrap_or_else(default_storage);
-        let key = format!("{INTERNAL}{host} {}", storage.display());
-        if let Some(known) = self.supplies.find::<Arc<Certificate>>(&key)
-            && !known.needs_renewal(OffsetDateTime::now_utc())
-        {
-            return Ok(Some((*known).clone()));
-        }
-        if matches!(self.purpose, Purpose::Judge) {
-            return Ok(None);
-        }
-        let authority = self.authority(&storage).map_err(|trouble| trouble.at(address.at))?;
-        let name = Name::parse(&host).ok_or_else(|| {
-            Mistake::new(Code::E0050, address.at, format!("no certificate can bear the name `{host}`"))
-        })?;
-        let certificate = Arc::new(authority.issue(&[name]).map_err(|trouble| trouble.at(address.at))?);
-        self.supplies.keep(&key, certificate.clone());
-        Ok(Some(certificate))
-    }
-
-    fn authority(&mut self, storage: &Path) -> Result<Arc<Authority>, crate::tls::Trouble> {
-        let key = format!("internal authority {}", storage.display());
-        if let Some(known) = self.supplies.find::<Authority>(&key) {
-            return Ok(known);
-        }
-        let opened = Authority::open(storage)?;
-        Ok(self.supplies.adopt(&key, || opened))
-    }
 }
 
-/// There is nobody yet to get a public certificate from, so this must be said before its visitors say it.
-fn nobody_trusts(address: &SiteAddress) -> Mistake {
-    let host = address.host.as_ref().map_or(String::new(), HostPattern::to_string);
-    Mistake::new(
-        Code::W0015,
-        address.at,
-        format!("`{host}` shows a certificate of rp's own authority, and clients refuse it as one that they don't know"),
-    )
-    .label("it has no `tls`")
-    .help(format!(
-        "write: tls /etc/ssl/{0}.pem /etc/ssl/private/{0}.key; or, for clients that are told to trust it, write: tls internal",
-        host.trim_start_matches("*.")
-    ))
-}
-
-fn front<T>(site: &SiteModel, pick: impl Fn(Front<'_>) -> Option<T>) -> Option<T> {
+pub(super) fn front<T>(site: &SiteModel, pick: impl Fn(Front<'_>) -> Option<T>) -> Option<T> {
     site.body.statements.iter().find_map(|statement| statement.directive.front().and_then(&pick))
 }
 

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::acme;
 use crate::check::value::{Count, Network, Port, Size, Text};
 use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::log::{self, LogModel};
 use crate::http::forwarded::Trusted;
 use crate::syntax::tree::Node;
+use crate::tls::acme::Issuer;
 
 /// What holds for the whole process.
 #[derive(Debug, Clone)]
@@ -29,7 +31,10 @@ pub struct Global {
     pub limits: Limits,
     /// How long a shutdown waits for requests that are under way.
     pub grace: Duration,
-    pub email: Option<String>,
+    /// Who signs certificates of public names; `None`: nobody is asked.
+    pub acme: Option<Issuer>,
+    /// Where its `root` is named.
+    pub acme_root_at: Span,
 }
 
 /// Where `rp reload` reaches the process.
@@ -111,7 +116,8 @@ impl Default for Global {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             grace: Duration::from_secs(30),
-            email: None,
+            acme: Some(Issuer::default()),
+            acme_root_at: Span::default(),
         }
     }
 }
@@ -174,7 +180,13 @@ pub const OPTIONS: &[Opt] = &[
         ),
     ]),
     Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)").by_default(&["30s"]),
-    Opt::once("email", "email ADDRESS", "whom certificate authorities may write to; none is asked yet"),
+    Opt::once("email", "email ADDRESS", "whom the certificate authority may write to (nobody)"),
+    Opt::once(
+        "acme",
+        "acme off, acme { … }",
+        "who signs the certificates of public names, by the protocol ACME (Let's Encrypt)",
+    )
+    .with(acme::OPTIONS),
 ];
 
 pub(super) fn check(node: &Node, global: &mut Global, cx: &mut Check) {
@@ -224,7 +236,8 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
         "timeout" => timeout(&mut global.timeouts, &mut args, cx)?,
         "limit" => limit(&mut global.limits, &mut args, cx)?,
         "grace" => global.grace = args.expect("a duration", cx)?,
-        _ => global.email = Some(args.expect::<Text>("an address", cx)?.0),
+        "acme" => return acme::read(node, global, cx),
+        _ => return acme::email(args, &mut global.acme, cx),
     }
     args.done_without_block(cx)
 }

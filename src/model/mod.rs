@@ -1,6 +1,8 @@
 //! What a Proxyfile means: names resolved, values typed, everything checked, nothing of the outside world touched.
 
+mod acme;
 mod address;
+mod certificates;
 mod compile;
 mod exposed;
 mod foreign;
@@ -15,7 +17,7 @@ use std::path::Path;
 
 pub use crate::site::Legacy;
 pub use address::{SiteAddress, Transport};
-pub use compile::{Door, DoorTls, Inherited, Log, Purpose, World, compile};
+pub use compile::{Door, DoorTls, Inherited, Log, Purpose, Shown, Source, World, compile};
 pub use global::{Admin, Global, Limits, Timeouts};
 
 use crate::check::allow::Allowances;

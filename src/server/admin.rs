@@ -32,6 +32,7 @@ pub enum Command {
     /// Findings are drawn for the terminal of whoever asks.
     Reload(Style),
     Status,
+    Certificates,
 }
 
 /// A question, and where its answer goes.
@@ -143,7 +144,8 @@ fn command(line: &[u8]) -> Result<Command, String> {
     match request["command"].as_str() {
         Some("reload") => Ok(Command::Reload(style)),
         Some("status") => Ok(Command::Status),
-        _ => Err("`command` is neither \"reload\" nor \"status\"".to_owned()),
+        Some("certificates") => Ok(Command::Certificates),
+        _ => Err("`command` is none of \"reload\", \"status\" and \"certificates\"".to_owned()),
     }
 }
 
@@ -182,6 +184,7 @@ mod tests {
         let narrow = Style { color: true, width: 40 };
         assert_eq!(command(br#"{"command":"reload","color":true,"width":1}"#), Ok(Command::Reload(narrow)));
         assert_eq!(command(b"{\"command\":\"status\"}"), Ok(Command::Status));
+        assert_eq!(command(b"{\"command\":\"certificates\"}"), Ok(Command::Certificates));
         for bad in [&b"reload"[..], b"{}", b"{\"command\":\"stop\"}", b"\xff"] {
             assert!(command(bad).is_err());
         }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use rustls::server::ClientHello;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -28,6 +29,7 @@ use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
 use crate::model::{Limits, Timeouts, World};
 use crate::telemetry::every::Every;
+use crate::tls::acme::challenge::ALPN;
 use crate::tls::{self, Alpn};
 
 /// The client preface of HTTP/2 begins with a method that HTTP/1 has reserved (RFC 9113, section 3.4).
@@ -90,9 +92,14 @@ async fn secure(
     watch: Rc<Watch>,
     terms: Terms,
 ) {
-    match Box::pin(within(terms.timeouts.handshake, tls::accept(stream, &config))).await {
+    let acme = view.now().0.acme.clone();
+    let choose = |hello: ClientHello<'_>| Some(acme.challenges.config(&hello).unwrap_or(config));
+    match Box::pin(within(terms.timeouts.handshake, tls::accept_by(stream, choose))).await {
+        // The certificate was all that was to be seen (RFC 8737, section 3).
+        Some(Ok(mut stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN) => {
+            let _ = stream.shutdown().await;
+        }
         Some(Ok(stream)) => {
-            drop(config);
             let facts = tls::TlsFacts::of(stream.get_ref().1);
             let http2 = facts.as_ref().and_then(|facts| facts.alpn) == Some(Alpn::H2);
             let facts =

@@ -109,6 +109,7 @@ impl Plane {
             began: Instant::now(),
         };
         plane.open(sockets);
+        plane.ask();
         for socket in plane.given.unused(plane.listening.keys()) {
             tracing::warn!(socket, "the service manager opened a socket that no site listens on");
         }
@@ -206,9 +207,16 @@ impl Plane {
             self.close(&address);
         }
         self.order(|| Order::Refresh);
+        self.ask();
         let changes = self.outline.changes(&outline);
         self.outline = outline;
         Ok(Loaded { warnings, sources, sites, changes })
+    }
+
+    /// Says whose certificates are wanted, now that somebody listens where the authority will look.
+    fn ask(&self) {
+        let world = self.shared.world();
+        world.acme.want(&world.wishes);
     }
 
     fn open(&mut self, sockets: Sockets) {

@@ -8,12 +8,15 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::executor::{self, Step};
 use super::watched::{Expired, Watch};
 use super::world::{HeldDoor, Hold};
 use crate::http::body::Body;
+use crate::http::connection::Scheme;
 use crate::http::exchange::{Exchange, ServerName};
 use crate::http::fault::{Cause, Fault};
 use crate::http::fields;
@@ -43,6 +46,12 @@ impl Journey {
 
     /// Takes the request through the site of its host.
     pub async fn run(&mut self) -> Answer {
+        if let Some(token) = self.token() {
+            let mut answer = Response::new(Body::from(String::from(token)));
+            let kind = HeaderValue::from_static("application/octet-stream");
+            answer.headers_mut().insert(CONTENT_TYPE, kind);
+            return answer;
+        }
         let Self { exchange, door, site, .. } = self;
         let found = door.as_ref().and_then(|door| Some((door, door.router.find(exchange.host.name())?)));
         let Some((door, at)) = found else {
@@ -53,6 +62,16 @@ impl Journey {
             Ok(answer) => answer,
             Err(fault) => self.refuse(fault),
         }
+    }
+
+    /// What an authority wants to see of a name, before any site is asked (requirement T04). Other tokens may be a
+    /// site's own.
+    fn token(&self) -> Option<Box<str>> {
+        let exchange = &self.exchange;
+        if exchange.connection.scheme == Scheme::Https || exchange.method != Method::GET {
+            return None;
+        }
+        self.world.acme.challenges.token(exchange.host.name(), exchange.target.path())
     }
 
     pub fn refuse(&mut self, fault: Fault) -> Answer {

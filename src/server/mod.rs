@@ -3,6 +3,7 @@
 mod activation;
 pub mod admin;
 mod build;
+pub mod certificates;
 mod connection;
 mod control;
 mod executor;

@@ -12,12 +12,13 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::admin::{self, Admin, Ask, Command};
 use super::build::Refused;
 use super::control::{Loaded, Look, Plane};
-use super::service;
 use super::watch::Watch;
+use super::{certificates, service};
 use crate::diagnostic::terminal::{self, Style};
 use crate::diagnostic::{Mistake, Sources};
 use crate::model::outline::Change;
 use crate::telemetry::metrics;
+use crate::tls::acme;
 
 /// How often the age of our own certificates is looked at: they live for days.
 const RENEWAL: Duration = Duration::from_secs(3600);
@@ -42,6 +43,8 @@ pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
     let (asks, mut asked) = mpsc::channel(8);
     let watch = (settings.watching == Watching::On).then(Watch::start);
     let mut desk = Desk { plane, watch, asks, admin: None, refusal: None, show: settings.show };
+    // It ends with this runtime.
+    tokio::spawn(acme::keep(desk.plane.world().acme.clone()));
     let mut renewal = every(Some(RENEWAL));
     let mut watchdog = every(service::watchdog());
     desk.follow();
@@ -207,6 +210,7 @@ impl Desk {
                 }
             },
             Command::Status => self.status(),
+            Command::Certificates => certificates::of(&self.plane.world()),
         };
         // Whoever asked may have gone.
         let _ = ask.answer.send(answer);

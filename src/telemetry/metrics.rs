@@ -100,6 +100,9 @@ pub struct Metrics {
     pub reloads_failed: Counter,
     pub upstream_connects: Counter,
     pub upstream_connects_failed: Counter,
+    /// Certificates that an authority was asked for.
+    pub certificates_obtained: Counter,
+    pub certificates_failed: Counter,
 }
 
 /// The one of this process.
@@ -124,6 +127,8 @@ impl Metrics {
             reloads_failed: Counter::new(),
             upstream_connects: Counter::new(),
             upstream_connects_failed: Counter::new(),
+            certificates_obtained: Counter::new(),
+            certificates_failed: Counter::new(),
         }
     }
 
@@ -151,6 +156,9 @@ impl Metrics {
         family(&mut text, "rp_upstream_connects", "counter", "Connections to upstreams that were tried, by outcome.");
         sample(&mut text, "rp_upstream_connects_total{result=\"ok\"}", self.upstream_connects.value());
         sample(&mut text, "rp_upstream_connects_total{result=\"failed\"}", self.upstream_connects_failed.value());
+        family(&mut text, "rp_certificates", "counter", "Certificates that an authority was asked for, by outcome.");
+        sample(&mut text, "rp_certificates_total{result=\"ok\"}", self.certificates_obtained.value());
+        sample(&mut text, "rp_certificates_total{result=\"failed\"}", self.certificates_failed.value());
         text.push_str("# EOF\n");
         text
     }
@@ -208,6 +216,10 @@ rp_reloads_total{result=\"failed\"} 1
 # HELP rp_upstream_connects Connections to upstreams that were tried, by outcome.
 rp_upstream_connects_total{result=\"ok\"} 2
 rp_upstream_connects_total{result=\"failed\"} 0
+# TYPE rp_certificates counter
+# HELP rp_certificates Certificates that an authority was asked for, by outcome.
+rp_certificates_total{result=\"ok\"} 0
+rp_certificates_total{result=\"failed\"} 0
 # EOF
 "
         );

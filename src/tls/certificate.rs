@@ -24,6 +24,7 @@ use super::trouble::{Held, LARGEST, Notice, Part, Trouble};
 pub struct Certificate {
     key: Arc<CertifiedKey>,
     names: Vec<Name>,
+    issuer: String,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     fingerprint: [u8; 32],
@@ -89,8 +90,8 @@ impl Certificate {
             }
             Err(_) => return Err(Trouble::BadCertificate { file: files.certificate.clone(), number: 1 }),
         }
-        let Leaf { names, not_before, not_after, notices } = leaf;
-        Ok(Self { key: Arc::new(key), names, not_before, not_after, fingerprint, notices })
+        let Leaf { names, issuer, not_before, not_after, notices } = leaf;
+        Ok(Self { key: Arc::new(key), names, issuer, not_before, not_after, fingerprint, notices })
     }
 
     /// Chain and key as handshakes use them.
@@ -105,6 +106,11 @@ impl Certificate {
 
     pub fn covers(&self, host: &str) -> bool {
         self.names.iter().any(|name| name.covers(host))
+    }
+
+    /// What whoever signed it is called.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     pub fn not_before(&self) -> OffsetDateTime {
@@ -125,9 +131,13 @@ impl Certificate {
         &self.notices
     }
 
-    /// Two thirds of its life are over: a 90-day certificate has 30 days left, a 7-day one more than two.
+    /// When two thirds of its life are over: a 90-day certificate has 30 days left then, a 7-day one more than two.
+    pub fn renewal(&self) -> OffsetDateTime {
+        self.not_before + (self.not_after - self.not_before) * 2 / 3
+    }
+
     pub fn needs_renewal(&self, now: OffsetDateTime) -> bool {
-        now >= self.not_before + (self.not_after - self.not_before) * 2 / 3
+        now >= self.renewal()
     }
 }
 
@@ -140,6 +150,7 @@ struct Files {
 /// What is read out of the chain.
 struct Leaf {
     names: Vec<Name>,
+    issuer: String,
     not_before: OffsetDateTime,
     not_after: OffsetDateTime,
     notices: Vec<Notice>,
@@ -168,7 +179,7 @@ impl Leaf {
             notices.push(Notice::NoNames { file: file.clone() });
         }
         notices.extend(chain_notice(&parsed, file));
-        Ok(Self { names, not_before, not_after, notices })
+        Ok(Self { names, issuer: common_name(leaf.issuer()), not_before, not_after, notices })
     }
 }
 

@@ -3,6 +3,7 @@
 //! No directive is known here. What goes wrong is a [`Trouble`]; the rooms turn it into a finding at the user's word.
 
 pub mod accept;
+pub mod acme;
 pub mod certificate;
 pub mod client;
 pub mod internal;
@@ -23,7 +24,7 @@ pub use internal::Authority;
 pub use name::Name;
 pub use pair::Pair;
 pub use provider::{Alpn, Group, Suite, Version, install_provider};
-pub use resolver::{Names, Resolver};
+pub use resolver::{Names, Resolver, Slot};
 pub use server::{Options, server_config};
 pub use storage::default_storage;
 pub use tickets::Tickets;

@@ -10,12 +10,44 @@ use rustls::sign::CertifiedKey;
 
 use super::name::Name;
 
+/// A name's certificate where it changes by itself: whoever holds the slot puts the next one in, and no other name
+/// notices.
+#[derive(Debug)]
+pub struct Slot(ArcSwap<CertifiedKey>);
+
+impl Slot {
+    pub fn new(key: Arc<CertifiedKey>) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::new(key)))
+    }
+
+    /// From the next handshake on.
+    pub fn put(&self, key: Arc<CertifiedKey>) {
+        self.0.store(key);
+    }
+}
+
+/// Where the certificate of a name is.
+#[derive(Debug)]
+enum Place {
+    Fixed(Arc<CertifiedKey>),
+    Slot(Arc<Slot>),
+}
+
+impl Place {
+    fn key(&self) -> Arc<CertifiedKey> {
+        match self {
+            Self::Fixed(key) => Arc::clone(key),
+            Self::Slot(slot) => slot.0.load_full(),
+        }
+    }
+}
+
 /// Names and their certificates. Filled once, then only read.
 #[derive(Debug, Default)]
 pub struct Names {
-    hosts: HashMap<Box<str>, Arc<CertifiedKey>>,
-    wildcards: HashMap<Box<str>, Arc<CertifiedKey>>,
-    addresses: HashMap<IpAddr, Arc<CertifiedKey>>,
+    hosts: HashMap<Box<str>, Place>,
+    wildcards: HashMap<Box<str>, Place>,
+    addresses: HashMap<IpAddr, Place>,
     default: Option<Arc<CertifiedKey>>,
 }
 
@@ -26,10 +58,19 @@ impl Names {
 
     /// Gives a name its certificate. The last one given holds.
     pub fn add(&mut self, name: &Name, key: Arc<CertifiedKey>) {
+        self.place(name, Place::Fixed(key));
+    }
+
+    /// The same for a certificate that changes by itself.
+    pub fn add_slot(&mut self, name: &Name, slot: Arc<Slot>) {
+        self.place(name, Place::Slot(slot));
+    }
+
+    fn place(&mut self, name: &Name, place: Place) {
         match name {
-            Name::Host(host) => self.hosts.insert(host.clone(), key),
-            Name::Wildcard(rest) => self.wildcards.insert(rest.clone(), key),
-            Name::Address(address) => self.addresses.insert(*address, key),
+            Name::Host(host) => self.hosts.insert(host.clone(), place),
+            Name::Wildcard(rest) => self.wildcards.insert(rest.clone(), place),
+            Name::Address(address) => self.addresses.insert(*address, place),
         };
     }
 
@@ -44,7 +85,7 @@ impl Names {
     }
 
     /// For a name as it came: any case, perhaps with a final dot. Exact before wildcard before default.
-    pub fn find(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
+    pub fn find(&self, host: &str) -> Option<Arc<CertifiedKey>> {
         let host = host.strip_suffix('.').unwrap_or(host);
         if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
             // rustls lower-cases what it hands us, so this is for other callers; names end at 253 bytes.
@@ -54,21 +95,23 @@ impl Names {
                 lower.make_ascii_lowercase();
                 std::str::from_utf8(lower).ok()
             });
-            return lower.and_then(|lower| self.known(lower)).or(self.default.as_ref());
+            return lower.and_then(|lower| self.known(lower)).or_else(|| self.default.clone());
         }
-        self.known(host).or(self.default.as_ref())
+        self.known(host).or_else(|| self.default.clone())
     }
 
-    fn known(&self, host: &str) -> Option<&Arc<CertifiedKey>> {
-        self.hosts.get(host).or_else(|| {
+    fn known(&self, host: &str) -> Option<Arc<CertifiedKey>> {
+        let place = self.hosts.get(host).or_else(|| {
             let (label, rest) = host.split_once('.')?;
             self.wildcards.get(rest).filter(|_| !label.is_empty())
-        })
+        });
+        place.map(Place::key)
     }
 
     /// For a client that named no host: browsers do so when the URL bears an address (RFC 6066, section 3).
-    pub fn find_address(&self, local: Option<IpAddr>) -> Option<&Arc<CertifiedKey>> {
-        local.and_then(|local| self.addresses.get(&local.to_canonical())).or(self.default.as_ref())
+    pub fn find_address(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
+        let place = local.and_then(|local| self.addresses.get(&local.to_canonical()));
+        place.map(Place::key).or_else(|| self.default.clone())
     }
 }
 
@@ -105,7 +148,6 @@ impl Resolver {
             Some(host) => names.find(host),
             None => names.find_address(local),
         }
-        .cloned()
     }
 }
 
@@ -153,7 +195,7 @@ mod tests {
         let world = World::new();
         let (mut names, keys) = names(&world, &["a.test", "*.a.test", "b.a.test"]);
         let check = |names: &Names, host: &str, expected: Option<&Arc<CertifiedKey>>| {
-            assert_eq!(names.find(host).map(Arc::as_ptr), expected.map(Arc::as_ptr), "{host}");
+            assert_eq!(names.find(host).as_ref().map(Arc::as_ptr), expected.map(Arc::as_ptr), "{host}");
         };
         let long = format!("{}.test", "A".repeat(300));
         for (host, expected) in [
@@ -182,7 +224,7 @@ mod tests {
     fn without_a_name_the_local_address_decides() {
         let world = World::new();
         let (mut names, keys) = names(&world, &["10.0.0.1", "::1", "a.test"]);
-        let find = |names: &Names, local: &str| names.find_address(local.parse().ok()).map(Arc::as_ptr);
+        let find = |names: &Names, local: &str| names.find_address(local.parse().ok()).as_ref().map(Arc::as_ptr);
         assert_eq!(find(&names, "10.0.0.1"), Some(Arc::as_ptr(&keys["10.0.0.1"])));
         assert_eq!(find(&names, "::ffff:10.0.0.1"), Some(Arc::as_ptr(&keys["10.0.0.1"])));
         assert_eq!(find(&names, "10.0.0.2"), None);
@@ -191,6 +233,21 @@ mod tests {
         let default = key(&world);
         names.set_default(Arc::clone(&default));
         assert_eq!(find(&names, "10.0.0.2"), Some(Arc::as_ptr(&default)));
+    }
+
+    #[test]
+    fn a_slot_changes_alone() {
+        let world = World::new();
+        let (mut names, keys) = names(&world, &["a.test"]);
+        let [before, after] = [key(&world), key(&world)];
+        let slot = Slot::new(Arc::clone(&before));
+        names.add_slot(&Name::parse("b.test").unwrap(), Arc::clone(&slot));
+        let resolver = Resolver::new(names);
+        let shown = |host| resolver.choose(Some(host), None).as_ref().map(Arc::as_ptr);
+        assert_eq!(shown("b.test"), Some(Arc::as_ptr(&before)));
+        slot.put(Arc::clone(&after));
+        assert_eq!(shown("b.test"), Some(Arc::as_ptr(&after)));
+        assert_eq!(shown("a.test"), Some(Arc::as_ptr(&keys["a.test"])));
     }
 
     #[test]

@@ -250,6 +250,25 @@ fn https_of_our_own_authority() {
     assert!(sent.contains("308") && sent.contains(&format!("location: https://localhost:{https}/a?b=c")), "{sent}");
 }
 
+#[test]
+fn https_by_itself() {
+    let storage = Folder::new();
+    // Nobody is there: no example asks an authority of the world.
+    let nobody = format!("https://{}/directory", nobody().trim_start_matches("http://"));
+    let variables = [("STORAGE", storage.0.to_str().unwrap()), ("CA", nobody.as_str())];
+    let rp = Rp::example("https-automatic", &["HTTPS_PORT", "HTTP_PORT"], &variables);
+    let (https, http) = (rp.ports()[0], rp.ports()[1]);
+    let failed = rp.says("certificate not obtained");
+    assert!(failed.contains("no connection to"), "{failed}");
+    // Until then it shows what nobody trusts, and serves.
+    let resolve = format!("example.com:{https}:127.0.0.1");
+    let answer = curl(&["--insecure", "--resolve", &resolve, &format!("https://example.com:{https}/")]);
+    assert_eq!(answer, "hello from example.com\n");
+    let resolve = format!("example.com:{http}:127.0.0.1");
+    let sent = curl(&["--head", "--resolve", &resolve, &format!("http://example.com:{http}/a")]).to_lowercase();
+    assert!(sent.contains("308") && sent.contains(&format!("location: https://example.com:{https}/a")), "{sent}");
+}
+
 /// A certificate of `example.com` and `www.example.com`, signed by itself, and its key.
 fn certificate(folder: &Folder) -> (String, String) {
     let pair = rcgen::generate_simple_self_signed(["example.com".to_owned(), "www.example.com".to_owned()]).unwrap();

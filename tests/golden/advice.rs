@@ -23,6 +23,8 @@ const FILLED: &[(&str, &str)] = &[
     ("COUNT", "3"),
     ("STATUS", "404"),
     ("MATCHER", "/path/*"),
+    ("MAIL", "admin@example.com"),
+    ("DIRECTORY", "https://ca.example.com/directory"),
     ("PATTERN", "`a|b`"),
     ("ANYCASE", "`a|b`"),
     ("TARGET", "/new"),

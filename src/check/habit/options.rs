@@ -118,22 +118,16 @@ pub const UPSTREAM: &[Habit] = &[
 const GLOBAL_PLACE: Place = Place::In("global");
 pub const GLOBAL: &[Habit] = &[
     write(&["port"], "http_port <1 80>", GLOBAL_PLACE),
-    write(&["auto_https", "auto_https off", "auto_https disable_redirects"], "https_redirect off", GLOBAL_PLACE),
+    write(&["auto_https off", "auto_https disable_certs"], "acme off", GLOBAL_PLACE),
+    write(&["auto_https", "auto_https disable_redirects"], "https_redirect off", GLOBAL_PLACE),
+    write(&["acme_ca"], "acme { ca <1 DIRECTORY> }", GLOBAL_PLACE),
+    write(&["acme_ca_root"], "acme { root <1 FILE> }", GLOBAL_PLACE),
+    write(&["cert_issuer", "certificatesResolvers"], "acme { ca DIRECTORY }", GLOBAL_PLACE),
     say(
-        &[
-            "acme_ca",
-            "acme_ca_root",
-            "acme_dns",
-            "acme_eab",
-            "cert_issuer",
-            "on_demand_tls",
-            "certificatesResolvers",
-            "ocsp_stapling",
-            "key_type",
-            "acme",
-        ],
-        "rp gets no certificates from an authority yet; a site names its own: tls CERTIFICATE KEY",
+        &["acme_dns", "acme_eab", "on_demand_tls"],
+        "rp asks for certificates of the names of its sites, by the challenges http-01 and tls-alpn-01 alone",
     ),
+    say(&["ocsp_stapling", "key_type"], "rp has no such setting, nor one that does the same"),
     say(&["local_certs", "skip_install_trust"], "a site asks for one itself: tls internal"),
     say(
         &[

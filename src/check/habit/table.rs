@@ -85,8 +85,8 @@ const SITE: &[Habit] = &[
     write(&["redirect location", "redirect prefix"], "redirect <2 TARGET>", Site),
     instead(
         &["tls {"],
-        "rp gets no certificates from an authority yet, and asks for TLS 1.2 or 1.3",
-        "tls CERTIFICATE KEY",
+        "rp offers TLS 1.2 and 1.3, and answers no challenge by DNS; a public name needs no `tls`, others may ask",
+        "tls acme",
         Site,
     ),
     write(&["Header"], "header <1 set> <2 NAME> <3 VALUE>", Site),

@@ -54,6 +54,13 @@ impl Setup {
         self
     }
 
+    /// Another configuration in place of the one that it began with.
+    #[must_use]
+    pub fn config(mut self, config: &str) -> Self {
+        config.clone_into(&mut self.config);
+        self
+    }
+
     /// More for the command line of `rp run`.
     #[must_use]
     pub fn arguments(mut self, more: &[&str]) -> Self {

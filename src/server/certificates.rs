@@ -1,0 +1,81 @@
+//! What there is to tell of certificates, as `rp certs` has it: of a running process, or of what lies in storage.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::model::{Source, World};
+use crate::tls::Certificate;
+use crate::tls::acme::{Status, Store};
+
+/// The certificates that are shown now, by name, with what is under way for them.
+#[must_use]
+pub fn of(world: &World) -> Value {
+    let mut all: Vec<Value> = world.acme.report().iter().map(awaited).collect();
+    for shown in &world.shown {
+        let source = match shown.source {
+            Source::Files => "files",
+            Source::Internal => "internal",
+        };
+        let mut entry = described(&shown.name, source, Some(&shown.certificate));
+        if shown.source == Source::Internal {
+            entry["renewal"] = moment(shown.certificate.renewal());
+        }
+        all.push(entry);
+    }
+    all.sort_by(|one, other| one["name"].as_str().cmp(&other["name"].as_str()));
+    // A site has its certificate at every address that it listens on.
+    all.dedup();
+    json!({ "ok": true, "certificates": all })
+}
+
+/// Those that are kept below a storage folder.
+pub fn kept(storage: &Path) -> io::Result<Value> {
+    let mut all = Vec::new();
+    for store in Store::all(storage)? {
+        for name in store.names()? {
+            let entry = match store.load(&name) {
+                Ok(certificate) => {
+                    let mut entry = described(&name, "acme", certificate.as_deref());
+                    entry["renewal"] = certificate.map_or(Value::Null, |kept| moment(kept.renewal()));
+                    entry
+                }
+                Err(trouble) => {
+                    let mut entry = described(&name, "acme", None);
+                    entry["error"] = trouble.to_string().into();
+                    entry
+                }
+            };
+            all.push(entry);
+        }
+    }
+    Ok(json!({ "ok": true, "certificates": all }))
+}
+
+fn awaited(status: &Status) -> Value {
+    let mut entry = described(&status.name, "acme", status.certificate.as_deref());
+    entry["authority"] = status.directory.clone().into();
+    entry["renewal"] = moment(status.due);
+    entry["error"] = status.error.clone().into();
+    entry["asking"] = status.under_way.into();
+    entry
+}
+
+fn described(name: &str, source: &str, certificate: Option<&Certificate>) -> Value {
+    json!({
+        "name": name,
+        "source": source,
+        "issuer": certificate.map(Certificate::issuer),
+        "not_before": certificate.map(|shown| moment(shown.not_before())),
+        "not_after": certificate.map(|shown| moment(shown.not_after())),
+        "renewal": null,
+        "error": null,
+    })
+}
+
+fn moment(at: OffsetDateTime) -> Value {
+    at.replace_nanosecond(0).ok().and_then(|at| at.format(&Rfc3339).ok()).into()
+}

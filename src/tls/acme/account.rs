@@ -1,0 +1,75 @@
+//! The account with an authority: made once, kept in storage, and taken up again.
+
+use instant_acme::{Account, AccountCredentials, NewAccount};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use super::client::Way;
+use super::store::Store;
+use super::{Failure, FailureKind, Issuer, patiently};
+
+/// An authority, its folder, and the account there once it has been opened.
+pub struct Office {
+    pub issuer: Issuer,
+    pub store: Store,
+    account: Mutex<Option<Account>>,
+}
+
+impl Office {
+    pub fn new(issuer: Issuer, store: Store) -> Self {
+        Self { issuer, store, account: Mutex::new(None) }
+    }
+
+    /// The account. Of several that ask at once one opens it, and the others wait.
+    pub(super) async fn account(&self) -> Result<Account, Failure> {
+        let mut held = self.account.lock().await;
+        if let Some(account) = &*held {
+            return Ok(account.clone());
+        }
+        let account = self.open().await?;
+        Ok(held.insert(account).clone())
+    }
+
+    /// After a failure the directory is read again, and an account that is gone is made anew.
+    pub(super) async fn doubt(&self, failure: &Failure) {
+        *self.account.lock().await = None;
+        if failure.kind == FailureKind::NoAccount
+            && let Err(trouble) = self.store.save_account("{}")
+        {
+            tracing::warn!(error = %trouble, "an account that is no more cannot be forgotten");
+        }
+    }
+
+    async fn open(&self) -> Result<Account, Failure> {
+        let way = Way::to(&self.issuer).map_err(|trouble| Failure::other(trouble.to_string()))?;
+        let kept = self.store.account().map_err(|trouble| Failure::other(trouble.to_string()))?;
+        let kept: Value = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+        let contact: Option<String> = self.issuer.email.as_ref().map(|email| format!("mailto:{email}"));
+        let contacts: Vec<&str> = contact.iter().map(String::as_str).collect();
+        let builder = || Account::builder_with_http(Box::new(way.clone()));
+        let Ok(credentials) = serde_json::from_value::<AccountCredentials>(kept["credentials"].clone()) else {
+            let terms = NewAccount { contact: &contacts, terms_of_service_agreed: true, only_return_existing: false };
+            let (account, credentials) = patiently!(builder().create(&terms, self.issuer.directory.clone(), None))?;
+            self.keep(&serde_json::to_value(&credentials).unwrap_or_default(), contact.as_deref())?;
+            tracing::info!(authority = self.issuer.directory, "an account with the certificate authority is made");
+            return Ok(account);
+        };
+        let account = builder().from_credentials(credentials).await?;
+        if kept["contact"].as_str() != contact.as_deref() {
+            patiently!(account.update_contacts(&contacts))?;
+            self.keep(&kept["credentials"], contact.as_deref())?;
+        }
+        Ok(account)
+    }
+
+    fn keep(&self, credentials: &Value, contact: Option<&str>) -> Result<(), Failure> {
+        let text = json!({ "contact": contact, "credentials": credentials }).to_string();
+        self.store.save_account(&text).map_err(|trouble| Failure::other(trouble.to_string()))
+    }
+}
+
+impl std::fmt::Debug for Office {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Office").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,107 @@
+//! How an authority is asked: HTTP/1.1 over TLS, one connection for each question, with an end to everything.
+//!
+//! An order takes about ten questions, a few times a year: there is nothing to be gained from keeping connections.
+
+use std::error::Error as StdError;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use http::uri::{PathAndQuery, Scheme};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use tokio::net::TcpStream;
+
+use super::super::client::{Client, ClientOptions, SystemRoots, Verify, reason};
+use super::super::provider::Alpn;
+use super::super::trouble::Trouble;
+use super::Issuer;
+
+/// For one question and its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of an answer. A chain has some thousand.
+const LARGEST: usize = 1024 * 1024;
+
+/// The way to one authority.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    tls: Client,
+}
+
+type Wrong = Box<dyn StdError + Send + Sync>;
+
+impl Way {
+    /// Reads whom to believe. A file that is missing is an error, and never a reason to believe the system's authorities.
+    pub fn to(issuer: &Issuer) -> Result<Self, Trouble> {
+        let verify = issuer.root.clone().map_or(Verify::System, Verify::Authorities);
+        let options = ClientOptions { verify, alpn: vec![Alpn::Http11], ..ClientOptions::default() };
+        Ok(Self { tls: Client::build(&options, &SystemRoots::default())? })
+    }
+
+    async fn ask(self, request: Request<BodyWrapper<Bytes>>) -> Result<Response<Full<Bytes>>, Wrong> {
+        let (mut parts, body) = request.into_parts();
+        let uri = std::mem::take(&mut parts.uri);
+        let host = uri.host().unwrap_or_default().to_owned();
+        let failed = |what: &str| format!("{what} `{}`", uri.authority().map_or("", |name| name.as_str()));
+        if uri.scheme() != Some(&Scheme::HTTPS) {
+            return Err(failed("the directory leads away from https, to").into());
+        }
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(443)))
+            .await
+            .map_err(|error| format!("{} ({error})", failed("no connection to")))?;
+        let tls = self
+            .tls
+            .connect(tcp, self.tls.server_name(&host)?)
+            .await
+            .map_err(|error| format!("{} ({})", failed("no TLS with"), reason(&error)))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
+        let driver = tokio::spawn(connection);
+        name_target(&mut parts, &uri)?;
+        let request = Request::from_parts(parts, body);
+        let answer =
+            sender.send_request(request).await.map_err(|error| format!("{} ({error})", failed("no answer from")))?;
+        let (head, body) = answer.into_parts();
+        let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
+        driver.abort();
+        judge(&head, &failed("the answer of"))?;
+        Ok(Response::from_parts(head, Full::new(body)))
+    }
+}
+
+/// On the wire there is a path, and the host in its field (RFC 9112, section 3.2.1).
+fn name_target(parts: &mut http::request::Parts, uri: &Uri) -> Result<(), Wrong> {
+    let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    parts.uri = path.as_str().parse()?;
+    let authority = uri.authority().map_or("", |name| name.as_str());
+    parts.headers.insert(HOST, HeaderValue::from_str(authority)?);
+    parts.headers.insert(USER_AGENT, HeaderValue::from_static(concat!("rp/", env!("CARGO_PKG_VERSION"))));
+    Ok(())
+}
+
+/// What fails without the words of ACME came from something in between, and its status is all there is to tell.
+fn judge(head: &http::response::Parts, what: &str) -> Result<(), Wrong> {
+    let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let is_problem = memchr::memmem::find(kind, b"json").is_some();
+    if head.status.is_success() || is_problem { Ok(()) } else { Err(format!("{what} is {}", head.status).into()) }
+}
+
+impl HttpClient for Way {
+    fn request(
+        &self,
+        request: Request<BodyWrapper<Bytes>>,
+    ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
+        let asked = self.clone().ask(request);
+        Box::pin(async move {
+            match tokio::time::timeout(PATIENCE, asked).await {
+                Ok(answer) => answer.map(BytesResponse::from).map_err(Error::Other),
+                Err(_) => Err(Error::Other("the authority does not answer in time".into())),
+            }
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Gets and renews certificates, on the control plane's thread, for as long as the process lives.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::task::{Id, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::Failure;
+use super::challenge::Kind;
+use super::order::{self, Obtained};
+use super::vault::{Job, Vault};
+use crate::telemetry::metrics;
+use crate::tls::{Certificate, Trouble};
+
+/// Orders at once: a thousand new names should not all stand at the authority's door together.
+const MOST: usize = 4;
+/// A clock may be set, and a machine sleep: the time is looked at at least this often.
+const LOOK: Duration = Duration::from_secs(300);
+/// For all of an order, with every challenge that can be tried.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+type Outcome = Result<(Arc<Certificate>, Option<Kind>), Failure>;
+
+/// Never ends by itself; what is under way when it is dropped is given up.
+pub async fn keep(vault: Arc<Vault>) {
+    let mut work = JoinSet::new();
+    let mut jobs: HashMap<Id, Arc<Job>> = HashMap::new();
+    loop {
+        while work.len() < MOST
+            && let Some(job) = vault.next(OffsetDateTime::now_utc())
+        {
+            let job = Arc::new(job);
+            let started = work.spawn(ask(Arc::clone(&vault), Arc::clone(&job)));
+            jobs.insert(started.id(), job);
+        }
+        let pause = if work.len() < MOST { vault.pause(OffsetDateTime::now_utc()) } else { None };
+        tokio::select! {
+            () = vault.changed.notified() => {}
+            Some(ended) = work.join_next_with_id() => {
+                let (id, outcome) = match ended {
+                    Ok((id, outcome)) => (id, outcome),
+                    Err(error) => (error.id(), Err(Failure::other("an order broke off: this is a mistake in rp"))),
+                };
+                if let Some(job) = jobs.remove(&id) {
+                    conclude(&vault, &job, outcome);
+                }
+            }
+            () = sleep(pause.unwrap_or(LOOK).min(LOOK)) => {}
+        }
+    }
+}
+
+async fn ask(vault: Arc<Vault>, job: Arc<Job>) -> Outcome {
+    // Another process with the same storage may have been faster.
+    if let Ok(Some(kept)) = job.office.store.load(&job.name)
+        && kept.covers(&job.name)
+        && !kept.needs_renewal(OffsetDateTime::now_utc())
+    {
+        return Ok((kept, None));
+    }
+    let order = order::obtain(&job.office, &vault.challenges, &job.name, &job.kinds);
+    let outcome = timeout(PATIENCE, order)
+        .await
+        .unwrap_or_else(|_| Err(Failure::other("the order takes longer than 10 minutes")));
+    match outcome {
+        Ok(obtained) => take(&job, &obtained),
+        Err(failure) => {
+            job.office.doubt(&failure).await;
+            Err(failure)
+        }
+    }
+}
+
+/// Keeps what came. What cannot be kept is shown all the same: it is good, and asking again would change nothing.
+fn take(job: &Job, obtained: &Obtained) -> Outcome {
+    let bad = |trouble: Trouble| Failure::other(format!("what the authority gave cannot be used: {trouble}"));
+    let certificate = Certificate::from_pem(obtained.chain.as_bytes(), obtained.key.as_bytes()).map_err(bad)?;
+    if !certificate.covers(&job.name) {
+        return Err(Failure::other("what the authority gave is for another name"));
+    }
+    if let Err(trouble) = job.office.store.save(&job.name, &obtained.key, &obtained.chain) {
+        tracing::error!(name = &*job.name, error = %trouble, "a certificate cannot be kept: after a restart it is asked for again");
+    }
+    Ok((Arc::new(certificate), Some(obtained.kind)))
+}
+
+fn conclude(vault: &Vault, job: &Job, outcome: Outcome) {
+    let name = &*job.name;
+    match &outcome {
+        Ok((certificate, kind)) => {
+            let (issuer, until) = (certificate.issuer(), certificate.not_after().date());
+            if let Some(challenge) = kind {
+                metrics::global().certificates_obtained.add(1);
+                tracing::info!(name, issuer, %until, %challenge, "certificate obtained");
+            } else {
+                tracing::info!(name, issuer, %until, "another process has obtained the certificate");
+            }
+            vault.finish(job, outcome);
+        }
+        Err(failure) => {
+            metrics::global().certificates_failed.add(1);
+            let reason = failure.reason.clone();
+            let until = job.held.as_ref().map(|held| held.not_after().date().to_string());
+            let retry = vault.finish(job, outcome).as_secs();
+            match until {
+                Some(until) => tracing::warn!(name, reason, retry, until, "certificate not renewed"),
+                None => tracing::warn!(name, reason, retry, "certificate not obtained"),
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One order, from the question for a name to its chain (RFC 8555, section 7.4).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use instant_acme::{
+    AuthorizationHandle, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
+};
+use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+
+use super::account::Office;
+use super::challenge::{Challenges, Kind, Open};
+use super::{Failure, FailureKind, patiently};
+
+/// An authority looks from several places and may have a queue.
+const PATIENCE: RetryPolicy =
+    RetryPolicy::new().initial_delay(Duration::from_millis(250)).backoff(1.5).timeout(Duration::from_secs(90));
+
+/// A key and its chain, both PEM.
+pub(super) struct Obtained {
+    pub key: String,
+    pub chain: String,
+    /// What the authority was shown.
+    pub kind: Kind,
+}
+
+/// Asks for a certificate. The first kind of challenge is tried first, and the next where the authority could not see it.
+pub(super) async fn obtain(
+    office: &Office,
+    challenges: &Arc<Challenges>,
+    name: &str,
+    kinds: &[Kind],
+) -> Result<Obtained, Failure> {
+    let mut before: Option<Failure> = None;
+    for kind in kinds {
+        match attempt(office, challenges, name, *kind).await {
+            Err(failure) if failure.kind == FailureKind::Challenge => {
+                let reason = before.map_or(String::new(), |before| format!("{before}; "));
+                before = Some(Failure { reason: format!("{reason}{kind}: {failure}"), ..failure });
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(before.unwrap_or_else(|| Failure::other("there is no port at which the authority could look")))
+}
+
+async fn attempt(office: &Office, challenges: &Arc<Challenges>, name: &str, kind: Kind) -> Result<Obtained, Failure> {
+    let account = office.account().await?;
+    let identifiers = [Identifier::Dns(name.to_owned())];
+    let mut wanted = NewOrder::new(&identifiers);
+    if let Some(profile) = &office.issuer.profile {
+        wanted = wanted.profile(profile);
+    }
+    let mut order = patiently!(account.new_order(&wanted))?;
+    let open = authorize(&mut order, challenges, name, kind).await?;
+    if order.state().status != OrderStatus::Ready {
+        let decided = patiently!(order.poll_ready(&PATIENCE));
+        if !matches!(decided, Ok(OrderStatus::Ready)) {
+            return Err(refusal(&mut order, decided.err()).await);
+        }
+    }
+    drop(open);
+    let (key, request) = request(name)?;
+    patiently!(order.finalize_csr(&request))?;
+    let chain = patiently!(order.poll_certificate(&PATIENCE))?;
+    Ok(Obtained { key, chain, kind })
+}
+
+/// Shows what the authority wants to see, and tells it to look.
+async fn authorize(
+    order: &mut Order,
+    challenges: &Arc<Challenges>,
+    name: &str,
+    kind: Kind,
+) -> Result<Vec<Open>, Failure> {
+    patiently!(read(order))?;
+    let mut open = Vec::new();
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        let mut authorization = authorization?;
+        match authorization.status {
+            AuthorizationStatus::Valid => {}
+            AuthorizationStatus::Pending => open.push(show(&mut authorization, challenges, name, kind).await?),
+            _ => return Err(Failure::other("the authority gave an authorization that cannot be used")),
+        }
+    }
+    Ok(open)
+}
+
+/// Reads the authorizations that have not been read yet.
+async fn read(order: &mut Order) -> Result<(), instant_acme::Error> {
+    let mut authorizations = order.authorizations();
+    while let Some(authorization) = authorizations.next().await {
+        authorization?;
+    }
+    Ok(())
+}
+
+async fn show<'a>(
+    authorization: &'a mut AuthorizationHandle<'a>,
+    challenges: &Arc<Challenges>,
+    name: &str,
+    kind: Kind,
+) -> Result<Open, Failure> {
+    let wanted = match kind {
+        Kind::Http01 => ChallengeType::Http01,
+        Kind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+    };
+    let Some(mut challenge) = authorization.challenge(wanted) else {
+        let reason = "the authority does not offer this challenge".to_owned();
+        return Err(Failure { reason, kind: FailureKind::Challenge });
+    };
+    let text = challenge.key_authorization();
+    let open = match kind {
+        Kind::Http01 => challenges.show_token(name, &challenge.token, text.as_str()),
+        Kind::TlsAlpn01 => challenges
+            .show_certificate(name, text.digest().as_ref())
+            .map_err(|trouble| Failure::other(trouble.to_string()))?,
+    };
+    patiently!(challenge.set_ready())?;
+    Ok(open)
+}
+
+/// What the authority saw stands with the challenge, not with the order.
+async fn refusal(order: &mut Order, error: Option<instant_acme::Error>) -> Failure {
+    let mut authorizations = order.authorizations();
+    while let Some(Ok(mut authorization)) = authorizations.next().await {
+        if patiently!(async { authorization.refresh().await.map(drop) }).is_err() {
+            break;
+        }
+        let state = &*authorization;
+        if let Some(problem) = state.challenges.iter().find_map(|challenge| challenge.error.clone()) {
+            return Failure { kind: FailureKind::Challenge, ..problem.into() };
+        }
+    }
+    match error {
+        Some(error) => error.into(),
+        None => Failure::other("the authority did not believe what it saw, and does not say why"),
+    }
+}
+
+/// A new key, as PEM, and the request for a certificate that has it, as DER.
+fn request(name: &str) -> Result<(String, Vec<u8>), Failure> {
+    let failed = |error: rcgen::Error| Failure::other(error.to_string());
+    let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(failed)?;
+    params.distinguished_name = DistinguishedName::new();
+    let key = KeyPair::generate().map_err(failed)?;
+    let request = params.serialize_request(&key).map_err(failed)?;
+    Ok((key.serialize_pem(), request.der().to_vec()))
+}

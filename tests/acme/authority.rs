@@ -1,0 +1,190 @@
+//! A certificate authority of the test's own: Pebble, which is told where to look by a name server of its own.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::json;
+
+use crate::harness::{Authority, Client, Folder, client_config, eventually, free_port};
+
+/// The authority, and the ports of the site that it comes to.
+pub struct Pebble {
+    processes: Vec<Running>,
+    folder: Folder,
+    port: u16,
+    management: u16,
+    names: u16,
+    pub http: u16,
+    pub https: u16,
+}
+
+impl Pebble {
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// With these variables for Pebble.
+    pub fn with(variables: &[(&str, &str)]) -> Self {
+        let folder = Folder::new();
+        let root = Authority::new();
+        root.issue(&["localhost", "127.0.0.1"]).save(&folder, "server");
+        folder.write("root.pem", root.pem());
+        let [port, management, http, https, dns, names] = [(); 6].map(|()| free_port());
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        let config = json!({ "pebble": {
+            "listenAddress": at(port),
+            "managementListenAddress": at(management),
+            "certificate": folder.path().join("server.pem"),
+            "privateKey": folder.path().join("server.key"),
+            "httpPort": http,
+            "tlsPort": https,
+        } });
+        let config = folder.write("pebble.json", config.to_string());
+        // Every name leads to this machine.
+        let mut server = Command::new("pebble-challtestsrv");
+        server.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", &at(dns), "-management", &at(names)]);
+        server.args(["-http01", "", "-https01", "", "-tlsalpn01", ""]);
+        let mut pebble = Command::new("pebble");
+        pebble.arg("-config").arg(&config).args(["-dnsserver", &at(dns)]);
+        pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0").envs(variables.iter().copied());
+        let processes = vec![Running::of(server, &folder, "names"), Running::of(pebble, &folder, "pebble")];
+        for port in [port, management, names] {
+            eventually("the authority", || TcpStream::connect(("127.0.0.1", port)).ok());
+        }
+        Self { processes, folder, port, management, names, http, https }
+    }
+
+    /// What the authority and its name server are no longer.
+    pub fn stop(&mut self) {
+        self.processes.clear();
+    }
+
+    pub fn directory(&self) -> String {
+        directory_at(self.port)
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// Whose certificate the authority itself has.
+    pub fn root_file(&self) -> String {
+        self.folder.path().join("root.pem").display().to_string()
+    }
+
+    /// A client that believes in the certificates that it issues.
+    pub fn believer(&self) -> Arc<rustls::ClientConfig> {
+        let root = ask(&[], &format!("https://127.0.0.1:{}/roots/0", self.management));
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(&root).unwrap()).unwrap();
+        let mut config = (*client_config(roots, &["http/1.1"])).clone();
+        config.resumption = rustls::client::Resumption::disabled();
+        Arc::new(config)
+    }
+
+    /// The name leads to where nobody listens.
+    pub fn lead_astray(&self, name: &str) {
+        let body = json!({ "host": format!("{name}."), "addresses": ["127.0.0.9"] }).to_string();
+        ask(&["-d", &body], &format!("http://127.0.0.1:{}/add-a", self.names));
+    }
+
+    /// How often the authority was asked for a certificate.
+    pub fn orders(&self) -> usize {
+        let said = std::fs::read_to_string(self.folder.path().join("pebble.log")).unwrap();
+        said.lines().filter(|line| line.contains("POST /order-plz")).count()
+    }
+}
+
+/// The directory of an authority that is reached through this port.
+pub fn directory_at(port: u16) -> String {
+    format!("https://localhost:{port}/dir")
+}
+
+/// Asks one of the doors for tests.
+fn ask(arguments: &[&str], url: &str) -> Vec<u8> {
+    let mut curl = Command::new("curl");
+    let output = curl.args(["-sSf", "--insecure", "--max-time", "10"]).args(arguments).arg(url).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+/// A process that ends with the test.
+struct Running(Child);
+
+impl Running {
+    fn of(mut command: Command, folder: &Folder, name: &str) -> Self {
+        let log = File::create(folder.path().join(format!("{name}.log"))).unwrap();
+        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error} (the package is `pebble`)")))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Pebble {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let said = std::fs::read_to_string(self.folder.path().join("pebble.log")).unwrap_or_default();
+            eprintln!("--- the authority\n{said}---");
+        }
+    }
+}
+
+/// A way to the authority that can be closed: who comes waits until it is open.
+pub struct Gate {
+    pub port: u16,
+    open: Arc<AtomicBool>,
+}
+
+impl Gate {
+    pub fn before(behind: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let open = Arc::new(AtomicBool::new(false));
+        let shared = open.clone();
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                let (Ok(client), open) = (client, shared.clone()) else { break };
+                std::thread::spawn(move || pass(client, behind, &open));
+            }
+        });
+        Self { port, open }
+    }
+
+    pub fn open(&self) {
+        self.open.store(true, Ordering::SeqCst);
+    }
+}
+
+fn pass(client: TcpStream, behind: SocketAddr, open: &AtomicBool) {
+    eventually("the opening of the gate", || open.load(Ordering::SeqCst).then_some(()));
+    let Ok(server) = TcpStream::connect(behind) else { return };
+    let (there, back) = ((client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client));
+    let copy = |(mut from, mut to): (TcpStream, TcpStream)| {
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut buffer) {
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = to.shutdown(std::net::Shutdown::Write);
+    };
+    std::thread::spawn(move || copy(there));
+    copy(back);
+}
+
+/// The certificate that a name shows, if a client that believes in the authority takes it.
+pub fn secure(pebble: &Pebble, believer: &Arc<rustls::ClientConfig>, name: &str) -> Result<Client, String> {
+    Client::tls(([127, 0, 0, 1], pebble.https).into(), name, believer.clone())
+}
