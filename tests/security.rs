@@ -159,7 +159,6 @@ const DOES_NOT_APPLY: &[(&str, &str)] = &[
     ("xt02", "no site asks its clients for a certificate, so no name opens more than another"),
     ("xt03", "no site asks its clients for a certificate"),
     ("xt05", "revocation lists are not read"),
-    ("xt12", "certificates are not fetched from an authority"),
     ("xa03", "there is no `forward_auth`"),
     ("xa06", "there is no `forward_auth`"),
     ("xa10", "the PROXY protocol is not spoken: its line is no request"),

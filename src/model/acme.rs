@@ -69,6 +69,19 @@ fn directory(args: &mut Arguments<'_>, cx: &mut Check) -> Result<String, Reporte
     ))
 }
 
+/// An address for an authority that nobody asks.
+pub(super) fn idle(node: &Node, global: &Global, cx: &mut Check) {
+    let lines = node.block.iter().flat_map(|block| &block.nodes);
+    if global.acme.is_none()
+        && let Some(email) = lines.into_iter().find(|line| line.name() == "email")
+    {
+        cx.report(
+            Mistake::new(Code::W0009, email.words[0].span, "`acme` is off, so nobody is told this address")
+                .help("remove it, or remove `acme off`"),
+        );
+    }
+}
+
 pub(super) fn email(mut args: Arguments<'_>, acme: &mut Option<Issuer>, cx: &mut Check) -> Result<(), Reported> {
     let word = args.expect_word("an address", cx)?;
     let text = cx.value::<Text>(word)?.0;

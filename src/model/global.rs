@@ -208,6 +208,7 @@ pub(super) fn check(node: &Node, global: &mut Global, cx: &mut Check) {
     }
     // Everything it reports has been reported.
     let _ = cx.options(node, OPTIONS, |option, inner, cx| self::option(global, option, inner, cx));
+    acme::idle(node, global, cx);
 }
 
 fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Result<(), Reported> {

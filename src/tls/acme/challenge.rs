@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_there_for_its_host_while_it_is_open() {
+    fn xt12_a_token_is_there_for_its_host_while_it_is_open() {
         let challenges = Arc::new(Challenges::default());
         let path = "/.well-known/acme-challenge/abc";
         let ask = |host: &str, path: &str| challenges.token(host, path).map(String::from);

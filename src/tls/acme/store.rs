@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_found_again_and_private() {
+    fn xt12_what_is_kept_is_found_again_and_private() {
         let scratch = Scratch::new();
         let store = Store::of(&scratch.0, LETS_ENCRYPT);
         store.prepare().unwrap();
