@@ -102,7 +102,9 @@ fn quickstart() {
     let api: Vec<String> = (0..30).map(|_| rp.get("/api/hello").body).collect();
     let of = |name: &str| api.iter().filter(|body| body.starts_with(name)).count();
     assert_eq!((of("alpha"), of("beta")), (20, 10));
-    assert!(api[0].contains("asked for /api/hello on behalf of 127.0.0.1"), "{}", api[0]);
+    assert!(api[0].contains("asked for /api/hello as request "), "{}", api[0]);
+    let id = api[0].rsplit(' ').next().unwrap_or_default().trim();
+    assert!(id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "the id reaches the origin: {id}");
     let logins: Vec<Answer> = (0..3).map(|_| rp.get("/login")).collect();
     assert_eq!(logins.iter().map(|answer| answer.status).collect::<Vec<_>>(), [200, 200, 429]);
     assert!(logins[2].field("retry-after").is_some());
