@@ -48,7 +48,7 @@ impl Judge {
     /// Sends each of these on a connection of its own, in pieces of this size, and waits until all have ended; gives what
     /// was said to each.
     fn hear(&self, all: &[String], piece: usize) -> Vec<String> {
-        let times = "timeout header 500ms; timeout body 500ms; timeout idle 500ms";
+        let times = "timeout header 500ms; timeout body 500ms; timeout idle 2s";
         let proxy = of(&format!("global {{ {times} }}\n:0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}}\n}}"))
             .with("ORIGIN", &self.origin)
             .start();
@@ -78,7 +78,10 @@ fn hold(shapes: &[(&str, String)]) {
         let all: Vec<String> =
             shapes.iter().map(|(_, rest)| format!("POST /first HTTP/1.1\r\nHost: example.com\r\n{rest}")).collect();
         for ((what, _), said) in shapes.iter().zip(judge.hear(&all, piece)) {
-            assert!(said.starts_with("HTTP/1.1 ") && said.matches("HTTP/1.1 ").count() <= 2, "{what}: {said:?}");
+            // Who goes on sending after it was refused may be reset before it has read why.
+            let reset = said.is_empty() && piece < usize::MAX;
+            let answered = said.starts_with("HTTP/1.1 ") && said.matches("HTTP/1.1 ").count() <= 2;
+            assert!(answered || reset, "{what}: {said:?}");
         }
         assert!(!judge.was_asked("GET /smuggled"), "{:?}", judge.asked.lock().unwrap());
         judge.hear(&[format!("GET /first HTTP/1.1\r\nHost: example.com\r\n\r\n{SMUGGLED}")], piece);
