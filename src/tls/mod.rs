@@ -12,6 +12,7 @@ pub mod pair;
 pub mod provider;
 pub mod resolver;
 pub mod server;
+pub mod sigv4;
 pub mod storage;
 pub mod tickets;
 pub mod trouble;
