@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxyfile::tls::Storage;
 use proxyfile::tls::client::server_name;
 use proxyfile::tls::{
     Authority, Certificate, Client, ClientOptions, Name, Names, Options, Resolver, SystemRoots, TlsFacts, Verify,
@@ -46,7 +47,7 @@ impl Server {
     fn start(names: &[&str], options: &Options) -> Self {
         install_provider();
         let scratch = Scratch(std::env::temp_dir().join(format!("rp-openssl-{:016x}", random())));
-        let authority = Authority::open(&scratch.0).unwrap();
+        let authority = Authority::open(&Storage::file(&*scratch.0)).unwrap();
         let resolver = Resolver::new(serve(&issue(&authority, names)));
         let config = server_config(Arc::clone(&resolver) as _, options).unwrap();
         let (address, stop, thread) = listen(config);
@@ -54,7 +55,11 @@ impl Server {
     }
 
     fn root(&self) -> String {
-        self.authority.root_path().display().to_string()
+        self.root_file().display().to_string()
+    }
+
+    fn root_file(&self) -> PathBuf {
+        self.scratch.0.join("internal/root.crt")
     }
 
     /// What `openssl s_client` says, and whether it was content.
@@ -306,7 +311,7 @@ fn curl_believes_the_root_and_nothing_else() {
 #[tokio::test]
 async fn a_client_that_can_takes_the_hybrid_group() {
     let server = Server::start(&["localhost"], &Options::default());
-    let verify = Verify::Authorities(server.authority.root_path());
+    let verify = Verify::Authorities(server.root_file());
     let client = Client::build(&ClientOptions { verify, ..ClientOptions::default() }, &SystemRoots::default()).unwrap();
     let stream = TcpStream::connect(server.address).await.unwrap();
     let stream = client.connect(stream, server_name("localhost").unwrap()).await.unwrap();

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::reload::Door;
 use super::{Outcome, Output, complain, trust};
-use crate::diagnostic::plain;
 use crate::server::certificates;
 
 #[derive(Debug, Args)]
@@ -47,8 +46,7 @@ impl Certs {
 
     fn kept(&self) -> Result<Value, Outcome> {
         let storage = trust::storage(self.file.as_ref(), self.storage.as_ref())?;
-        certificates::kept(&storage)
-            .map_err(|error| complain(format!("cannot look into `{}`: {}", storage.display(), plain(&error))))
+        certificates::kept(&storage).map_err(complain)
     }
 }
 

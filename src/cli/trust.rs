@@ -1,13 +1,14 @@
 //! `rp trust`: makes this machine believe rp's own authority.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::{Outcome, complain, default_file};
 use crate::server::Source;
-use crate::tls::default_storage;
+use crate::tls::Storage;
 use crate::tls::internal::Authority;
+use crate::tls::storage::{PUBLIC, write_atomically};
 use crate::tls::trust::{self, TrustTrouble};
 
 #[derive(Debug, Args)]
@@ -28,17 +29,20 @@ impl Trust {
             Ok(storage) => storage,
             Err(outcome) => return outcome,
         };
-        let root = storage.join("internal/root.crt");
         // What is there is only read: opened by root, the files of another user would become root's.
-        if !root.exists() {
-            if self.uninstall {
-                return complain(format!("there is no authority in `{}`, so nothing trusts it", storage.display()));
+        let kept = match Authority::kept_root(&storage) {
+            Ok(None) if self.uninstall => {
+                return complain(format!("there is no authority in `{}`, so nothing trusts it", storage.place()));
             }
-            if let Err(trouble) = Authority::open(&storage) {
-                return complain(trouble);
-            }
-        }
-        let done = if self.uninstall { trust::uninstall(&root) } else { trust::install(&root) };
+            Ok(None) => Authority::open(&storage).map(|authority| authority.root_pem().to_owned()),
+            Ok(Some(kept)) => Ok(kept),
+            Err(trouble) => Err(trouble),
+        };
+        let root = match kept.map_err(complain).and_then(|pem| Lent::of(&storage, &pem).map_err(complain)) {
+            Ok(root) => root,
+            Err(outcome) => return outcome,
+        };
+        let done = if self.uninstall { trust::uninstall(&root.path) } else { trust::install(&root.path) };
         match done {
             Ok(lines) => {
                 lines.iter().for_each(|line| println!("{line}"));
@@ -48,21 +52,22 @@ impl Trust {
             Err(TrustTrouble::NotRoot) => complain(format!(
                 "only root can change whom this machine trusts. Run:\n\n    sudo rp trust{} --storage {}",
                 if self.uninstall { " --uninstall" } else { "" },
-                quoted(&storage.display().to_string())
+                quoted(storage.place())
             )),
             Err(trouble) => complain(trouble),
         }
     }
 }
 
-/// The folder that is named, else that of a configuration.
-pub(super) fn storage(file: Option<&PathBuf>, storage: Option<&PathBuf>) -> Result<PathBuf, Outcome> {
+/// The folder that is named, else the storage of a configuration.
+pub(super) fn storage(file: Option<&PathBuf>, storage: Option<&PathBuf>) -> Result<Storage, Outcome> {
+    let folder = |path: &Path| std::path::absolute(path).map(Storage::file).map_err(complain);
     if let Some(storage) = storage {
-        return std::path::absolute(storage).map_err(complain);
+        return folder(storage);
     }
     let path = file.cloned().unwrap_or_else(default_file);
     if file.is_none() && !path.exists() {
-        return Ok(default_storage());
+        return Ok(Storage::default());
     }
     let Some(model) = Source::File(path.clone()).load().model else {
         let path = path.display();
@@ -70,7 +75,32 @@ pub(super) fn storage(file: Option<&PathBuf>, storage: Option<&PathBuf>) -> Resu
             "`{path}` has errors (see `rp validate {path}`), so its storage is not known: name the folder with --storage"
         )));
     };
-    std::path::absolute(model.global.storage.unwrap_or_else(default_storage)).map_err(complain)
+    model.global.storage.map_or_else(|| Ok(Storage::default()), |path| folder(&path))
+}
+
+/// The root as a file, which is what other programs take.
+struct Lent {
+    path: PathBuf,
+    is_ours: bool,
+}
+
+impl Lent {
+    fn of(storage: &Storage, pem: &str) -> std::io::Result<Self> {
+        if let Some(folder) = storage.folder() {
+            return Ok(Self { path: folder.join("internal/root.crt"), is_ours: false });
+        }
+        let path = std::env::temp_dir().join(format!("rp-root-{}.crt", std::process::id()));
+        write_atomically(&path, pem.as_bytes(), PUBLIC)?;
+        Ok(Self { path, is_ours: true })
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if self.is_ours {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// For a shell.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -17,9 +17,7 @@ use crate::directive::tls::TlsModel;
 use crate::tls::acme::{Kind, Store};
 use crate::tls::client::authorities;
 use crate::tls::internal::Authority;
-use crate::tls::{
-    Certificate, Name, Names, Options, Part, Resolver, Slot, Tickets, Trouble, default_storage, server_config,
-};
+use crate::tls::{Certificate, Name, Names, Options, Part, Resolver, Slot, Storage, Tickets, Trouble, server_config};
 
 /// What a name shows.
 enum Held {
@@ -126,8 +124,8 @@ impl Compiler<'_> {
         self.wishes.kinds = if is_plain { vec![Kind::Http01, Kind::TlsAlpn01] } else { vec![Kind::TlsAlpn01] };
     }
 
-    fn storage(&self) -> PathBuf {
-        self.model.global.storage.clone().unwrap_or_else(default_storage)
+    fn storage(&self) -> Storage {
+        self.model.global.storage.clone().map_or_else(Storage::default, Storage::file)
     }
 
     /// One set of ticket keys, kept across reloads, so that clients go on resuming.
@@ -160,7 +158,7 @@ impl Compiler<'_> {
     fn internal(&mut self, address: &SiteAddress) -> Result<Option<Arc<Certificate>>, Mistake> {
         let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
         let storage = self.storage();
-        let key = format!("{INTERNAL}{host} {}", storage.display());
+        let key = format!("{INTERNAL}{host} {}", storage.place());
         if let Some(known) = self.supplies.find::<Arc<Certificate>>(&key)
             && !known.needs_renewal(OffsetDateTime::now_utc())
         {
@@ -178,8 +176,8 @@ impl Compiler<'_> {
         Ok(Some(certificate))
     }
 
-    fn authority(&mut self, storage: &Path) -> Result<Arc<Authority>, Trouble> {
-        let key = format!("internal authority {}", storage.display());
+    fn authority(&mut self, storage: &Storage) -> Result<Arc<Authority>, Trouble> {
+        let key = format!("internal authority {}", storage.place());
         if let Some(known) = self.supplies.find::<Authority>(&key) {
             return Ok(known);
         }

@@ -1,15 +1,12 @@
 //! What there is to tell of certificates, as `rp certs` has it: of a running process, or of what lies in storage.
 
-use std::io;
-use std::path::Path;
-
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::model::{Source, World};
-use crate::tls::Certificate;
 use crate::tls::acme::{Status, Store};
+use crate::tls::{Certificate, Storage, Trouble};
 
 /// The certificates that are shown now, by name, with what is under way for them.
 #[must_use]
@@ -32,8 +29,8 @@ pub fn of(world: &World) -> Value {
     json!({ "ok": true, "certificates": all })
 }
 
-/// Those that are kept below a storage folder.
-pub fn kept(storage: &Path) -> io::Result<Value> {
+/// Those that are kept in a storage.
+pub fn kept(storage: &Storage) -> Result<Value, Trouble> {
     let mut all = Vec::new();
     for store in Store::all(storage)? {
         for name in store.names()? {

@@ -4,17 +4,12 @@
 //! never leaves memory, and that signs certificates of 7 days. So the root's key is used about once a month, and what
 //! leaks from a running process is soon worthless.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, SerialNumber,
 };
-use rustix::fs::{FlockOperation, flock};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
@@ -22,7 +17,7 @@ use x509_parser::prelude::FromDer;
 
 use super::certificate::Certificate;
 use super::name::Name;
-use super::storage::{PRIVATE, PUBLIC, private_folder, write_atomically};
+use super::storage::{Storage, wait};
 use super::trouble::Trouble;
 
 const ROOT_LIFE: Duration = Duration::days(3652);
@@ -34,9 +29,15 @@ const BACKDATED: Duration = Duration::minutes(5);
 const ROOT_REMAINDER: Duration = Duration::days(60);
 const ROOT_NAME: &str = "rp local authority";
 
-/// A root on disk and an issuer in memory.
+const FOLDER: &str = "internal";
+const CERTIFICATE: &str = "internal/root.crt";
+const KEY: &str = "internal/root.key";
+/// For another process to make a root.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
+/// A root in storage and an issuer in memory.
 pub struct Authority {
-    folder: PathBuf,
+    place: String,
     root_pem: String,
     root: Issuer<'static, KeyPair>,
     issuer: Mutex<Option<Intermediate>>,
@@ -48,31 +49,19 @@ struct Intermediate {
 }
 
 impl Authority {
-    /// Opens the authority in `<storage>/internal`, which holds `root.crt` and `root.key`. It is made when it is not
+    /// Opens the authority in storage, under `internal/root.crt` and `internal/root.key`. It is made when it is not
     /// there. Of several processes that do so at once, one makes it and the others wait and read.
-    pub fn open(storage: &Path) -> Result<Self, Trouble> {
+    pub fn open(storage: &Storage) -> Result<Self, Trouble> {
         Self::open_at(storage, OffsetDateTime::now_utc())
     }
 
-    fn open_at(storage: &Path, now: OffsetDateTime) -> Result<Self, Trouble> {
-        let folder = storage.join("internal");
-        let failed = |why| Trouble::Storage { path: folder.clone(), why };
-        private_folder(&folder).map_err(failed)?;
-        let _held_to_the_end = lock(&folder).map_err(failed)?;
-        let (certificate, key) = (folder.join("root.crt"), folder.join("root.key"));
-        if !certificate.try_exists().map_err(failed)? {
-            Root::create(now)?.write(&certificate, &key).map_err(failed)?;
-        } else if !key.try_exists().map_err(failed)? {
-            return Err(Trouble::RootWithoutKey { root: certificate });
-        }
-        let mut root = Root::read(&folder, &certificate, &key)?;
-        if root.is_ours && root.until - now < ROOT_REMAINDER {
-            Root::create(now)?.write(&certificate, &key).map_err(failed)?;
-            root = Root::read(&folder, &certificate, &key)?;
-        }
-        // A key that came from a backup may have come with the rights of one.
-        fs::set_permissions(&key, Permissions::from_mode(PRIVATE)).map_err(failed)?;
-        Ok(Self { folder, root_pem: root.pem, root: root.issuer, issuer: Mutex::new(None) })
+    fn open_at(storage: &Storage, now: OffsetDateTime) -> Result<Self, Trouble> {
+        storage.prepare(FOLDER)?;
+        let lock = storage.lock_within(FOLDER, PATIENCE)?;
+        let opened = Root::open(storage, now);
+        wait(storage.release(lock));
+        let Root { pem, issuer, .. } = opened?;
+        Ok(Self { place: storage.name_of(FOLDER), root_pem: pem, root: issuer, issuer: Mutex::new(None) })
     }
 
     /// A new certificate and key, good for 7 days.
@@ -108,9 +97,9 @@ impl Authority {
         Ok(Intermediate { certified, until })
     }
 
-    /// The file that clients are told to trust.
-    pub fn root_path(&self) -> PathBuf {
-        self.folder.join("root.crt")
+    /// What clients are told to trust, if there is one by now.
+    pub fn kept_root(storage: &Storage) -> Result<Option<String>, Trouble> {
+        wait(storage.load_text(CERTIFICATE))
     }
 
     pub fn root_pem(&self) -> &str {
@@ -120,7 +109,7 @@ impl Authority {
 
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Authority").field("folder", &self.folder).finish_non_exhaustive()
+        f.debug_struct("Authority").field("place", &self.place).finish_non_exhaustive()
     }
 }
 
@@ -140,6 +129,19 @@ struct Root {
 }
 
 impl Root {
+    /// Under the lock.
+    fn open(storage: &Storage, now: OffsetDateTime) -> Result<Self, Trouble> {
+        let kept = Self::read(storage)?;
+        match kept {
+            Some(root) if !root.is_ours || root.until - now >= ROOT_REMAINDER => Ok(root),
+            _ => {
+                Self::create(now)?.store(storage)?;
+                let gone = || Trouble::BadRoot { folder: storage.name_of(FOLDER), why: "it is gone".to_owned() };
+                Self::read(storage)?.ok_or_else(gone)
+            }
+        }
+    }
+
     fn create(now: OffsetDateTime) -> Result<NewRoot, Trouble> {
         let mut params = params(&format!("{ROOT_NAME} {}", now.year()), now, now + ROOT_LIFE)?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(1));
@@ -149,11 +151,13 @@ impl Root {
         Ok(NewRoot { certificate, key: key.serialize_pem() })
     }
 
-    fn read(folder: &Path, certificate: &Path, key: &Path) -> Result<Self, Trouble> {
-        let bad = |why: String| Trouble::BadRoot { folder: folder.to_owned(), why };
-        let unreadable = |why| Trouble::Storage { path: folder.to_owned(), why };
-        let pem = fs::read_to_string(certificate).map_err(unreadable)?;
-        let secret = fs::read_to_string(key).map_err(unreadable)?;
+    /// `None` where there is none: a key alone is what a crash left behind.
+    fn read(storage: &Storage) -> Result<Option<Self>, Trouble> {
+        let bad = |why: String| Trouble::BadRoot { folder: storage.name_of(FOLDER), why };
+        let Some(pem) = wait(storage.load_text(CERTIFICATE))? else { return Ok(None) };
+        let Some(secret) = wait(storage.load_text(KEY))? else {
+            return Err(Trouble::RootWithoutKey { root: storage.name_of(CERTIFICATE) });
+        };
         let checked = Certificate::from_named_pem(("root.crt", pem.as_bytes()), ("root.key", secret.as_bytes()))
             .map_err(|trouble| bad(trouble.to_string().split(": ").next().unwrap_or_default().to_owned()))?;
         let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| bad(error.to_string()))?;
@@ -166,23 +170,16 @@ impl Root {
         let is_ours = name.starts_with(ROOT_NAME);
         let key = KeyPair::from_pem(&secret).map_err(|error| bad(error.to_string()))?;
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(|error| bad(error.to_string()))?;
-        Ok(Self { issuer, until: checked.not_after(), is_ours, pem })
+        Ok(Some(Self { issuer, until: checked.not_after(), is_ours, pem }))
     }
 }
 
 impl NewRoot {
     /// The key first: after a crash between the two there is no certificate, and both are made again.
-    fn write(&self, certificate: &Path, key: &Path) -> io::Result<()> {
-        write_atomically(key, self.key.as_bytes(), PRIVATE)?;
-        write_atomically(certificate, self.certificate.as_bytes(), PUBLIC)
+    fn store(&self, storage: &Storage) -> Result<(), Trouble> {
+        wait(storage.store(KEY, self.key.as_bytes()))?;
+        wait(storage.store(CERTIFICATE, self.certificate.as_bytes()))
     }
-}
-
-/// Held until the file is dropped, or the process ends however it ends.
-fn lock(folder: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(PRIVATE).open(folder.join("lock"))?;
-    flock(&file, FlockOperation::LockExclusive)?;
-    Ok(file)
 }
 
 fn leaf(names: &[Name], now: OffsetDateTime, until: OffsetDateTime) -> Result<CertificateParams, Trouble> {

@@ -1,14 +1,245 @@
-//! Where certificates and keys are kept, and how a file is replaced so that a crash leaves the old or the new one whole.
+//! Where certificates and keys are kept: a folder, or a server that several instances share.
+//!
+//! What is kept has a key that reads like a path: `acme/ca.example-directory/example.com/certificate.pem`. A backend knows
+//! nothing of what lies under it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+pub mod file;
+
+use std::cmp::Ordering;
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
 
-/// Read by the owner alone: keys.
-pub const PRIVATE: u32 = 0o600;
-/// Read by everybody: certificates.
-pub const PUBLIC: u32 = 0o644;
+pub use file::{PRIVATE, PUBLIC, private_folder, write_atomically};
+
+use super::trouble::Trouble;
+
+/// Between two looks at a lock that another has.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a backend is doing. It ends by itself, within the backend's own time.
+pub type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
+
+/// A way to keep things. Keys are valid ones ([`is_key`]).
+pub trait Backend: fmt::Debug + Send + Sync {
+    /// `None` where there is nothing under the key.
+    fn load<'a>(&'a self, key: &'a str) -> Work<'a, Option<Vec<u8>>>;
+    /// After it, and after any crash during it, all of the new bytes are there or all of the old ones. Under a lock it gives
+    /// false, and changes nothing, where the lock is no longer ours.
+    fn store<'a>(&'a self, key: &'a str, bytes: &'a [u8], lock: Option<&'a Lock>) -> Work<'a, bool>;
+    /// What is not there is deleted already.
+    fn delete<'a>(&'a self, key: &'a str) -> Work<'a, ()>;
+    /// All keys below a folder, in order; all that there are below the empty one.
+    fn list<'a>(&'a self, folder: &'a str) -> Work<'a, Vec<String>>;
+    /// Takes a lock if nobody has it.
+    fn lock<'a>(&'a self, name: &'a str) -> Work<'a, Option<Lock>>;
+    /// Begins the lease anew; false where another has the lock by now.
+    fn extend<'a>(&'a self, lock: &'a Lock) -> Work<'a, bool>;
+    fn release(&self, lock: Lock) -> Work<'_, ()>;
+    /// How long a lock outlives whoever died with it; `None` where it does not.
+    fn lease(&self) -> Option<Duration>;
+    /// Says at once that nothing could be kept below a folder, where that can be known.
+    fn prepare(&self, folder: &str) -> Result<(), Trouble>;
+}
+
+/// A lock that is held. Dropped without [`Storage::release`] it ends with its lease.
+#[derive(Debug)]
+pub struct Lock {
+    name: String,
+    /// Of a folder: the kernel frees what hangs on it.
+    file: std::fs::File,
+}
+
+/// A place to keep things, shared by all who hold it.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    backend: Arc<dyn Backend>,
+    /// For people: without secrets.
+    place: Arc<str>,
+    /// Of a folder.
+    folder: Option<Arc<Path>>,
+}
+
+impl Storage {
+    /// A folder. Nothing is touched.
+    pub fn file(folder: impl Into<PathBuf>) -> Self {
+        let folder: Arc<Path> = folder.into().into();
+        let place = folder.display().to_string().into();
+        Self { backend: Arc::new(file::Folder::new(&folder)), place, folder: Some(folder) }
+    }
+
+    /// Where it is, for people.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Its folder, if it is one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
+    }
+
+    /// Whether other machines may have it, too.
+    pub fn is_shared(&self) -> bool {
+        self.folder.is_none()
+    }
+
+    /// Where something is, for people.
+    pub fn name_of(&self, key: &str) -> String {
+        format!("{}/{key}", self.place.trim_end_matches('/'))
+    }
+
+    /// An error says that nothing could be kept below a folder. A server that cannot be reached now may be later.
+    pub fn prepare(&self, folder: &str) -> Result<(), Trouble> {
+        self.backend.prepare(folder)
+    }
+
+    pub async fn load(&self, key: &str) -> Result<Option<Vec<u8>>, Trouble> {
+        self.backend.load(key).await
+    }
+
+    /// The same for text; bytes that are none are replaced.
+    pub async fn load_text(&self, key: &str) -> Result<Option<String>, Trouble> {
+        Ok(self.load(key).await?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    pub async fn store(&self, key: &str, bytes: &[u8]) -> Result<(), Trouble> {
+        self.backend.store(key, bytes, None).await.map(drop)
+    }
+
+    /// The same by somebody who needs a lock for it; false where another has that lock by now, and nothing was stored.
+    pub async fn store_under(&self, lock: &Lock, key: &str, bytes: &[u8]) -> Result<bool, Trouble> {
+        self.backend.store(key, bytes, Some(lock)).await
+    }
+
+    pub async fn delete(&self, key: &str) -> Result<(), Trouble> {
+        self.backend.delete(key).await
+    }
+
+    pub async fn exists(&self, key: &str) -> Result<bool, Trouble> {
+        Ok(self.load(key).await?.is_some())
+    }
+
+    /// All keys below a folder, in order; all that there are below the empty one.
+    pub async fn list(&self, folder: &str) -> Result<Vec<String>, Trouble> {
+        self.backend.list(folder).await
+    }
+
+    /// Takes a lock if nobody has it.
+    pub async fn lock(&self, name: &str) -> Result<Option<Lock>, Trouble> {
+        self.backend.lock(name).await
+    }
+
+    pub async fn release(&self, lock: Lock) {
+        let name = lock.name.clone();
+        if let Err(error) = self.backend.release(lock).await {
+            tracing::debug!(lock = name, %error, "a lock is left to its lease");
+        }
+    }
+
+    /// Does something that takes long under a lock, whose lease is begun anew until it is done.
+    pub async fn during<T>(&self, lock: &Lock, work: impl Future<Output = T>) -> T {
+        let Some(lease) = self.backend.lease() else { return work.await };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = self.extend(lock, lease / 3) => match never {},
+        }
+    }
+
+    async fn extend(&self, lock: &Lock, period: Duration) -> Infallible {
+        loop {
+            tokio::time::sleep(period).await;
+            match self.backend.extend(lock).await {
+                Ok(true) => {}
+                // What it is held for goes on: whoever stores under it is told.
+                Ok(false) => tracing::debug!(lock = lock.name, "a lock is lost"),
+                Err(error) => tracing::debug!(lock = lock.name, %error, "a lease cannot be begun anew"),
+            }
+        }
+    }
+
+    /// Waits for a lock, on this thread and not longer than this.
+    pub fn lock_within(&self, name: &str, patience: Duration) -> Result<Lock, Trouble> {
+        let end = Instant::now() + patience;
+        loop {
+            if let Some(lock) = wait(self.lock(name))? {
+                return Ok(lock);
+            }
+            if Instant::now() >= end {
+                return Err(Trouble::Locked { place: self.name_of(name) });
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// The usual folder.
+impl Default for Storage {
+    fn default() -> Self {
+        Self::file(default_storage())
+    }
+}
+
+impl PartialEq for Storage {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Storage {}
+
+impl PartialOrd for Storage {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Storage {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.place.cmp(&other.place)
+    }
+}
+
+/// Segments of plain signs between slashes, none of which leads elsewhere.
+pub fn is_key(key: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._*~".contains(&byte);
+    let segment =
+        |segment: &str| !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(plain);
+    key.len() <= 900 && key.split('/').all(segment)
+}
+
+/// Waits on this thread. Backends work elsewhere or at once, so that this is safe inside a runtime, too.
+pub fn wait<T>(work: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    // A task of a runtime has a budget, and this one never comes back to have it filled.
+    let mut work = pin!(tokio::task::unconstrained(work));
+    loop {
+        match work.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// 128 random bits as text.
+fn random() -> Result<String, Trouble> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| Trouble::Signing("no random bytes".to_owned()))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(random)))
+}
 
 /// `$XDG_DATA_HOME/rp`, else `/var/lib/rp` for root and `~/.local/share/rp` for anyone else.
 pub fn default_storage() -> PathBuf {
@@ -27,112 +258,5 @@ fn storage_for(variable: &dyn Fn(&str) -> Option<PathBuf>, root: bool) -> PathBu
     }
 }
 
-/// Makes a folder that only its owner enters, with its parents. One that exists keeps its rights.
-pub fn private_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// Replaces a file in one step: a neighbour is written and synced, takes the name, and the folder is synced, so that
-/// after a power cut the name leads to all of the old bytes or all of the new ones.
-pub fn write_atomically(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (neighbour, mut file) = create_neighbour(path, mode)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&neighbour, path));
-    if let Err(error) = written {
-        let _ = fs::remove_file(&neighbour);
-        return Err(error);
-    }
-    File::open(folder)?.sync_all()
-}
-
-/// A new file beside `path`. `create_new` never follows a link that somebody left under the name.
-fn create_neighbour(path: &Path, mode: u32) -> io::Result<(PathBuf, File)> {
-    let mut random = [0; 8];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| io::Error::other("no random bytes"))?;
-    let mut name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?.to_owned();
-    name.push(format!(".{:016x}.tmp", u64::from_ne_bytes(random)));
-    let neighbour = path.with_file_name(name);
-    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&neighbour)?;
-    Ok((neighbour, file))
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    /// A folder that goes away with the test.
-    pub struct Scratch(pub PathBuf);
-
-    impl Scratch {
-        pub fn new() -> Self {
-            let mut random = [0; 8];
-            aws_lc_rs::rand::fill(&mut random).unwrap();
-            let path = std::env::temp_dir().join(format!("rp-test-{:016x}", u64::from_ne_bytes(random)));
-            fs::create_dir(&path).unwrap();
-            Self(path)
-        }
-
-        pub fn path(&self, name: &str) -> PathBuf {
-            self.0.join(name)
-        }
-
-        pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
-            let path = self.path(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, bytes).unwrap();
-            path
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    fn check(variables: &[(&str, &str)], root: bool, expected: &str) {
-        let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        assert_eq!(storage_for(&variable, root), Path::new(expected));
-    }
-
-    #[test]
-    fn storage_follows_the_base_directories() {
-        check(&[("HOME", "/home/a")], false, "/home/a/.local/share/rp");
-        check(&[("HOME", "/home/a"), ("XDG_DATA_HOME", "/data")], false, "/data/rp");
-        check(&[("HOME", "/home/a"), ("XDG_DATA_HOME", "data")], false, "/home/a/.local/share/rp");
-        check(&[("HOME", "/root")], true, "/var/lib/rp");
-        check(&[("HOME", "/root"), ("XDG_DATA_HOME", "/data")], true, "/data/rp");
-        check(&[], false, "/var/lib/rp");
-    }
-
-    #[test]
-    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
-        let scratch = Scratch::new();
-        let path = scratch.write("key", "old");
-        write_atomically(&path, b"new", PRIVATE).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_failed_replacement_leaves_no_neighbour() {
-        let scratch = Scratch::new();
-        let path = scratch.path("folder");
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("inside"), "").unwrap();
-        assert!(write_atomically(&path, b"new", PUBLIC).is_err());
-        assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_private_folder_is_private() {
-        let scratch = Scratch::new();
-        let folder = scratch.path("a/b");
-        private_folder(&folder).unwrap();
-        private_folder(&folder).unwrap();
-        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-    }
-}
+pub(super) mod tests;

@@ -40,10 +40,16 @@ pub enum Trouble {
     Mismatch { certificate: String, key: String },
     #[error("{}", storage(path, why))]
     Storage { path: PathBuf, why: io::Error },
-    #[error("`{}` is there, but its key `root.key` is not: restore the key, or remove `root.crt` to begin a new authority", root.display())]
-    RootWithoutKey { root: PathBuf },
-    #[error("the internal authority in `{}` cannot be used ({why}): restore `root.crt` and `root.key` from one backup, or remove both to begin a new authority", folder.display())]
-    BadRoot { folder: PathBuf, why: String },
+    #[error("`{place}` is held by another process: wait until it is done, or end it")]
+    Locked { place: String },
+    #[error(
+        "`{root}` is there, but its key `root.key` is not: restore the key, or remove `root.crt` to begin a new authority"
+    )]
+    RootWithoutKey { root: String },
+    #[error(
+        "the internal authority in `{folder}` cannot be used ({why}): restore `root.crt` and `root.key` from one backup, or remove both to begin a new authority"
+    )]
+    BadRoot { folder: String, why: String },
     #[error("`{name}` is no host that TLS can ask for: write a host name or an address")]
     BadName { name: String },
     #[error("no certificate can be issued for nothing: name at least one host or address")]

@@ -34,7 +34,7 @@ impl Office {
     pub(super) async fn doubt(&self, failure: &Failure) {
         *self.account.lock().await = None;
         if failure.kind == FailureKind::NoAccount
-            && let Err(trouble) = self.store.save_account("{}")
+            && let Err(trouble) = self.store.save_account("{}").await
         {
             tracing::warn!(error = %trouble, "an account that is no more cannot be forgotten");
         }
@@ -42,7 +42,7 @@ impl Office {
 
     async fn open(&self) -> Result<Account, Failure> {
         let way = Way::to(&self.issuer).map_err(|trouble| Failure::other(trouble.to_string()))?;
-        let kept = self.store.account().map_err(|trouble| Failure::other(trouble.to_string()))?;
+        let kept = self.store.account().await.map_err(|trouble| Failure::other(trouble.to_string()))?;
         let kept: Value = kept.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
         let contact: Option<String> = self.issuer.email.as_ref().map(|email| format!("mailto:{email}"));
         let contacts: Vec<&str> = contact.iter().map(String::as_str).collect();
@@ -50,21 +50,21 @@ impl Office {
         let Ok(credentials) = serde_json::from_value::<AccountCredentials>(kept["credentials"].clone()) else {
             let terms = NewAccount { contact: &contacts, terms_of_service_agreed: true, only_return_existing: false };
             let (account, credentials) = patiently!(builder().create(&terms, self.issuer.directory.clone(), None))?;
-            self.keep(&serde_json::to_value(&credentials).unwrap_or_default(), contact.as_deref())?;
+            self.keep(&serde_json::to_value(&credentials).unwrap_or_default(), contact.as_deref()).await?;
             tracing::info!(authority = self.issuer.directory, "an account with the certificate authority is made");
             return Ok(account);
         };
         let account = builder().from_credentials(credentials).await?;
         if kept["contact"].as_str() != contact.as_deref() {
             patiently!(account.update_contacts(&contacts))?;
-            self.keep(&kept["credentials"], contact.as_deref())?;
+            self.keep(&kept["credentials"], contact.as_deref()).await?;
         }
         Ok(account)
     }
 
-    fn keep(&self, credentials: &Value, contact: Option<&str>) -> Result<(), Failure> {
+    async fn keep(&self, credentials: &Value, contact: Option<&str>) -> Result<(), Failure> {
         let text = json!({ "contact": contact, "credentials": credentials }).to_string();
-        self.store.save_account(&text).map_err(|trouble| Failure::other(trouble.to_string()))
+        self.store.save_account(&text).await.map_err(|trouble| Failure::other(trouble.to_string()))
     }
 }
 

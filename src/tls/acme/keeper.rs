@@ -13,6 +13,7 @@ use super::challenge::Kind;
 use super::order::{self, Obtained};
 use super::vault::{Job, Vault};
 use crate::telemetry::metrics;
+use crate::tls::storage::Lock;
 use crate::tls::{Certificate, Trouble};
 
 /// Orders at once: a thousand new names should not all stand at the authority's door together.
@@ -21,6 +22,9 @@ const MOST: usize = 4;
 const LOOK: Duration = Duration::from_secs(300);
 /// For all of an order, with every challenge that can be tried.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Between two looks at what another process does.
+const OTHERS: Duration = Duration::from_millis(500);
 
 type Outcome = Result<(Arc<Certificate>, Option<Kind>), Failure>;
 
@@ -54,19 +58,39 @@ pub async fn keep(vault: Arc<Vault>) {
 }
 
 async fn ask(vault: Arc<Vault>, job: Arc<Job>) -> Outcome {
-    // Another process with the same storage may have been faster.
-    if let Ok(Some(kept)) = job.office.store.load(&job.name)
-        && kept.covers(&job.name)
-        && !kept.needs_renewal(OffsetDateTime::now_utc())
-    {
-        return Ok((kept, None));
-    }
-    let order = order::obtain(&job.office, &vault.challenges, &job.name, &job.kinds);
-    let outcome = timeout(PATIENCE, order)
+    timeout(PATIENCE, alone(&vault, &job))
         .await
-        .unwrap_or_else(|_| Err(Failure::other("the order takes longer than 10 minutes")));
-    match outcome {
-        Ok(obtained) => take(&job, &obtained),
+        .unwrap_or_else(|_| Err(Failure::other("the order takes longer than 10 minutes")))
+}
+
+/// Of all processes with the same storage one asks, and the others take what it gets.
+async fn alone(vault: &Vault, job: &Job) -> Outcome {
+    let unusable = |trouble: Trouble| Failure::other(trouble.to_string());
+    let store = &job.office.store;
+    loop {
+        let lock = store.lock(&job.name).await.map_err(unusable)?;
+        let kept = store.fetch(&job.name).await;
+        if let Ok(Some(kept)) = kept
+            && kept.covers(&job.name)
+            && !kept.needs_renewal(OffsetDateTime::now_utc())
+        {
+            if let Some(lock) = lock {
+                store.storage().release(lock).await;
+            }
+            return Ok((kept, None));
+        }
+        if let Some(lock) = lock {
+            let outcome = store.storage().during(&lock, obtain(vault, job, &lock)).await;
+            store.storage().release(lock).await;
+            return outcome;
+        }
+        sleep(OTHERS).await;
+    }
+}
+
+async fn obtain(vault: &Vault, job: &Job, lock: &Lock) -> Outcome {
+    match order::obtain(&job.office, &vault.challenges, &job.name, &job.kinds).await {
+        Ok(obtained) => take(job, lock, &obtained).await,
         Err(failure) => {
             job.office.doubt(&failure).await;
             Err(failure)
@@ -75,14 +99,19 @@ async fn ask(vault: Arc<Vault>, job: Arc<Job>) -> Outcome {
 }
 
 /// Keeps what came. What cannot be kept is shown all the same: it is good, and asking again would change nothing.
-fn take(job: &Job, obtained: &Obtained) -> Outcome {
+async fn take(job: &Job, lock: &Lock, obtained: &Obtained) -> Outcome {
     let bad = |trouble: Trouble| Failure::other(format!("what the authority gave cannot be used: {trouble}"));
     let certificate = Certificate::from_pem(obtained.chain.as_bytes(), obtained.key.as_bytes()).map_err(bad)?;
     if !certificate.covers(&job.name) {
         return Err(Failure::other("what the authority gave is for another name"));
     }
-    if let Err(trouble) = job.office.store.save(&job.name, &obtained.key, &obtained.chain) {
-        tracing::error!(name = &*job.name, error = %trouble, "a certificate cannot be kept: after a restart it is asked for again");
+    let name = &*job.name;
+    match job.office.store.save(Some(lock), name, &obtained.key, &obtained.chain).await {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(name, "another process has taken over: its certificate is the one that is kept"),
+        Err(trouble) => {
+            tracing::error!(name, error = %trouble, "a certificate cannot be kept: after a restart it is asked for again");
+        }
     }
     Ok((Arc::new(certificate), Some(obtained.kind)))
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use super::challenge::{Challenges, Kind};
 use super::placeholder::placeholder;
 use super::store::Store;
 use super::{Failure, FailureKind, Issuer};
+use crate::tls::storage::Storage;
 use crate::tls::{Certificate, Slot, Trouble};
 
 /// The first pause after a failure; each one more doubles it.
@@ -29,7 +29,7 @@ const LONG_PAUSE: Duration = Duration::from_secs(3600);
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
     pub issuer: Issuer,
-    pub storage: PathBuf,
+    pub storage: Storage,
     pub names: BTreeSet<Box<str>>,
     /// What the authority can be shown, best first.
     pub kinds: Vec<Kind>,
@@ -251,18 +251,19 @@ mod tests {
     use super::*;
     use crate::tls::certificate::tests::World;
     use crate::tls::storage::tests::Scratch;
+    use crate::tls::storage::wait;
 
     fn wishes(scratch: &Scratch, names: &[&str]) -> Wishes {
         Wishes {
             issuer: Issuer { directory: "https://ca.test/dir".to_owned(), ..Issuer::default() },
-            storage: scratch.0.clone(),
+            storage: scratch.storage(),
             names: names.iter().map(|name| (*name).into()).collect(),
             kinds: vec![Kind::Http01, Kind::TlsAlpn01],
         }
     }
 
     fn store(scratch: &Scratch) -> Store {
-        Store::of(&scratch.0, "https://ca.test/dir")
+        Store::of(&scratch.storage(), "https://ca.test/dir")
     }
 
     fn certificate(world: &World, name: &str) -> Arc<Certificate> {
@@ -274,7 +275,7 @@ mod tests {
     fn what_was_kept_is_shown_and_not_asked_for() {
         let (scratch, world) = (Scratch::new(), World::new());
         let signed = world.sign(&["a.test"]);
-        store(&scratch).save("a.test", &signed.key, &signed.chain).unwrap();
+        wait(store(&scratch).save(None, "a.test", &signed.key, &signed.chain)).unwrap();
         let vault = Vault::default();
         for name in ["a.test", "b.test"] {
             vault.slot(&store(&scratch), name).unwrap();

@@ -1,5 +1,9 @@
 //! The internal authority: made once, kept, raced for, refused when half of it is lost.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use super::*;
@@ -41,24 +45,24 @@ fn pem_of(label: &str, der: &[u8]) -> String {
 fn the_root_is_made_once_and_kept_private() {
     let scratch = Scratch::new();
     let storage = scratch.path("data");
-    let first = Authority::open(&storage).unwrap();
-    let again = Authority::open(&storage).unwrap();
+    let first = Authority::open(&Storage::file(&storage)).unwrap();
+    let again = Authority::open(&Storage::file(&storage)).unwrap();
     assert_eq!(first.root_pem(), again.root_pem());
     let folder = storage.join("internal");
-    assert_eq!(first.root_path(), folder.join("root.crt"));
     assert_eq!(mode(&folder), 0o700);
     assert_eq!(mode(&folder.join("root.key")), 0o600);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
-    assert_eq!(files, ["lock", "root.crt", "root.key"]);
+    assert_eq!(files, ["root.crt", "root.key"]);
 }
 
 #[test]
 fn many_at_once_end_with_one_root() {
     let scratch = Scratch::new();
     let roots: Vec<String> = std::thread::scope(|scope| {
-        let opening: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| Authority::open(&scratch.0).unwrap().root_pem().to_owned())).collect();
+        let opening: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| Authority::open(&scratch.storage()).unwrap().root_pem().to_owned()))
+            .collect();
         opening.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(roots.iter().all(|root| *root == roots[0]));
@@ -68,14 +72,14 @@ fn many_at_once_end_with_one_root() {
 #[test]
 fn a_leaf_is_what_browsers_ask_for() {
     let scratch = Scratch::new();
-    let authority = Authority::open(&scratch.0).unwrap();
+    let authority = Authority::open(&scratch.storage()).unwrap();
     let certificate = authority.issue(&names(&["localhost", "*.app.internal", "127.0.0.1", "::1"])).unwrap();
     assert_eq!(certificate.notices(), []);
     let life = certificate.not_after() - certificate.not_before();
     assert_eq!(life, LEAF_LIFE + BACKDATED);
     let leaf = scratch.write("leaf.pem", pem(&certificate.key().cert[0]));
     let issuer = scratch.write("issuer.pem", pem(&certificate.key().cert[1]));
-    let (leaf, issuer, root) = (leaf.to_str().unwrap(), issuer.to_str().unwrap(), authority.root_path());
+    let (leaf, issuer, root) = (leaf.to_str().unwrap(), issuer.to_str().unwrap(), scratch.path("internal/root.crt"));
     let text = openssl(&["x509", "-noout", "-text", "-in", leaf]);
     for wanted in [
         "Issuer: CN = rp local issuer",
@@ -110,7 +114,7 @@ fn a_leaf_is_what_browsers_ask_for() {
 #[test]
 fn numbers_are_long_and_never_the_same() {
     let scratch = Scratch::new();
-    let authority = Authority::open(&scratch.0).unwrap();
+    let authority = Authority::open(&scratch.storage()).unwrap();
     let serials: Vec<Vec<u8>> = (0..8)
         .map(|_| {
             let certificate = authority.issue(&names(&["localhost"])).unwrap();
@@ -126,7 +130,7 @@ fn numbers_are_long_and_never_the_same() {
 #[test]
 fn the_issuer_outlives_whatever_it_signs() {
     let scratch = Scratch::new();
-    let authority = Authority::open(&scratch.0).unwrap();
+    let authority = Authority::open(&scratch.storage()).unwrap();
     let now = OffsetDateTime::now_utc();
     let issuer_at = |days: i64| {
         let certificate = authority.issue_at(&names(&["localhost"]), now + Duration::days(days)).unwrap();
@@ -142,7 +146,7 @@ fn the_issuer_outlives_whatever_it_signs() {
 #[test]
 fn a_leaf_is_renewed_at_two_thirds() {
     let scratch = Scratch::new();
-    let certificate = Authority::open(&scratch.0).unwrap().issue(&names(&["localhost"])).unwrap();
+    let certificate = Authority::open(&scratch.storage()).unwrap().issue(&names(&["localhost"])).unwrap();
     let now = OffsetDateTime::now_utc();
     assert!(!certificate.needs_renewal(now + Duration::days(4)));
     assert!(certificate.needs_renewal(now + Duration::days(5)));
@@ -151,7 +155,7 @@ fn a_leaf_is_renewed_at_two_thirds() {
 #[test]
 fn long_names_fit_and_no_name_does_not() {
     let scratch = Scratch::new();
-    let authority = Authority::open(&scratch.0).unwrap();
+    let authority = Authority::open(&scratch.storage()).unwrap();
     let long = format!("{0}.{0}.{0}.test", "a".repeat(60));
     assert!(authority.issue(&names(&[&long])).unwrap().covers(&long));
     assert!(matches!(authority.issue(&[]), Err(Trouble::NoNames)));
@@ -160,12 +164,12 @@ fn long_names_fit_and_no_name_does_not() {
 #[test]
 fn a_root_near_its_end_is_replaced_unless_it_is_the_users() {
     let scratch = Scratch::new();
-    let old = Authority::open(&scratch.0).unwrap().root_pem().to_owned();
+    let old = Authority::open(&scratch.storage()).unwrap().root_pem().to_owned();
     let late = OffsetDateTime::now_utc() + ROOT_LIFE - ROOT_REMAINDER;
-    assert_eq!(Authority::open_at(&scratch.0, late - Duration::HOUR).unwrap().root_pem(), old);
-    let new = Authority::open_at(&scratch.0, late + Duration::HOUR).unwrap();
+    assert_eq!(Authority::open_at(&scratch.storage(), late - Duration::HOUR).unwrap().root_pem(), old);
+    let new = Authority::open_at(&scratch.storage(), late + Duration::HOUR).unwrap();
     assert_ne!(new.root_pem(), old);
-    assert_eq!(fs::read_to_string(new.root_path()).unwrap(), new.root_pem());
+    assert_eq!(fs::read_to_string(scratch.path("internal/root.crt")).unwrap(), new.root_pem());
 
     let mut params =
         params("house authority", OffsetDateTime::now_utc(), OffsetDateTime::now_utc() + ISSUER_LIFE).unwrap();
@@ -174,7 +178,7 @@ fn a_root_near_its_end_is_replaced_unless_it_is_the_users() {
     let house = params.self_signed(&key).unwrap().pem();
     scratch.write("internal/root.crt", &house);
     scratch.write("internal/root.key", key.serialize_pem());
-    let authority = Authority::open(&scratch.0).unwrap();
+    let authority = Authority::open(&scratch.storage()).unwrap();
     assert_eq!(authority.root_pem(), house);
     assert_eq!(mode(&scratch.path("internal/root.key")), 0o600);
 }
@@ -183,11 +187,12 @@ fn a_root_near_its_end_is_replaced_unless_it_is_the_users() {
 fn half_an_authority_is_refused_and_left_alone() {
     let scratch = Scratch::new();
     let check = |expected: &str| {
-        let trouble = Authority::open(&scratch.0).unwrap_err().to_string();
+        let trouble = Authority::open(&scratch.storage()).unwrap_err().to_string();
         let folder = scratch.path("internal").display().to_string();
         assert_eq!(trouble.replace(&folder, "F"), expected);
     };
-    let key = Authority::open(&scratch.0).map(|_| fs::read(scratch.path("internal/root.key")).unwrap()).unwrap();
+    let key =
+        Authority::open(&scratch.storage()).map(|_| fs::read(scratch.path("internal/root.key")).unwrap()).unwrap();
     let certificate = fs::read(scratch.path("internal/root.crt")).unwrap();
 
     fs::remove_file(scratch.path("internal/root.key")).unwrap();
@@ -211,14 +216,14 @@ fn half_an_authority_is_refused_and_left_alone() {
     // A key alone is what a crash leaves behind, and nobody trusts anything of it yet.
     fs::remove_file(scratch.path("internal/root.crt")).unwrap();
     scratch.write("internal/root.key", key);
-    assert_ne!(Authority::open(&scratch.0).unwrap().root_pem().as_bytes(), certificate);
+    assert_ne!(Authority::open(&scratch.storage()).unwrap().root_pem().as_bytes(), certificate);
 }
 
 #[test]
 fn a_storage_that_cannot_be_used_is_named() {
     let scratch = Scratch::new();
     let file = scratch.write("file", "");
-    let trouble = Authority::open(&file).unwrap_err().to_string();
+    let trouble = Authority::open(&Storage::file(&*file)).unwrap_err().to_string();
     assert!(
         trouble.starts_with(&format!("`{}/internal` cannot be used (not a directory)", file.display())),
         "{trouble}"

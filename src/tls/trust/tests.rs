@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::tls::Storage;
 use crate::tls::internal::Authority;
 use crate::tls::storage::tests::Scratch;
 
@@ -15,7 +16,8 @@ struct Laboratory {
 impl Laboratory {
     fn new(folders: &[&str], programs: &[&str]) -> Self {
         let scratch = Scratch::new();
-        let root = Authority::open(&scratch.path("storage")).unwrap().root_path();
+        Authority::open(&Storage::file(scratch.path("storage"))).unwrap();
+        let root = scratch.path("storage/internal/root.crt");
         for folder in folders {
             fs::create_dir_all(scratch.path(folder)).unwrap();
         }
