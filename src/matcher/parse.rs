@@ -124,6 +124,7 @@ impl<'w> Parser<'w> {
         let text = word.plain().unwrap_or_default();
         match text {
             "and" | "or" | ")" => Err(self.incomplete(cx)),
+            _ if word.is_punctuation(",") => cx.plain(word).and_then(|_| Err(self.incomplete(cx))),
             _ if text.starts_with('/') => {
                 let atom = Atom::Path(self.values(cx)?);
                 Ok(self.is(atom, word, cx))
