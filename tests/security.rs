@@ -162,7 +162,6 @@ const DOES_NOT_APPLY: &[(&str, &str)] = &[
     ("xa03", "there is no `forward_auth`"),
     ("xa06", "there is no `forward_auth`"),
     ("xa07", "tokens are not read"),
-    ("xa10", "the PROXY protocol is not spoken: its line is no request"),
     ("xa12", "there is no affinity by cookie"),
     ("xc01", "there is no cache"),
     ("xc02", "there is no cache"),

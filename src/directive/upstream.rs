@@ -20,6 +20,7 @@ pub const OPTIONS: &[Opt] = &[
     pool::KEEPALIVE,
     pool::BALANCE,
     pool::HOST,
+    pool::PROXY_PROTOCOL,
     pool::TLS,
 ];
 

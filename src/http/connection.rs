@@ -50,6 +50,8 @@ pub struct Connection {
     pub port: u16,
     pub port_text: HeaderValue,
     pub unix: bool,
+    /// The address that the client came to, where it is known.
+    pub local: Option<IpAddr>,
     pub scheme: Scheme,
     pub tls: Option<TlsFacts>,
 }
@@ -67,9 +69,17 @@ impl Connection {
             port,
             port_text: HeaderValue::from(port),
             unix,
+            local: None,
             scheme: if tls.is_some() { Scheme::Https } else { Scheme::Http },
             tls,
         }
+    }
+
+    /// The same, with the address that the client came to.
+    #[must_use]
+    pub fn to(mut self, local: IpAddr) -> Self {
+        self.local = Some(local.to_canonical());
+        self
     }
 }
 

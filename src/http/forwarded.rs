@@ -59,7 +59,16 @@ impl Trusted {
 
     #[must_use]
     pub fn peer(&self, connection: &Connection) -> bool {
-        if connection.unix { self.unix } else { !self.networks.is_empty() && self.holds(connection.peer.ip()) }
+        self.at((!connection.unix).then_some(connection.peer.ip()))
+    }
+
+    /// Whether a peer at this address is one of them; `None` for one that comes over a unix socket.
+    #[must_use]
+    pub fn at(&self, peer: Option<IpAddr>) -> bool {
+        match peer {
+            Some(ip) => !self.networks.is_empty() && self.holds(ip),
+            None => self.unix,
+        }
     }
 
     /// Walks `X-Forwarded-For` (else `Forwarded`) from right to left over trusted proxies: the first address that is not

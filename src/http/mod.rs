@@ -12,6 +12,7 @@ pub mod page;
 pub mod path;
 pub mod placeholder;
 pub mod prefix;
+pub mod proxy_protocol;
 pub mod replacement;
 pub mod step;
 pub mod target;

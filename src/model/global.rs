@@ -23,6 +23,8 @@ pub struct Global {
     pub log: LogModel,
     pub storage: Option<PathBuf>,
     pub trusted: Trusted,
+    /// Peers whose connections begin with a PROXY header.
+    pub announcers: Trusted,
     pub http_port: u16,
     pub https_port: u16,
     /// Sites with certificates are also reached by http, and sent on from there.
@@ -110,6 +112,7 @@ impl Default for Global {
             log: LogModel::default(),
             storage: None,
             trusted: Trusted::default(),
+            announcers: Trusted::default(),
             http_port: 80,
             https_port: 443,
             redirect: true,
@@ -143,6 +146,11 @@ pub const OPTIONS: &[Opt] = &[
         "trusted_proxies",
         "trusted_proxies NETWORK … [unix]",
         "peers whose `X-Forwarded-For` is believed, and with `unix` those that come over a unix socket (none)",
+    ),
+    Opt::once(
+        "proxy_protocol",
+        "proxy_protocol NETWORK … [unix]",
+        "peers that say who the client is by the PROXY protocol, version 1 or 2, before anything else; their connections must begin with it, and nobody else's may (none)",
     ),
     Opt::once("http_port", "http_port PORT", "the port of `http://` addresses that name none (80)").by_default(&["80"]),
     Opt::once("https_port", "https_port PORT", "the port of `https://` addresses that name none (443)")
@@ -231,6 +239,7 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
             global.storage = Some(args.expect::<Text>("a folder", cx)?.0.into());
         }
         "trusted_proxies" => global.trusted = trusted(&mut args, cx)?,
+        "proxy_protocol" => global.announcers = trusted(&mut args, cx)?,
         "http_port" => global.http_port = args.expect::<Port>("a port", cx)?.0,
         "https_port" => global.https_port = args.expect::<Port>("a port", cx)?.0,
         "https_redirect" => global.redirect = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,

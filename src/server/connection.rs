@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use rustls::server::ClientHello;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::announced::{hear, unasked};
 use super::executor::Local;
 use super::gather::gather;
 use super::handle::{Context, handle};
@@ -27,6 +28,7 @@ use crate::check::value::ListenAddress;
 use crate::http::connection::{Connection, TlsFacts};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
+use crate::http::proxy_protocol::{self, Said};
 use crate::model::{Limits, Timeouts, World};
 use crate::telemetry::every::Every;
 use crate::tls::acme::challenge::ALPN;
@@ -60,20 +62,27 @@ impl Terms {
 ///
 /// Each stage is in a box of its own. A future has room for all that it may ever become: in one piece, a connection that
 /// waits for its next request took 17 KB for the handshake that it had behind it and the goodbye that was to come.
-pub async fn serve_tcp(stream: TcpStream, arrival: Arrival) {
-    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+pub async fn serve_tcp(mut stream: TcpStream, arrival: Arrival) {
+    let (Ok(mut peer), Ok(mut local)) = (stream.peer_addr(), stream.local_addr()) else { return };
     // Answers are written in whole pieces; waiting for more only adds latency.
     let _ = stream.set_nodelay(true);
     let Arrival { shared, listen, watch } = arrival;
     let view = View::new(shared, listen);
+    if view.now().0.global.announcers.at(Some(peer.ip())) {
+        match Box::pin(hear(&mut stream, Some(peer.ip()), &watch)).await {
+            Some(Said::Client { from, to }) => (peer, local) = (from, to),
+            Some(Said::Nothing) => {}
+            None => return,
+        }
+    }
     let (terms, config) = {
         let (world, Some(door)) = view.now() else { return };
         (Terms::of(&world), door.tls.as_ref().map(|tls| tls.config(Some(local.ip())).clone()))
     };
     match config {
         None => {
-            let connection = Connection::new(Some(peer), local.port(), None);
-            match Box::pin(spoken(&stream, &watch, terms.timeouts.header)).await {
+            let connection = Connection::new(Some(peer), local.port(), None).to(local.ip());
+            match Box::pin(spoken(&stream, peer.ip(), &watch, terms.timeouts.header)).await {
                 Some(Alpn::H2) => Box::pin(serve_http2(stream, connection, view, watch, terms)).await,
                 Some(_) => Box::pin(serve_http1(stream, connection, view, watch, terms)).await,
                 None => {}
@@ -104,7 +113,7 @@ async fn secure(
             let http2 = facts.as_ref().and_then(|facts| facts.alpn) == Some(Alpn::H2);
             let facts =
                 facts.map(|facts| TlsFacts { version: facts.version.as_str(), suite: facts.suite, sni: facts.sni });
-            let connection = Connection::new(Some(peer), local.port(), facts);
+            let connection = Connection::new(Some(peer), local.port(), facts).to(local.ip());
             if http2 {
                 Box::pin(serve_http2(stream, connection, view, watch, terms)).await;
             } else {
@@ -117,24 +126,39 @@ async fn secure(
 }
 
 /// Serves a connection of a unix socket; there is no TLS on those.
-pub async fn serve_unix(stream: tokio::net::UnixStream, arrival: Arrival) {
+pub async fn serve_unix(mut stream: tokio::net::UnixStream, arrival: Arrival) {
     let view = View::new(arrival.shared.clone(), arrival.listen.clone());
+    let mut said = Said::Nothing;
+    if view.now().0.global.announcers.at(None) {
+        match Box::pin(hear(&mut stream, None, &arrival.watch)).await {
+            Some(heard) => said = heard,
+            None => return,
+        }
+    }
     let (terms, port) = {
         let (world, Some(door)) = view.now() else { return };
         (Terms::of(&world), door.port)
     };
-    let connection = Connection::new(None, port, None);
+    let connection = match said {
+        Said::Client { from, to } => Connection::new(Some(from), to.port(), None).to(to.ip()),
+        Said::Nothing => Connection::new(None, port, None),
+    };
     serve_http1(stream, connection, view, arrival.watch, terms).await;
 }
 
 /// What a client that begins without a handshake speaks; `None` where it says nothing.
-async fn spoken(stream: &TcpStream, watch: &Watch, patience: Duration) -> Option<Alpn> {
+async fn spoken(stream: &TcpStream, peer: IpAddr, watch: &Watch, patience: Duration) -> Option<Alpn> {
     let mut start = [0_u8; PREFACE.len()];
     // One look more for each connection; requests pay nothing. A client that says nothing is not waited for longer
     // than one that says half a head.
     let first = unless_draining(watch, stream.peek(&mut start));
     match within(patience, first).await.flatten() {
         Some(Ok(read)) if read >= 4 && PREFACE.starts_with(&start[..read]) => Some(Alpn::H2),
+        // Who is not asked has no say in who the client is, and no answer either (threat XA10).
+        Some(Ok(read)) if proxy_protocol::Version::of(&start[..read]).is_some() => {
+            unasked(peer);
+            None
+        }
         Some(Ok(read)) if read > 0 => Some(Alpn::Http11),
         _ => None,
     }
@@ -260,7 +284,7 @@ where
 }
 
 /// The outcome, unless the connection is to end before: who has said nothing so far is not waited for.
-async fn unless_draining<T>(watch: &Watch, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn unless_draining<T>(watch: &Watch, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     poll_fn(|cx| {
         watch.remember(cx);
@@ -274,7 +298,7 @@ async fn unless_draining<T>(watch: &Watch, future: impl Future<Output = T>) -> O
 }
 
 /// The outcome, unless it takes longer.
-async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
     let deadline = Deadline::new();
     deadline.set(time);
     let mut future = pin!(future);

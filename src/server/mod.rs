@@ -2,6 +2,7 @@
 
 mod activation;
 pub mod admin;
+mod announced;
 mod build;
 pub mod certificates;
 mod connection;

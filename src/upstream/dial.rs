@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rustls_pki_types::ServerName;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
@@ -43,20 +44,27 @@ pub struct Dialed {
     pub tls: Duration,
 }
 
-/// `allowed` is for all of it.
-pub async fn dial(target: &Target, tls: Option<&Tls>, allowed: Duration) -> Result<Dialed, Fault> {
-    match timeout(allowed, dial_without_end(target, tls, allowed.min(PER_ADDRESS))).await {
+/// `allowed` is for all of it. The `announcement` goes before anything else, TLS included.
+pub async fn dial(target: &Target, tls: Option<&Tls>, announcement: &[u8], allowed: Duration) -> Result<Dialed, Fault> {
+    match timeout(allowed, dial_without_end(target, tls, announcement, allowed.min(PER_ADDRESS))).await {
         Ok(result) => result,
         Err(_) => Err(Cause::ConnectTimeout.into()),
     }
 }
 
-async fn dial_without_end(target: &Target, tls: Option<&Tls>, each: Duration) -> Result<Dialed, Fault> {
+async fn dial_without_end(
+    target: &Target,
+    tls: Option<&Tls>,
+    announcement: &[u8],
+    each: Duration,
+) -> Result<Dialed, Fault> {
     let start = Instant::now();
     let http2 = target.scheme == Scheme::H2c;
-    let tcp = match &target.address {
+    let mut tcp = match &target.address {
         Address::Unix(path) => {
-            let stream = UnixStream::connect(path).await.map_err(|error| fault(&error))?;
+            let mut stream = UnixStream::connect(path).await.map_err(|error| fault(&error))?;
+            // Nothing, as a rule: then this writes nothing.
+            stream.write_all(announcement).await.map_err(|error| fault(&error))?;
             let connect = start.elapsed();
             return Ok(Dialed { stream: Stream::Unix(stream), http2, connect, tls: Duration::ZERO });
         }
@@ -67,6 +75,9 @@ async fn dial_without_end(target: &Target, tls: Option<&Tls>, each: Duration) ->
             race(&addresses, each).await?
         }
     };
+    if !announcement.is_empty() {
+        tcp.write_all(announcement).await.map_err(|error| fault(&error))?;
+    }
     let connect = start.elapsed();
     let Some(tls) = tls.filter(|_| target.scheme == Scheme::Https) else {
         if target.scheme == Scheme::Https {

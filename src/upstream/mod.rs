@@ -33,6 +33,7 @@ pub use send::{Outgoing, Trace};
 pub use stream::Stream;
 pub use target::{Address, Scheme, Target, TargetError};
 
+use crate::http::proxy_protocol::Version;
 use crate::http::step::{Candidate, Forward};
 use balance::Balancer;
 
@@ -46,6 +47,7 @@ pub struct Upstream {
     timeouts: Timeouts,
     limits: Limits,
     host: HostField,
+    announce: Option<Version>,
 }
 
 /// What an upstream is made from.
@@ -58,6 +60,9 @@ pub struct Settings {
     pub timeouts: Timeouts,
     pub limits: Limits,
     pub host: HostField,
+    /// Servers are told by the PROXY protocol who the client is. Their connections are of one request, and of HTTP/1: what
+    /// was said of one client would be taken for the next one.
+    pub announce: Option<Version>,
 }
 
 #[derive(Debug, Clone)]
@@ -123,13 +128,17 @@ pub struct Server {
 }
 
 impl Server {
-    fn new(settings: ServerSettings) -> Self {
+    fn new(settings: ServerSettings, announce: Option<Version>) -> Self {
         let ServerSettings { target, weight, backup, tls } = settings;
+        let tls = if announce.is_some() { tls.as_ref().map(without_http2) } else { tls };
         let mut key = target.to_string();
         let address_text = key.as_str().into();
         if let Some(tls) = &tls {
             // Writing to memory cannot fail.
             let _ = write!(key, " {} {}", tls.name.to_str(), tls.key);
+        }
+        if announce.is_some() {
+            key.push_str(" announced");
         }
         let authority = HeaderValue::try_from(target.authority()).unwrap_or(HeaderValue::from_static("localhost"));
         let tls_http1 = tls.as_ref().map(without_http2);
@@ -175,15 +184,18 @@ fn without_http2(tls: &Tls) -> Tls {
 impl Upstream {
     /// Servers that the process knows already keep their connections and their health.
     pub fn new(settings: Settings) -> Self {
-        let servers: Box<[Server]> = settings.servers.into_iter().map(Server::new).collect();
+        let servers: Box<[Server]> =
+            settings.servers.into_iter().map(|server| Server::new(server, settings.announce)).collect();
+        let limits = if settings.announce.is_some() { Limits { idle: 0, ..settings.limits } } else { settings.limits };
         Self {
             name: settings.name,
             balancer: Balancer::new(settings.balance, &servers),
             policy: settings.balance,
             servers,
             timeouts: settings.timeouts,
-            limits: settings.limits,
+            limits,
             host: settings.host,
+            announce: settings.announce,
         }
     }
 
@@ -211,6 +223,11 @@ impl Upstream {
             backup: server.backup,
         };
         Forward { upstream: self.name.clone(), server, servers: self.servers.iter().map(candidate).collect(), head }
+    }
+
+    /// Whether and how servers are told who the client is, before anything else.
+    pub fn announces(&self) -> Option<Version> {
+        self.announce
     }
 
     /// How long a stream or a tunnel may be silent.

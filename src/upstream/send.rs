@@ -31,6 +31,8 @@ pub struct Outgoing<'a, B> {
     /// The fields ask for an upgrade, and a 101 is welcome.
     pub upgrade: bool,
     pub values: Values,
+    /// What a connection for it begins with; empty: nothing.
+    pub announcement: &'a [u8],
 }
 
 /// What happened on the way, for logs and metrics.
@@ -81,7 +83,7 @@ impl Upstream {
         B: http_body::Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Fault>,
     {
-        let Outgoing { method, target, headers, also, upgrade, values, .. } = *request;
+        let Outgoing { method, target, headers, also, upgrade, values, announcement, .. } = *request;
         let timeouts = &self.timeouts;
         let mut ask = Ask {
             method,
@@ -89,6 +91,7 @@ impl Upstream {
             fields: Fields { map: headers, also, host: None },
             upgrade,
             values,
+            announcement,
             first_byte: timeouts.first_byte,
             read: timeouts.read,
             stream: timeouts.stream,
@@ -159,7 +162,7 @@ impl Upstream {
         let mut connection = if let Some(connection) = self.pooled(server, source) {
             connection
         } else {
-            let dialed = Box::pin(self.dial(server, ask.upgrade, trace)).await?;
+            let dialed = Box::pin(self.dial(server, ask, trace)).await?;
             if dialed.http2 {
                 return Err(Fault::detailed(Cause::Protocol, "no upgrade is possible over http/2").into());
             }
@@ -207,9 +210,9 @@ impl Upstream {
         }
     }
 
-    async fn dial(&self, server: &Server, upgrade: bool, trace: &mut Trace) -> Result<Dialed, Failure> {
-        let tls = server.tls(upgrade);
-        match dial::dial(&server.target, tls, self.timeouts.connect).await {
+    async fn dial(&self, server: &Server, ask: &Ask<'_>, trace: &mut Trace) -> Result<Dialed, Failure> {
+        let tls = server.tls(ask.upgrade);
+        match dial::dial(&server.target, tls, ask.announcement, self.timeouts.connect).await {
             Ok(dialed) => {
                 trace.connect_us = micros(dialed.connect);
                 trace.tls_us = micros(dialed.tls);
@@ -245,7 +248,7 @@ impl Upstream {
         trace.reused = pooled.is_some();
         let mut connection = match pooled {
             Some(connection) => connection,
-            None => match self.dial_either(server, trace).await? {
+            None => match self.dial_either(server, ask, trace).await? {
                 Either::Http1(connection) => connection,
                 Either::Http2(mut client) => {
                     return self.exchange_http2(server, &mut client, ask, outbound, in_flight, trace).await;
@@ -257,10 +260,10 @@ impl Upstream {
     }
 
     /// While one dials, others wait: they may go by the same connection.
-    async fn dial_either(&self, server: &Server, trace: &mut Trace) -> Result<Either, Failure> {
+    async fn dial_either(&self, server: &Server, ask: &Ask<'_>, trace: &mut Trace) -> Result<Either, Failure> {
         let slot = &server.slot;
         let _dialing = pool::http2(slot, |shelf| shelf.begin_dial(slot));
-        let dialed = self.dial(server, false, trace).await?;
+        let dialed = self.dial(server, ask, trace).await?;
         if !dialed.http2 {
             pool::http2(slot, |shelf| shelf.learned(Speaks::Http1));
             return Ok(Either::Http1(self.connection(server, dialed)));

@@ -4,6 +4,7 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 
+mod announced;
 mod fields;
 mod flood;
 mod frames;

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod announced;
 mod answers;
 mod auth;
 mod balancing;

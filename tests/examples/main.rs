@@ -431,6 +431,26 @@ fn trusted_proxies() {
 }
 
 #[test]
+fn behind_a_balancer() {
+    let app = origin::origin(|request| answer(200, "", request.field("x-forwarded-for")));
+    let ask = |balancer: &str, path: &str| {
+        let rp = Rp::example("behind-a-balancer", &["PORT"], &[("BALANCER", balancer), ("APP", &app)]);
+        let mut stream = TcpStream::connect(("127.0.0.1", rp.port())).expect("rp accepts");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream
+            .write_all(format!("PROXY TCP4 203.0.113.9 198.51.100.1 4000 443\r\n{request}").as_bytes())
+            .expect("rp reads");
+        let mut said = String::new();
+        // It is reset or closed where the header is not for this peer to say.
+        let _ = stream.read_to_string(&mut said);
+        said
+    };
+    assert!(ask("127.0.0.0/8", "/whoami").ends_with("\r\n203.0.113.9\n"));
+    assert!(ask("127.0.0.0/8", "/").ends_with("\r\n203.0.113.9"));
+    assert_eq!(ask("10.0.0.0/24", "/whoami"), "", "strangers are not believed");
+}
+
+#[test]
 fn error_pages() {
     let app = origin::origin(|request| match request.path() {
         "/gone" => answer(404, "", "the server's own words"),

@@ -141,6 +141,7 @@ pub fn settings(servers: &[&str]) -> Settings {
         timeouts: Timeouts::default(),
         limits: Limits::default(),
         host: HostField::Kept,
+        announce: None,
     }
 }
 
@@ -187,6 +188,7 @@ impl Request {
             body,
             upgrade,
             values: Values::Own,
+            announcement: b"",
         };
         let answer = upstream.send(&mut request, &mut trace).await;
         (answer, trace)

@@ -1,5 +1,6 @@
 //! The request path of `reverse_proxy`.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use crate::http::exchange::{Exchange, ServerName, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{ForwardedField, Forwarding};
 use crate::http::hop::{self, Survey};
+use crate::http::proxy_protocol::{self, Said};
 use crate::http::step::{Answer, Answers, Forward};
 use crate::http::tunnel::Account;
 use crate::upstream::{self, Outgoing, Trace, Upstream, Values};
@@ -45,6 +47,7 @@ impl ReverseProxy {
         let body = exchange.take_body()?;
         let body = (!http_body::Body::is_end_stream(&body)).then_some(body);
         let mut trace = Trace::default();
+        let announcement = self.upstream.announces().map(|version| announcement(version, exchange)).unwrap_or_default();
         let reply = {
             let mut request = Outgoing {
                 method: &exchange.method,
@@ -54,6 +57,7 @@ impl ReverseProxy {
                 body,
                 upgrade,
                 values: if exchange.version < Version::HTTP_2 { Values::Shared } else { Values::Own },
+                announcement: &announcement,
             };
             match self.total {
                 None => self.upstream.send(&mut request, &mut trace).await,
@@ -140,6 +144,24 @@ impl ReverseProxy {
         }
         Ok(Response::from_parts(head, Body::Empty))
     }
+}
+
+/// What a server is told of the client before anything else. Of a client that a proxy before us vouches for, the address is
+/// all that is known.
+fn announcement(version: proxy_protocol::Version, exchange: &Exchange) -> Vec<u8> {
+    let connection = &exchange.connection;
+    let said = match connection.local {
+        _ if connection.unix && exchange.client_ip == connection.peer.ip() => Said::Nothing,
+        None => Said::Nothing,
+        Some(local) => {
+            let port = if exchange.client_ip == connection.peer.ip() { connection.peer.port() } else { 0 };
+            Said::Client {
+                from: SocketAddr::new(exchange.client_ip, port),
+                to: SocketAddr::new(local, connection.port),
+            }
+        }
+    };
+    proxy_protocol::write(version, said)
 }
 
 impl Answers for ReverseProxy {

@@ -43,6 +43,7 @@ const OPTIONS: &[Opt] = &[
     pool::KEEPALIVE,
     pool::BALANCE,
     pool::HOST,
+    pool::PROXY_PROTOCOL,
     pool::TLS,
     Opt::once("forwarded", "forwarded on|off", "also sends the `Forwarded` field of RFC 7239 (off)")
         .by_default(&["off"]),

@@ -10,6 +10,7 @@ use crate::check::value::{Count, Text};
 use crate::check::{Arguments, Check, Opt, Reported, Value, one_of};
 use crate::diagnostic::{Code, Mistake, Span, Written};
 use crate::directive::Line;
+use crate::http::proxy_protocol::Version;
 use crate::site::Supplies;
 use crate::syntax::tree::{Node, Word};
 use crate::tls::client::{Client, ClientOptions, Verify};
@@ -42,6 +43,11 @@ pub const BALANCE: Opt = Opt::once(
 pub const HOST: Opt =
     Opt::once("host", "host client|server", "the `Host` that the server sees: the client's, or its own (`client`)")
         .by_default(&["client"]);
+pub const PROXY_PROTOCOL: Opt = Opt::once(
+    "proxy_protocol",
+    "proxy_protocol v1|v2",
+    "tells servers by the PROXY protocol who the client is; each request has a connection of its own then, of HTTP/1",
+);
 pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to `https://` servers").with(TLS_OPTIONS);
 
 const KEEPALIVE_OPTIONS: &[Opt] = &[
@@ -71,6 +77,10 @@ pub struct PoolModel {
     pub total: Option<Duration>,
     pub limits: Limits,
     pub host: HostField,
+    pub announce: Option<Version>,
+    /// Where that is written, and where `keepalive` is.
+    pub announce_at: Written,
+    pub keepalive_at: Written,
     pub tls: TlsModel,
     pub tls_at: Option<Span>,
     /// As it was written.
@@ -100,6 +110,9 @@ impl PoolModel {
             total: None,
             limits: Limits::default(),
             host: HostField::default(),
+            announce: None,
+            announce_at: Written::default(),
+            keepalive_at: Written::default(),
             tls: TlsModel { ca: None, name: None, certificate: None, http2: true, verify: true },
             tls_at: None,
             lines: Box::default(),
@@ -111,6 +124,12 @@ impl PoolModel {
         match name {
             "timeout" => self.timeout(node, cx),
             "keepalive" => self.keepalive(node, cx),
+            "proxy_protocol" => {
+                self.announce_at = Written(Some(node.span));
+                let versions = [("v1", Version::V1), ("v2", Version::V2)];
+                self.announce = Some(choice(node, PROXY_PROTOCOL.syntax, &versions, cx)?);
+                Ok(())
+            }
             "balance" => {
                 self.balance_at = Written(Some(node.span));
                 self.balance = choice(
@@ -168,6 +187,7 @@ impl PoolModel {
 
     fn keepalive(&mut self, node: &Node, cx: &mut Check) -> Result<(), Reported> {
         let mut args = Arguments::of(node, KEEPALIVE.syntax);
+        self.keepalive_at = Written(Some(node.span));
         self.limits.idle = if args.keyword("off") { 0 } else { args.expect::<Count>("a count", cx)?.0 };
         args.done(cx)?;
         let limits = &mut self.limits;
@@ -223,6 +243,7 @@ impl PoolModel {
             );
         }
         self.of_one(cx);
+        self.announced(cx)?;
         if let (Some((_, at)), false) = (&self.tls.ca, self.tls.verify) {
             cx.report(
                 Mistake::new(Code::W0009, *at, "with `verify off` nobody is asked who vouches for the server")
@@ -230,6 +251,31 @@ impl PoolModel {
             );
         }
         Ok(())
+    }
+
+    /// What a connection that begins with a client's name can't be: kept for another client, or shared by several.
+    fn announced(&self, cx: &mut Check) -> Result<(), Reported> {
+        let Some(at) = self.announce_at.0 else { return Ok(()) };
+        if let (Some(kept), true) = (self.keepalive_at.0, self.limits.idle > 0) {
+            cx.report(
+                Mistake::new(
+                    Code::W0009,
+                    kept,
+                    "with `proxy_protocol` no connection is kept: it is said of one client",
+                )
+                .other(at, "this one")
+                .help("remove `keepalive`"),
+            );
+        }
+        let Some(server) = self.servers.iter().find(|server| server.target.scheme == Scheme::H2c) else {
+            return Ok(());
+        };
+        let sentence = "this server speaks HTTP/2, whose connections are shared by clients, and `proxy_protocol` is said of one client";
+        Err(cx.report(
+            Mistake::new(Code::E0028, server.at, sentence)
+                .other(at, "this one")
+                .help("write `http://` in place of `h2c://`, or remove `proxy_protocol`"),
+        ))
     }
 
     /// What tells servers apart does nothing where there is one.
@@ -273,6 +319,7 @@ impl PoolModel {
             timeouts: self.timeouts,
             limits: self.limits,
             host: self.host,
+            announce: self.announce,
         })))
     }
 

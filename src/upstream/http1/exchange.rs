@@ -37,6 +37,8 @@ pub struct Ask<'a> {
     /// Between two pieces of the response's body, and of one that streams.
     pub read: Duration,
     pub stream: Duration,
+    /// What the connection begins with, where it is made for this request.
+    pub announcement: &'a [u8],
 }
 
 /// The answer of a server.

@@ -70,6 +70,7 @@ async fn exchange(stream: Stream) -> Heard {
         first_byte: minute,
         read: minute,
         stream: minute,
+        announcement: b"",
     };
     let mut outbound = Outbound::<NoBody>::new(None, minute);
     let mut exchange = Exchange::new(connection, &ask, &mut outbound);

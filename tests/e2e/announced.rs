@@ -1,0 +1,108 @@
+//! Servers that are told by the PROXY protocol who the client is.
+
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use crate::harness::{Folder, Origin, Proxy, eventually, free_port, of};
+
+/// Answers with the header that its connection began with, then with requests as they come.
+fn origin(fixed: usize) -> Origin {
+    Origin::raw(move |wire| {
+        let header = if fixed > 0 { wire.exactly(fixed) } else { wire.until(b"\r\n") };
+        let Some(header) = header else { return };
+        while wire.request().is_some() {
+            wire.ok(&header.escape_ascii().to_string());
+        }
+    })
+}
+
+fn proxy(version: &str, origin: &Origin) -> Proxy {
+    Proxy::site(&format!("reverse_proxy {{$ORIGIN}} {{ proxy_protocol {version} }}"), origin)
+}
+
+#[test]
+fn h09_servers_are_told_by_a_line() {
+    let origin = origin(0);
+    let proxy = proxy("v1", &origin);
+    let mut client = proxy.client();
+    for request in 1..=3 {
+        let said = client.get("example.com", "/").text().to_owned();
+        let port = proxy.address().port();
+        let ends = said.strip_prefix("PROXY TCP4 127.0.0.1 127.0.0.1 ").unwrap();
+        assert!(ends.ends_with(&format!(" {port}\\r\\n")), "{said}");
+        assert_eq!(origin.connections(), request, "what was said of one client is not said of the next");
+    }
+    // Who the client is, is known from the one that is trusted.
+    let trusted = of("global { trusted_proxies 127.0.0.1 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN} { proxy_protocol v1 }\n}")
+        .with("ORIGIN", &origin)
+        .start();
+    let mut client = trusted.client();
+    client.send("GET / HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n");
+    let said = client.response().text().to_owned();
+    assert_eq!(said, format!("PROXY TCP4 203.0.113.9 127.0.0.1 0 {}\\r\\n", trusted.address().port()));
+}
+
+#[test]
+fn h09_servers_are_told_in_binary() {
+    let origin = origin(28);
+    let proxy = proxy("v2", &origin);
+    let said = proxy.get("/").text().to_owned();
+    let fixed = r"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01";
+    assert!(said.starts_with(fixed), "{said}");
+}
+
+#[test]
+fn h09_nginx_believes_it() {
+    let nginx = Nginx::start();
+    for version in ["v1", "v2"] {
+        let proxy = of(&format!(
+            "global {{ proxy_protocol 127.0.0.0/8 }}\n:0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}} {{ proxy_protocol {version} }}\n}}"
+        ))
+        .with("ORIGIN", nginx.door)
+        .start();
+        let mut client = proxy.client();
+        client.send("PROXY TCP6 2001:db8::9 2001:db8::1 4000 443\r\nGET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
+        assert_eq!(client.response().text(), "2001:db8::9 4000 2001:db8::1 443", "{version}");
+    }
+}
+
+/// A server that answers with what it was told.
+struct Nginx {
+    child: Child,
+    door: SocketAddr,
+    _folder: Folder,
+}
+
+impl Nginx {
+    fn start() -> Self {
+        let (folder, port) = (Folder::new(), free_port());
+        let at = folder.path().display();
+        let config = folder.write(
+            "nginx.conf",
+            format!(
+                "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log; events {{}}\n\
+                 http {{ access_log off; client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c;\n\
+                 uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;\n\
+                 server {{ listen 127.0.0.1:{port} proxy_protocol;\n\
+                 return 200 \"$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port\"; }} }}"
+            ),
+        );
+        let child = Command::new("nginx")
+            .args(["-p", &at.to_string(), "-e", "stderr", "-c"])
+            .arg(&config)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx is here");
+        let door = SocketAddr::from(([127, 0, 0, 1], port));
+        eventually("nginx listens", || TcpStream::connect(door).ok());
+        Self { child, door, _folder: folder }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
