@@ -38,7 +38,7 @@ fn router(bencher: Bencher<'_, '_>, sites: usize) {
     for number in 0..sites {
         let site = Site { name: "".into(), at: Span::default(), program: Program::default(), log: None };
         let host = HostPattern::parse(&format!("shop-{number}.example.com")).expect("a host");
-        router.add(Some(&host), Arc::new(site));
+        router.add(Some(&host), Arc::new(site), proxyfile::site::Demands::default());
     }
     let host = format!("shop-{}.example.com", sites / 2);
     bencher.bench_local(|| router.find(black_box(&host)).is_some());

@@ -82,6 +82,7 @@ fn defaults_are_what_they_are_said_to_be() {
         "encode",
         "security_headers",
         "log file /x",
+        "tls internal",
     ] {
         let name = statement.split(' ').next().unwrap_or_default();
         let room = super::find(name).unwrap();
@@ -97,6 +98,16 @@ fn no_room_with_defaults_is_forgotten() {
     rooms.sort_unstable();
     assert_eq!(
         rooms,
-        ["basic_auth", "cors", "encode", "file_server", "log", "rate_limit", "reverse_proxy", "security_headers"]
+        [
+            "basic_auth",
+            "cors",
+            "encode",
+            "file_server",
+            "log",
+            "rate_limit",
+            "reverse_proxy",
+            "security_headers",
+            "tls"
+        ]
     );
 }

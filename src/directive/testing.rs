@@ -46,7 +46,12 @@ fn read(statements: &str, cx: &mut Check) -> super::Body {
 
 /// A GET by HTTPS.
 pub fn secure(path: &str, host: &str) -> Exchange {
-    let tls = TlsFacts { version: "TLSv1.3", suite: "TLS13_AES_128_GCM_SHA256", sni: Some(host.into()) };
+    let tls = TlsFacts {
+        version: "TLSv1.3",
+        suite: "TLS13_AES_128_GCM_SHA256",
+        sni: Some(host.into()),
+        ..TlsFacts::default()
+    };
     let mut headers = HeaderMap::new();
     headers.insert(HOST, host.parse().expect("a host"));
     let uri = path.parse().expect("a path");

@@ -1,6 +1,7 @@
 //! What is known of the connection that a request came on: worked out once, used by every request on it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::HeaderValue;
 
@@ -29,14 +30,29 @@ impl Scheme {
     }
 }
 
+/// Which demands of sites a handshake met: two are the same only where they demand the same of clients, in all
+/// configurations of this process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct PolicyId(u32);
+
+impl PolicyId {
+    /// One that nothing has had yet. The default is that of sites that demand nothing of their own.
+    #[must_use]
+    pub fn next() -> Self {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
 /// What the TLS handshake settled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct TlsFacts {
     /// `TLSv1.3`
     pub version: &'static str,
     pub suite: &'static str,
     /// In lower case.
     pub sni: Option<Box<str>>,
+    pub policy: PolicyId,
 }
 
 /// One client connection.

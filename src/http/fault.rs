@@ -74,6 +74,7 @@ causes! {
     ExpectationFailed Client EXPECTATION_FAILED "expectation_failed",
     RateLimited Client TOO_MANY_REQUESTS "rate_limited",
     NoSite Client MISDIRECTED_REQUEST "no_site",
+    Misdirected Client MISDIRECTED_REQUEST "misdirected",
     NoRoute Client NOT_FOUND "no_route",
     FileNotFound Client NOT_FOUND "file_not_found",
     Forbidden Client FORBIDDEN "forbidden",

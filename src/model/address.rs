@@ -9,6 +9,7 @@ use crate::check::{Check, Reported, Value, Wrong};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::Front;
 use crate::syntax::tree::Word;
+use crate::tls::Name;
 
 /// What a site speaks at an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +51,12 @@ impl SiteAddress {
             Transport::Plain => global.http_port,
             Transport::Tls => global.https_port,
         })
+    }
+
+    /// What its certificate is for; `None` where it is for any host.
+    #[must_use]
+    pub fn name(&self) -> Option<Name> {
+        self.host.as_ref().and_then(|host| Name::parse(&host.to_string()))
     }
 
     /// Whether strangers may come to it, and a public authority could vouch for its name.

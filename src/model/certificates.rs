@@ -1,23 +1,20 @@
 //! The certificates of a configuration: from files, from an authority, or from our own.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
 
-use super::compile::{Compiler, Door, DoorTls, INTERNAL, Purpose, Shown, Source, front};
-use super::listen::Planned;
+use super::compile::{Compiler, Door, INTERNAL, Purpose, Shown, Source};
 use super::{SiteAddress, Transport};
 use crate::check::value::{HostPattern, ListenAddress};
 use crate::diagnostic::{Code, Mistake, Span};
-use crate::directive::Front;
-use crate::directive::tls::TlsModel;
+use crate::directive::tls::Source as TlsSource;
 use crate::tls::acme::{Kind, Store};
 use crate::tls::client::authorities;
 use crate::tls::internal::Authority;
-use crate::tls::{Certificate, Name, Names, Options, Part, Resolver, Slot, Storage, Tickets, Trouble, server_config};
+use crate::tls::{Certificate, Name, Names, Part, Slot, Storage, Trouble, folder};
 
 /// What a name shows.
 enum Held {
@@ -29,56 +26,96 @@ enum Held {
 }
 
 impl Compiler<'_> {
-    pub(super) fn tls(&mut self, planned: &Planned<'_>) -> Result<DoorTls, Mistake> {
-        let mut names = Names::new();
-        for (index, address) in &planned.sites {
-            let model =
-                front(
-                    &self.model.sites[*index],
-                    |front| if let Front::Tls(tls) = front { Some(tls.clone()) } else { None },
-                );
-            let held = match self.held(model.as_ref(), address) {
-                Ok(held) => held,
-                Err(mistake) => {
-                    self.mistakes.push(mistake);
-                    continue;
+    /// The certificate of one address of a site. What is wrong is told.
+    pub(super) fn certify(&mut self, source: &TlsSource, address: &SiteAddress, names: &mut Names) {
+        match self.held(source, address, names) {
+            Ok(held) => {
+                let name = address.name();
+                match (held, name) {
+                    (Held::Fixed(certificate), Some(name)) => names.add(&name, certificate.key().clone()),
+                    (Held::Fixed(certificate), None) => names.set_default(certificate.key().clone()),
+                    (Held::Slot(slot), Some(name)) => names.add_slot(&name, slot),
+                    (Held::Slot(_), None) | (Held::Nothing, _) => {}
                 }
-            };
-            let name = address.host.as_ref().and_then(|host| Name::parse(&host.to_string()));
-            match (held, name) {
-                (Held::Fixed(certificate), Some(name)) => names.add(&name, certificate.key().clone()),
-                (Held::Fixed(certificate), None) => names.set_default(certificate.key().clone()),
-                (Held::Slot(slot), Some(name)) => names.add_slot(&name, slot),
-                (Held::Slot(_), None) | (Held::Nothing, _) => {}
             }
+            Err(mistake) => self.mistakes.push(mistake),
         }
-        let addresses: Vec<IpAddr> = names.addresses().collect();
-        let resolver = Resolver::new(names);
-        let options = Options { tickets: self.tickets(), ..Options::default() };
-        let build = |resolver| server_config(resolver, &options).map_err(|trouble| trouble.at(planned.at));
-        let by_address =
-            addresses.into_iter().map(|ip| Ok((ip, build(resolver.at(ip))?))).collect::<Result<_, Mistake>>()?;
-        Ok(DoorTls { config: build(resolver)?, by_address })
     }
 
-    fn held(&mut self, model: Option<&TlsModel>, address: &SiteAddress) -> Result<Held, Mistake> {
-        let (source, certificate) = match (model, why_not(address)) {
-            (Some(TlsModel::Files { certificate, certificate_at, key, key_at }), _) => {
+    fn held(&mut self, source: &TlsSource, address: &SiteAddress, names: &mut Names) -> Result<Held, Mistake> {
+        let (shown, certificate) = match (source, why_not(address)) {
+            (TlsSource::Files { certificate, certificate_at, key, key_at }, _) => {
                 (Source::Files, Some(self.files(certificate, *certificate_at, key, *key_at)?))
             }
-            (Some(TlsModel::Acme { at }), None) => return self.acme(Some(*at), address),
-            (None, None) if address.is_public() && self.model.global.acme.is_some() => return self.acme(None, address),
-            (Some(TlsModel::Internal), _) => (Source::Internal, self.internal(address)?),
+            (TlsSource::Folder { path, at }, _) => match self.of_folder(path, *at, address, names)? {
+                None => return Ok(Held::Nothing),
+                some => (Source::Files, some),
+            },
+            (TlsSource::Acme { at }, None) => return self.acme(Some(*at), address),
+            (TlsSource::Fitting, None) if address.is_public() && self.model.global.acme.is_some() => {
+                return self.acme(None, address);
+            }
+            (TlsSource::Internal, _) => (Source::Internal, self.internal(address)?),
             (_, reason) => {
-                if address.is_public() || model.is_some() {
+                if address.is_public() || *source != TlsSource::Fitting {
                     self.notices.push(nobody_trusts(address, reason.unwrap_or("`acme` is off, and it has no `tls`")));
                 }
                 (Source::Internal, self.internal(address)?)
             }
         };
         let Some(certificate) = certificate else { return Ok(Held::Nothing) };
-        self.shown.push(Shown { name: address.text.clone(), source, certificate: certificate.clone() });
+        self.shown.push(Shown { name: address.text.clone(), source: shown, certificate: certificate.clone() });
         Ok(Held::Fixed(certificate))
+    }
+
+    /// The one that fits the address; for any host all of them, each under its own names.
+    fn of_folder(
+        &mut self,
+        path: &Path,
+        at: Span,
+        address: &SiteAddress,
+        names: &mut Names,
+    ) -> Result<Option<Arc<Certificate>>, Mistake> {
+        let all = self.folder(path, at)?;
+        let Some(host) = address.host.as_ref().map(HostPattern::to_string) else {
+            for certificate in &all {
+                for name in certificate.names() {
+                    // Another site that names the host has the better right to it.
+                    let best = folder::best(all.iter().map(|held| &**held), &name.to_string());
+                    if !names.has(name) && best.is_some_and(|best| best.fingerprint() == certificate.fingerprint()) {
+                        names.add(name, certificate.key().clone());
+                    }
+                }
+                let name = certificate.names().first().map_or_else(|| address.text.clone(), ToString::to_string);
+                self.shown.push(Shown { name, source: Source::Files, certificate: certificate.clone() });
+            }
+            return Ok(None);
+        };
+        match folder::best(all.iter().map(|held| &**held), &host) {
+            Some(best) => Ok(all.iter().find(|held| held.fingerprint() == best.fingerprint()).cloned()),
+            None => Err(Trouble::NoneFor { folder: path.display().to_string(), name: host }.at(at)),
+        }
+    }
+
+    /// Read once for all sites that name it.
+    fn folder(&mut self, path: &Path, at: Span) -> Result<Vec<Arc<Certificate>>, Mistake> {
+        if let Some(known) = self.folders.get(path) {
+            return known.clone().map_err(|mistake| Mistake { at, ..mistake });
+        }
+        let read = match folder::load(path) {
+            Ok(held) => {
+                self.supplies.files.extend(held.files);
+                let notices = held.certificates.iter().flat_map(|(_, certificate)| certificate.notices());
+                notices.for_each(|notice| self.notices.push(notice.at(at)));
+                Ok(held.certificates.into_iter().map(|(_, certificate)| Arc::new(certificate)).collect())
+            }
+            Err(trouble) => {
+                self.supplies.files.push(path.to_owned());
+                Err(trouble.at(at))
+            }
+        };
+        self.folders.insert(path.to_owned(), read.clone());
+        read
     }
 
     /// A slot, in which a certificate is or will be. `at` is the word that asked for it.
@@ -126,12 +163,6 @@ impl Compiler<'_> {
 
     fn storage(&self) -> Storage {
         self.model.global.storage.clone().map_or_else(Storage::default, Storage::file)
-    }
-
-    /// One set of ticket keys, kept across reloads, so that clients go on resuming.
-    fn tickets(&mut self) -> Arc<Tickets> {
-        let held = self.supplies.adopt("tls tickets", Tickets::new);
-        (*held).clone()
     }
 
     fn files(

@@ -1,7 +1,6 @@
 //! Model → what runs. Files are read and certificates made here; if anything fails, nothing has changed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use http::header::{self, HeaderValue};
 use http::{Response, StatusCode};
 use time::OffsetDateTime;
 
+use super::handshakes::DoorTls;
 use super::listen::{self, Planned};
 use super::{Global, Model, SiteModel, Transport};
 use crate::check::value::ListenAddress;
@@ -20,11 +20,11 @@ use crate::http::body::Body;
 use crate::http::exchange::Exchange;
 use crate::http::fault::Fault;
 use crate::http::step::{Answer, Answers};
-use crate::site::{Building, Legacy, Router, Site, Supplies};
+use crate::site::{Building, Demands, Legacy, Router, Site, Supplies};
 use crate::telemetry::access::Style;
 use crate::telemetry::writer::{Sink, Writers};
-use crate::tls::Certificate;
 use crate::tls::acme::{Vault, Wishes};
+use crate::tls::{Certificate, Name};
 
 /// Everything that serves: built whole, swapped in at once, shared by all workers.
 #[derive(Debug)]
@@ -79,23 +79,8 @@ pub struct Door {
     pub at: Span,
     pub transport: Transport,
     /// None where it is plain, or where nobody comes through.
-    pub tls: Option<DoorTls>,
+    pub tls: Option<Arc<DoorTls>>,
     pub router: Router,
-}
-
-/// How a door shakes hands.
-#[derive(Debug)]
-pub struct DoorTls {
-    pub(super) config: Arc<rustls::ServerConfig>,
-    /// For clients that name no host: by the address that they came to.
-    pub(super) by_address: HashMap<IpAddr, Arc<rustls::ServerConfig>>,
-}
-
-impl DoorTls {
-    #[must_use]
-    pub fn config(&self, local: Option<IpAddr>) -> &Arc<rustls::ServerConfig> {
-        local.and_then(|ip| self.by_address.get(&ip.to_canonical())).unwrap_or(&self.config)
-    }
 }
 
 /// An access log.
@@ -133,6 +118,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         acme: supplies.adopt("acme", Vault::default),
         wishes: Wishes::default(),
         shown: Vec::new(),
+        folders: HashMap::new(),
         supplies,
         purpose: inherited.purpose,
         logs: Vec::new(),
@@ -170,6 +156,8 @@ pub(super) struct Compiler<'a> {
     pub acme: Arc<Vault>,
     pub wishes: Wishes,
     pub shown: Vec<Shown>,
+    /// Folders of certificates that have been read.
+    pub folders: HashMap<PathBuf, Result<Vec<Arc<Certificate>>, Mistake>>,
 }
 
 /// What has been found, each thing once: a site has its certificate for every address, and an address on every interface.
@@ -259,40 +247,44 @@ impl Compiler<'_> {
                 _ if matches!(self.purpose, Purpose::Rehearse) => None,
                 Transport::Plain => None,
                 Transport::Tls => match self.tls(&planned) {
-                    Ok(tls) => Some(tls),
+                    Ok(tls) => Some(Arc::new(tls)),
                     Err(mistake) => {
                         self.mistakes.push(mistake);
                         continue;
                     }
                 },
             };
-            let router = route(&planned, sites, model.global.https_port);
+            let router = self.route(&planned, sites, model.global.https_port);
             let Planned { port, at, transport, .. } = planned;
             doors.insert(listen, Arc::new(Door { port, at, transport, tls, router }));
         }
         doors
     }
+
+    fn route(&mut self, planned: &Planned<'_>, sites: &[Option<Arc<Site>>], https_port: u16) -> Router {
+        let mut router = Router::default();
+        for address in &planned.redirects {
+            let mut supplies = Supplies::default();
+            let mut building = Building::new(&mut supplies).named(&address.text, address.at);
+            building.answer(ToHttps { port: address.port.unwrap_or(https_port) });
+            let site =
+                Site { name: address.text.as_str().into(), at: address.at, program: building.finish(), log: None };
+            router.add(address.host.as_ref(), Arc::new(site), Demands::default());
+        }
+        for (index, address) in &planned.sites {
+            if let Some(site) = &sites[*index] {
+                let mut demands = self.demands(*index);
+                // No handshake names an address (RFC 6066, section 3).
+                demands.strict &= !matches!(address.name(), Some(Name::Address(_)));
+                router.add(address.host.as_ref(), site.clone(), demands);
+            }
+        }
+        router
+    }
 }
 
 pub(super) fn front<T>(site: &SiteModel, pick: impl Fn(Front<'_>) -> Option<T>) -> Option<T> {
     site.body.statements.iter().find_map(|statement| statement.directive.front().and_then(&pick))
-}
-
-fn route(planned: &Planned<'_>, sites: &[Option<Arc<Site>>], https_port: u16) -> Router {
-    let mut router = Router::default();
-    for address in &planned.redirects {
-        let mut supplies = Supplies::default();
-        let mut building = Building::new(&mut supplies).named(&address.text, address.at);
-        building.answer(ToHttps { port: address.port.unwrap_or(https_port) });
-        let site = Site { name: address.text.as_str().into(), at: address.at, program: building.finish(), log: None };
-        router.add(address.host.as_ref(), Arc::new(site));
-    }
-    for (index, address) in &planned.sites {
-        if let Some(site) = &sites[*index] {
-            router.add(address.host.as_ref(), site.clone());
-        }
-    }
-    router
 }
 
 /// 308, which keeps method and body; the path is canonical, so it can't name another host (threat XP07).

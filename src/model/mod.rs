@@ -7,6 +7,7 @@ mod compile;
 mod exposed;
 mod foreign;
 pub mod global;
+mod handshakes;
 mod hosts;
 mod listen;
 pub mod outline;
@@ -17,8 +18,9 @@ use std::path::Path;
 
 pub use crate::site::Legacy;
 pub use address::{SiteAddress, Transport};
-pub use compile::{Door, DoorTls, Inherited, Log, Purpose, Shown, Source, World, compile};
+pub use compile::{Door, Inherited, Log, Purpose, Shown, Source, World, compile};
 pub use global::{Admin, Global, Limits, Timeouts};
+pub use handshakes::DoorTls;
 
 use crate::check::allow::Allowances;
 use crate::check::expand::{Surroundings, expand, is_left_over};

@@ -25,11 +25,11 @@ use super::socket::Socket;
 use super::watched::{Expired, LINGER, Watch, Watched};
 use super::world::{Shared, View};
 use crate::check::value::ListenAddress;
-use crate::http::connection::{Connection, TlsFacts};
+use crate::http::connection::{Connection, PolicyId, TlsFacts};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
 use crate::http::proxy_protocol::{self, Said};
-use crate::model::{Limits, Timeouts, World};
+use crate::model::{DoorTls, Limits, Timeouts, World};
 use crate::telemetry::every::Every;
 use crate::tls::acme::challenge::ALPN;
 use crate::tls::{self, Alpn};
@@ -75,11 +75,11 @@ pub async fn serve_tcp(mut stream: TcpStream, arrival: Arrival) {
             None => return,
         }
     }
-    let (terms, config) = {
+    let (terms, tls) = {
         let (world, Some(door)) = view.now() else { return };
-        (Terms::of(&world), door.tls.as_ref().map(|tls| tls.config(Some(local.ip())).clone()))
+        (Terms::of(&world), door.tls.clone())
     };
-    match config {
+    match tls {
         None => {
             let connection = Connection::new(Some(peer), local.port(), None).to(local.ip());
             match Box::pin(spoken(&stream, peer.ip(), &watch, terms.timeouts.header)).await {
@@ -88,21 +88,28 @@ pub async fn serve_tcp(mut stream: TcpStream, arrival: Arrival) {
                 None => {}
             }
         }
-        Some(config) => Box::pin(secure(stream, config, (peer, local), view, watch, terms)).await,
+        Some(tls) => Box::pin(secure(stream, tls, (peer, local), view, watch, terms)).await,
     }
 }
 
 /// Shakes hands first.
 async fn secure(
     stream: TcpStream,
-    config: Arc<rustls::ServerConfig>,
+    door: Arc<DoorTls>,
     (peer, local): (SocketAddr, SocketAddr),
     view: View,
     watch: Rc<Watch>,
     terms: Terms,
 ) {
     let acme = view.now().0.acme.clone();
-    let choose = |hello: ClientHello<'_>| Some(acme.challenges.config(&hello).unwrap_or(config));
+    let mut policy = PolicyId::default();
+    let choose = |hello: ClientHello<'_>| {
+        acme.challenges.config(&hello).or_else(|| {
+            let (id, config) = door.choose(hello.server_name(), Some(local.ip()))?;
+            policy = id;
+            Some(Arc::clone(config))
+        })
+    };
     match Box::pin(within(terms.timeouts.handshake, tls::accept_by(stream, choose))).await {
         // The certificate was all that was to be seen (RFC 8737, section 3).
         Some(Ok(mut stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN) => {
@@ -111,8 +118,11 @@ async fn secure(
         Some(Ok(stream)) => {
             let facts = tls::TlsFacts::of(stream.get_ref().1);
             let http2 = facts.as_ref().and_then(|facts| facts.alpn) == Some(Alpn::H2);
-            let facts =
-                facts.map(|facts| TlsFacts { version: facts.version.as_str(), suite: facts.suite, sni: facts.sni });
+            let facts = facts.map(|facts| {
+                let tls::TlsFacts { version, suite, sni, .. } = facts;
+                TlsFacts { version: version.as_str(), suite, sni, policy }
+            });
+            drop(door);
             let connection = Connection::new(Some(peer), local.port(), facts).to(local.ip());
             if http2 {
                 Box::pin(serve_http2(stream, connection, view, watch, terms)).await;

@@ -58,6 +58,10 @@ impl Journey {
             return self.refuse(Fault::detailed(Cause::NoSite, "no site has this host"));
         };
         *site = Some(at);
+        if !door.router.admits(at, exchange.connection.tls.as_ref(), exchange.host.name()) {
+            let why = "the connection was made for another name, with other demands on TLS";
+            return self.refuse(Fault::detailed(Cause::Misdirected, why));
+        }
         match alone(door.router.site(at).program.run(exchange)).await {
             Ok(answer) => answer,
             Err(fault) => self.refuse(fault),

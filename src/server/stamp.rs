@@ -47,7 +47,7 @@ impl Stamp {
         others.dedup();
         for path in others {
             settled &= fs::metadata(path).map_or(true, |meta| !began.is_before(&meta));
-            add(&mut context, path, fs::read(path).ok().as_deref());
+            add(&mut context, path, fs::read(path).ok().or_else(|| names(path)).as_deref());
         }
         let mut digest = [0; 32];
         digest.copy_from_slice(context.finish().as_ref());
@@ -67,6 +67,14 @@ impl Stamp {
     pub fn short(&self) -> String {
         self.digest[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
+}
+
+/// Of a folder: what is in it. Those of its files that matter are read for themselves.
+fn names(folder: &Path) -> Option<Vec<u8>> {
+    let entries = fs::read_dir(folder).ok()?;
+    let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    names.sort_unstable();
+    Some(names.iter().flat_map(|name| [name.as_bytes(), b"\0"].concat()).collect())
 }
 
 /// Lengths keep neighbours apart: `ab` and `c` are not `a` and `bc`.

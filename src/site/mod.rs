@@ -6,7 +6,7 @@ mod router;
 
 pub use building::{Building, Legacy, Supplies};
 pub use program::{Observer, Program};
-pub use router::Router;
+pub use router::{Demands, Router};
 
 use crate::diagnostic::Span;
 

@@ -4,8 +4,10 @@
 
 pub mod accept;
 pub mod acme;
+mod by_name;
 pub mod certificate;
 pub mod client;
+pub mod folder;
 pub mod internal;
 pub mod name;
 pub mod pair;
@@ -19,6 +21,7 @@ pub mod trouble;
 pub mod trust;
 
 pub use accept::{TlsFacts, accept, accept_by};
+pub use by_name::ByName;
 pub use certificate::Certificate;
 pub use client::{Client, ClientOptions, SystemRoots, Verify, reason};
 pub use internal::Authority;

@@ -117,7 +117,14 @@ impl Suite {
     pub fn as_str(self) -> &'static str {
         suite_name(self.0)
     }
+
+    /// The one version that it belongs to.
+    pub fn version(self) -> Version {
+        if self.0.tls13().is_some() { Version::Tls13 } else { Version::Tls12 }
+    }
 }
+
+impl Eq for Suite {}
 
 /// The IANA name of a negotiated suite.
 pub(super) fn suite_name(suite: SupportedCipherSuite) -> &'static str {

@@ -1,6 +1,5 @@
 //! Which certificate a client gets: by the name that it asks for, else by the address that it came to, else the default.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::by_name::ByName;
 use super::name::Name;
 
 /// A name's certificate where it changes by itself: whoever holds the slot puts the next one in, and no other name
@@ -27,7 +27,7 @@ impl Slot {
 }
 
 /// Where the certificate of a name is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Place {
     Fixed(Arc<CertifiedKey>),
     Slot(Arc<Slot>),
@@ -44,12 +44,7 @@ impl Place {
 
 /// Names and their certificates. Filled once, then only read.
 #[derive(Debug, Default)]
-pub struct Names {
-    hosts: HashMap<Box<str>, Place>,
-    wildcards: HashMap<Box<str>, Place>,
-    addresses: HashMap<IpAddr, Place>,
-    default: Option<Arc<CertifiedKey>>,
-}
+pub struct Names(ByName<Place>);
 
 impl Names {
     pub fn new() -> Self {
@@ -58,60 +53,52 @@ impl Names {
 
     /// Gives a name its certificate. The last one given holds.
     pub fn add(&mut self, name: &Name, key: Arc<CertifiedKey>) {
-        self.place(name, Place::Fixed(key));
+        self.0.add(name, Place::Fixed(key));
     }
 
     /// The same for a certificate that changes by itself.
     pub fn add_slot(&mut self, name: &Name, slot: Arc<Slot>) {
-        self.place(name, Place::Slot(slot));
+        self.0.add(name, Place::Slot(slot));
     }
 
-    fn place(&mut self, name: &Name, place: Place) {
-        match name {
-            Name::Host(host) => self.hosts.insert(host.clone(), place),
-            Name::Wildcard(rest) => self.wildcards.insert(rest.clone(), place),
-            Name::Address(address) => self.addresses.insert(*address, place),
-        };
+    /// Whether this very name has a certificate.
+    pub fn has(&self, name: &Name) -> bool {
+        self.0.of(name).is_some()
     }
 
     /// What a client gets that asks for an unknown name or for none. Without it such a handshake is refused.
     pub fn set_default(&mut self, key: Arc<CertifiedKey>) {
-        self.default = Some(key);
+        self.0.set_unknown(Place::Fixed(Arc::clone(&key)));
+        self.0.set_nameless(Place::Fixed(key));
+    }
+
+    /// Who asks for a name that nobody has gets the certificate of this one, if it has any.
+    pub fn show_to_unknown(&mut self, name: &Name) {
+        if let Some(place) = self.0.of(name).cloned() {
+            self.0.set_unknown(place);
+        }
+    }
+
+    /// So does who asks for none.
+    pub fn show_to_nameless(&mut self, name: &Name) {
+        if let Some(place) = self.0.of(name).cloned() {
+            self.0.set_nameless(place);
+        }
     }
 
     /// The addresses that have a certificate of their own, for [`Resolver::at`].
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.addresses.keys().copied()
+        self.0.addresses()
     }
 
     /// For a name as it came: any case, perhaps with a final dot. Exact before wildcard before default.
     pub fn find(&self, host: &str) -> Option<Arc<CertifiedKey>> {
-        let host = host.strip_suffix('.').unwrap_or(host);
-        if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            // rustls lower-cases what it hands us, so this is for other callers; names end at 253 bytes.
-            let mut buffer = [0; 253];
-            let lower = buffer.get_mut(..host.len()).and_then(|lower| {
-                lower.copy_from_slice(host.as_bytes());
-                lower.make_ascii_lowercase();
-                std::str::from_utf8(lower).ok()
-            });
-            return lower.and_then(|lower| self.known(lower)).or_else(|| self.default.clone());
-        }
-        self.known(host).or_else(|| self.default.clone())
-    }
-
-    fn known(&self, host: &str) -> Option<Arc<CertifiedKey>> {
-        let place = self.hosts.get(host).or_else(|| {
-            let (label, rest) = host.split_once('.')?;
-            self.wildcards.get(rest).filter(|_| !label.is_empty())
-        });
-        place.map(Place::key)
+        self.0.find(host).map(Place::key)
     }
 
     /// For a client that named no host: browsers do so when the URL bears an address (RFC 6066, section 3).
     pub fn find_address(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
-        let place = local.and_then(|local| self.addresses.get(&local.to_canonical()));
-        place.map(Place::key).or_else(|| self.default.clone())
+        self.0.find_address(local).map(Place::key)
     }
 }
 
@@ -171,6 +158,8 @@ impl ResolvesServerCert for At {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::tls::certificate::Certificate;
     use crate::tls::certificate::tests::World;

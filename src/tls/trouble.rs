@@ -38,6 +38,16 @@ pub enum Trouble {
         "the key in `{key}` does not belong to the certificate in `{certificate}`: name the key that the certificate was requested with"
     )]
     Mismatch { certificate: String, key: String },
+    #[error("{}", unreadable_folder(folder, why))]
+    UnreadableFolder { folder: String, why: io::Error },
+    #[error(
+        "there is no certificate in `{folder}`: put a PEM file with a certificate and its key there, with the ending `.pem`"
+    )]
+    EmptyFolder { folder: String },
+    #[error("`{certificate}` has no key in it, and there is none beside it: put the key there as `{key}`")]
+    NoKeyBeside { certificate: String, key: String },
+    #[error("no certificate in `{folder}` is for `{name}`: put one there, with its key")]
+    NoneFor { folder: String, name: String },
     #[error("{}", storage(path, why))]
     Storage { path: PathBuf, why: io::Error },
     #[error("`{place}` is held by another process: wait until it is done, or end it")]
@@ -218,6 +228,21 @@ fn unreadable(file: &str, why: &io::Error) -> String {
         }
         io::ErrorKind::IsADirectory => format!("`{file}` is a folder: write the path of a PEM file in it"),
         _ => format!("`{file}` cannot be read ({}): write the path of a PEM file", plain(why)),
+    }
+}
+
+fn unreadable_folder(folder: &str, why: &io::Error) -> String {
+    match why.kind() {
+        io::ErrorKind::NotFound => format!("there is no folder `{folder}`: write the path of one with PEM files in it"),
+        io::ErrorKind::NotADirectory => {
+            format!(
+                "`{folder}` is no folder: write the file's path without a slash at its end, and its key's behind it"
+            )
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("rp is not allowed to read `{folder}`: give its user the right to read the folder")
+        }
+        _ => format!("`{folder}` cannot be read ({}): write the path of a folder of PEM files", plain(why)),
     }
 }
 

@@ -5,6 +5,7 @@
 mod harness;
 
 mod announced;
+mod demands;
 mod fields;
 mod flood;
 mod frames;

@@ -16,6 +16,7 @@ mod forwarded;
 mod framing;
 mod manipulation;
 mod mending;
+mod policies;
 mod rate_limit;
 mod require;
 mod routing;

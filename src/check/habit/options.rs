@@ -202,3 +202,26 @@ pub const CORS: &[Habit] = &[
     write(&["expose_headers", "exposed_headers"], "expose <1+ FIELD>", CORS_PLACE),
     write(&["allow_credentials"], "credentials on", CORS_PLACE),
 ];
+
+const TLS_PLACE: Place = Place::In("tls");
+pub const TLS: &[Habit] = &[
+    write(&["protocols", "ssl_protocols", "min_version", "minVersion", "ssl-min-ver"], "versions 1.3", TLS_PLACE),
+    instead(
+        &["ciphers", "cipherSuites", "cipher_suites", "ssl_ciphers", "ciphersuites"],
+        "suites go by their IANA names, and without them all that are safe are offered",
+        "suites TLS_AES_128_GCM_SHA256",
+        TLS_PLACE,
+    ),
+    write(&["curvePreferences", "groups", "ecdh_curves", "ssl_ecdh_curve"], "curves <1+ x25519>", TLS_PLACE),
+    write(&["alpnProtocols"], "alpn h2 http/1.1", TLS_PLACE),
+    write(&["sniStrict", "strict_sni_host"], "strict_sni on", TLS_PLACE),
+    write(&["load"], "tls <1 FOLDER>/", Site),
+    instead(
+        &["issuer", "ca", "ca_root", "dns", "resolvers", "eab", "on_demand", "propagation_timeout"],
+        "who signs certificates is said once for all sites",
+        "global { acme { ca DIRECTORY } }",
+        Place::Top,
+    ),
+    say(&["prefer_server_ciphers", "session_tickets", "session_cache"], "remove it: it needs no setting here"),
+    say(&["key_type", "get_certificate", "insecure_secrets_log"], "rp has no such setting, nor one that does the same"),
+];

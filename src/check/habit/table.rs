@@ -1,6 +1,6 @@
 //! The habits, by the place where they show. Every statement here is checked by a test, its capitals filled in.
 
-use super::options::{CORS, ENCODE, FILES, GLOBAL, LOG, PROXY, UPSTREAM};
+use super::options::{CORS, ENCODE, FILES, GLOBAL, LOG, PROXY, TLS, UPSTREAM};
 use super::{Habit, Place};
 
 pub(super) const fn write(names: &'static [&'static str], write: &'static str, there: Place) -> Habit {
@@ -33,6 +33,7 @@ pub fn all() -> impl Iterator<Item = (Place, &'static [Habit])> {
         (Place::In("file_server"), FILES),
         (Place::In("encode"), ENCODE),
         (Place::In("cors"), CORS),
+        (Place::In("tls"), TLS),
         (Place::Top, TOP),
     ]
     .into_iter()
@@ -83,12 +84,6 @@ const SITE: &[Habit] = &[
     write(&["enable_cors", "crossorigin"], "cors { origins https://example.com }", Site),
     write(&["redirect scheme"], "redirect https://{host}{uri} permanent", Site),
     write(&["redirect location", "redirect prefix"], "redirect <2 TARGET>", Site),
-    instead(
-        &["tls {"],
-        "rp offers TLS 1.2 and 1.3, and answers no challenge by DNS; a public name needs no `tls`, others may ask",
-        "tls acme",
-        Site,
-    ),
     write(&["Header"], "header <1 set> <2 NAME> <3 VALUE>", Site),
     write(&["header_down"], "header set <1 NAME> <2 VALUE>", Site),
     write(&["handle {"], "route /* { … }", Site),

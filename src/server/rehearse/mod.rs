@@ -216,10 +216,12 @@ impl Scene<'_> {
         let Some(authority) = request.uri.authority() else {
             return Err(Unplayable::Malformed(format!("`{}` has no host", request.uri)));
         };
-        let tls = (door.transport == Transport::Tls).then(|| TlsFacts {
-            version: "TLSv1.3",
-            suite: "TLS13_AES_256_GCM_SHA384",
-            sni: Some(authority.host().to_ascii_lowercase().into()),
+        let tls = (door.transport == Transport::Tls).then(|| {
+            let host = authority.host().to_ascii_lowercase();
+            // A client that asks for this name has met the demands of its site.
+            let policy = door.router.find(&host).map(|at| door.router.demands(at).policy).unwrap_or_default();
+            let (version, suite) = ("TLSv1.3", "TLS13_AES_256_GCM_SHA384");
+            TlsFacts { version, suite, sni: Some(host.into()), policy }
         });
         let peer = SocketAddr::new(request.from, 40_000);
         let connection = Rc::new(Connection::new(Some(peer), door.port, tls));

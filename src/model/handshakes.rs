@@ -1,0 +1,121 @@
+//! How a door shakes hands: the certificates of its sites, and what each of them demands.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
+use super::compile::{Compiler, front};
+use super::listen::Planned;
+use crate::diagnostic::Mistake;
+use crate::directive::Front;
+use crate::directive::tls::{PolicyModel, Source, TlsModel};
+use crate::http::connection::PolicyId;
+use crate::site::Demands;
+use crate::tls::{ByName, Names, Options, Resolver, Tickets, server_config};
+
+/// How a door shakes hands.
+#[derive(Debug)]
+pub struct DoorTls {
+    /// At least one.
+    policies: Vec<PolicyTls>,
+    /// Which of them is whose; `None` where all sites have the same one, so that nothing is looked up.
+    by_name: Option<ByName<usize>>,
+}
+
+/// What holds for the sites of one policy.
+#[derive(Debug)]
+struct PolicyTls {
+    id: PolicyId,
+    config: Arc<ServerConfig>,
+    /// For clients that name no host: by the address that they came to.
+    by_address: HashMap<IpAddr, Arc<ServerConfig>>,
+}
+
+impl PolicyTls {
+    fn config(&self, local: Option<IpAddr>) -> &Arc<ServerConfig> {
+        local.and_then(|ip| self.by_address.get(&ip.to_canonical())).unwrap_or(&self.config)
+    }
+}
+
+impl DoorTls {
+    /// What a client is met with that asks for this name at this address: the most specific site that has the name
+    /// decides (threat XT03). `None`: no site has it.
+    #[must_use]
+    pub fn choose(&self, sni: Option<&str>, local: Option<IpAddr>) -> Option<(PolicyId, &Arc<ServerConfig>)> {
+        let at = match &self.by_name {
+            None => 0,
+            Some(by_name) => *by_name.choose(sni, local)?,
+        };
+        let policy = &self.policies[at];
+        Some((policy.id, policy.config(local)))
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn tls(&mut self, planned: &Planned<'_>) -> Result<DoorTls, Mistake> {
+        let (mut names, mut by_name, mut demanded) = (Names::new(), ByName::default(), Vec::new());
+        for (index, address) in &planned.sites {
+            let model = self.tls_model(*index);
+            self.certify(&model.source, address, &mut names);
+            let key = model.policy.key();
+            let at = demanded.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+                demanded.push((key, model.policy));
+                demanded.len() - 1
+            });
+            match address.name() {
+                Some(name) => by_name.add(&name, at),
+                None => {
+                    by_name.set_unknown(at);
+                    by_name.set_nameless(at);
+                }
+            }
+        }
+        let addresses: Vec<IpAddr> = names.addresses().collect();
+        let resolver = Resolver::new(names);
+        let mut policies = Vec::with_capacity(demanded.len());
+        for (_, policy) in &demanded {
+            let options = self.handshake(policy);
+            let at = policy.at.0.unwrap_or(planned.at);
+            let build = |resolver| server_config(resolver, &options).map_err(|trouble| trouble.at(at));
+            let by_address =
+                addresses.iter().map(|ip| Ok((*ip, build(resolver.at(*ip))?))).collect::<Result<_, Mistake>>()?;
+            let id = self.policy(policy);
+            policies.push(PolicyTls { id, config: build(resolver.clone())?, by_address });
+        }
+        Ok(DoorTls { by_name: (policies.len() > 1).then_some(by_name), policies })
+    }
+
+    fn tls_model(&self, site: usize) -> TlsModel {
+        let said =
+            front(&self.model.sites[site], |front| if let Front::Tls(tls) = front { Some(tls.clone()) } else { None });
+        said.unwrap_or_else(|| TlsModel { source: Source::Fitting, policy: PolicyModel::default() })
+    }
+
+    /// What a site asks of the connections of its requests.
+    pub(super) fn demands(&mut self, site: usize) -> Demands {
+        let policy = self.tls_model(site).policy;
+        Demands { policy: self.policy(&policy), strict: policy.strict }
+    }
+
+    /// The same for the same demands, also after a reload, so that connections live on.
+    fn policy(&mut self, policy: &PolicyModel) -> PolicyId {
+        if policy.is_default() {
+            return PolicyId::default();
+        }
+        *self.supplies.adopt(&format!("tls policy {}", policy.key()), PolicyId::next)
+    }
+
+    fn handshake(&mut self, policy: &PolicyModel) -> Options {
+        Options { tickets: self.tickets(policy), ..policy.options() }
+    }
+
+    /// One set of ticket keys for each policy, kept across reloads, so that clients go on resuming: under the demands
+    /// that they have met and no others (threat XT01).
+    fn tickets(&mut self, policy: &PolicyModel) -> Arc<Tickets> {
+        let key = if policy.is_default() { "tls tickets".to_owned() } else { format!("tls tickets {}", policy.key()) };
+        let held = self.supplies.adopt(&key, Tickets::new);
+        (*held).clone()
+    }
+}

@@ -1,0 +1,131 @@
+//! Requirements T05, T06 and T10 for each site: what one demands of handshakes holds for its names and for no others.
+
+use std::sync::Arc;
+
+use crate::harness::{Authority, Client, Folder, H2, Proxy, eventually, of, run};
+
+/// Sites of these names at one port, each with its options, behind one certificate for all of them.
+fn sites(authority: &Authority, sites: &[(&str, &str)]) -> Proxy {
+    let folder = Folder::new();
+    let names: Vec<&str> = sites.iter().map(|(name, _)| *name).collect();
+    let (certificate, key) = authority.issue(&names).save(&folder, "site");
+    let config: String = sites
+        .iter()
+        .map(|(name, options)| {
+            format!(
+                "https://{name}:0 {{\n bind 127.0.0.1\n tls {{$CERT}} {{$KEY}} {options}\n respond \"{name} {{tls.version}}\"\n}}\n"
+            )
+        })
+        .collect();
+    let mut proxy = of(&config).with("CERT", certificate.display()).with("KEY", key.display()).start();
+    proxy.kept.push(folder);
+    proxy
+}
+
+/// A client of one version alone.
+fn speaks(
+    authority: &Authority,
+    version: &'static rustls::SupportedProtocolVersion,
+    alpn: &[&str],
+) -> Arc<rustls::ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[version])
+        .unwrap()
+        .with_root_certificates(authority.roots())
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+#[test]
+fn t05_a_site_has_its_own_versions() {
+    let authority = Authority::new();
+    let proxy =
+        sites(&authority, &[("old.test", ""), ("new.test", "{ versions 1.3 }"), ("fixed.test", "{ versions 1.2 }")]);
+    for (name, with_12, with_13) in [("old.test", true, true), ("new.test", false, true), ("fixed.test", true, false)] {
+        for (version, works) in [(&rustls::version::TLS12, with_12), (&rustls::version::TLS13, with_13)] {
+            let client = Client::tls(proxy.address(), name, speaks(&authority, version, &[]));
+            match client {
+                Ok(mut client) => {
+                    assert!(works, "{name} {version:?}");
+                    let spoken = if with_13 && *version == rustls::version::TLS13 { "TLSv1.3" } else { "TLSv1.2" };
+                    assert_eq!(client.get(name, "/").text(), format!("{name} {spoken}"));
+                }
+                Err(error) => assert!(!works && error.contains("ProtocolVersion"), "{name} {version:?}: {error}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn t06_a_site_has_its_own_suites_curves_and_protocols() {
+    let authority = Authority::new();
+    let proxy = sites(
+        &authority,
+        &[
+            ("usual.test", ""),
+            ("narrow.test", "{ suites TLS_CHACHA20_POLY1305_SHA256; versions 1.3; curves p384; alpn http/1.1 }"),
+        ],
+    );
+    let shake = |name: &'static str| {
+        let config = authority.client(&["h2", "http/1.1"]);
+        let mut session = rustls::ClientConnection::new(config, name.try_into().unwrap()).unwrap();
+        let mut tcp = std::net::TcpStream::connect(proxy.address()).unwrap();
+        while session.is_handshaking() {
+            session.complete_io(&mut tcp).unwrap();
+        }
+        (
+            session.negotiated_cipher_suite().unwrap().suite(),
+            session.negotiated_key_exchange_group().unwrap().name(),
+            session.alpn_protocol().map(<[u8]>::to_vec),
+        )
+    };
+    let (_, group, alpn) = shake("usual.test");
+    assert_eq!((group, alpn.as_deref()), (rustls::NamedGroup::X25519MLKEM768, Some(&b"h2"[..])));
+    let (suite, group, alpn) = shake("narrow.test");
+    assert_eq!(suite, rustls::CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
+    assert_eq!((group, alpn.as_deref()), (rustls::NamedGroup::secp384r1, Some(&b"http/1.1"[..])));
+}
+
+#[test]
+fn t10_a_folder_has_the_certificates_of_many_sites() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let put = |file: &str, names: &[&str]| authority.issue(names).save(&folder, file);
+    put("one", &["one.test"]);
+    put("wild", &["*.two.test"]);
+    put("any", &["elsewhere.test"]);
+    let proxy = of("https://one.test:0, https://a.two.test:0 { bind 127.0.0.1; tls {$FOLDER}/; respond named }
+         https://:0 { bind 127.0.0.1; tls {$FOLDER}/; respond any }")
+    .with("FOLDER", folder.path().display())
+    .start();
+    let said = |name: &str| {
+        Client::tls(proxy.address(), name, authority.client(&[]))
+            .map(|mut client| client.get(name, "/").text().to_owned())
+    };
+    assert_eq!(said("one.test").as_deref(), Ok("named"));
+    assert_eq!(said("a.two.test").as_deref(), Ok("named"));
+    assert_eq!(said("b.two.test").as_deref(), Ok("any"));
+    assert_eq!(said("elsewhere.test").as_deref(), Ok("any"));
+    assert!(said("late.test").is_err());
+    // Whoever puts one there need tell nobody. The key comes first, as a careful script has it.
+    let late = authority.issue(&["late.test"]);
+    folder.write("late.key", &late.key);
+    folder.write("late.pem", &late.certificate);
+    assert_eq!(eventually("the new certificate", || said("late.test").ok()), "any");
+}
+
+#[test]
+fn t05_http2_is_left_out_where_a_site_does_not_want_it() {
+    let authority = Authority::new();
+    let proxy = sites(&authority, &[("usual.test", ""), ("old.test", "{ alpn http/1.1 }")]);
+    let mut client = Client::tls(proxy.address(), "old.test", authority.client(&["h2", "http/1.1"])).unwrap();
+    assert_eq!(client.alpn.as_deref(), Some(&b"http/1.1"[..]));
+    assert_eq!(client.get("old.test", "/").status(), 200);
+    assert!(Client::tls(proxy.address(), "old.test", authority.client(&["h2"])).is_err());
+    let response = run(async {
+        let mut client = H2::tls(proxy.address(), "usual.test", authority.client(&["h2"])).await;
+        client.get("usual.test", "/").await
+    });
+    assert_eq!(response.status, 200);
+}
