@@ -144,7 +144,11 @@ impl Check {
         match word.plain() {
             Some(text) => Ok(text),
             // What could not be put in its place was reported then.
-            None if word.parts.iter().any(|part| matches!(part, Part::Environment { .. } | Part::File { .. })) => {
+            None if word
+                .parts
+                .iter()
+                .any(|part| matches!(part, Part::Environment { .. } | Part::File { .. } | Part::Lines { .. })) =>
+            {
                 Err(Reported(()))
             }
             None => {

@@ -69,7 +69,7 @@ macro_rules! keyed {
 
 /// How they are written: some paragraphs.
 pub const DOC: &str = "A placeholder is written `{path}`, alone or within a word: `https://{host}{uri}`. It is evaluated for each request, once: what a request brings in is never read again as something to evaluate. What a request does not have stands for nothing.\n\n\
-    `{$NAME}` and `{$NAME:default}` are taken from the environment when the file is read, and `{file./run/secrets/token}` is what a file holds. Inside a snippet, `{arg.NAME}` is what `use` gave it. All of these are data, whatever is in them: none brings in words, lines or braces that would be read as a statement.\n\n\
+    `{$NAME}` and `{$NAME:default}` are taken from the environment when the file is read, and `{file./run/secrets/token}` is what a file holds. `{lines./etc/rp/office.txt}`, alone, is a value for each line of a file, without empty lines and those that begin with `#`: `client_ip {lines./etc/rp/office.txt}`. Inside a snippet, `{arg.NAME}` is what `use` gave it. All of these are data, whatever is in them: none brings in words, lines or braces that would be read as a statement.\n\n\
     What is of the answer is known once there is one: in the values that `header` writes into answers.";
 
 /// All of them. A name that ends with a dot takes a key: `{header.X-Name}`.
@@ -98,6 +98,11 @@ pub static TABLE: &[Placeholder] = &[
         .extend_from_slice(v.exchange.target.path().as_bytes())),
     plain!("query", "the query, without its `?`", |v, out| out
         .extend_from_slice(v.exchange.target.query().unwrap_or_default().as_bytes())),
+    plain!(
+        "decoded_query",
+        "the query, `+` and escapes decoded until nothing changes, three times at most: to look for words in it, never to pass it on",
+        |v, out| out.extend_from_slice(v.exchange.target.decoded_query().as_bytes())
+    ),
     plain!("uri", "path and query, as rewritten so far", |v, out| v.exchange.target.write(out)),
     plain!("original_uri", "path and query as the client sent them", |v, out| out
         .extend_from_slice(v.exchange.target.original().as_bytes())),

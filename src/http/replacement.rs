@@ -39,7 +39,7 @@ pub fn pieces(word: &Word, pattern: &Regex, when: When, cx: &mut Check) -> Resul
                 }
             }
             Part::Placeholder { name, .. } => all.push(Piece::Value(name.clone(), single(part, word, when, cx)?)),
-            Part::Environment { .. } | Part::File { .. } => {}
+            Part::Environment { .. } | Part::File { .. } | Part::Lines { .. } => {}
         }
     }
     Ok(all)
@@ -54,7 +54,7 @@ pub fn pieces_alone(word: &Word, when: When, cx: &mut Check) -> Result<Vec<Piece
             Part::Placeholder { name, .. } => {
                 Some(single(part, word, when, cx).map(|template| Piece::Value(name.clone(), template)))
             }
-            Part::Environment { .. } | Part::File { .. } => None,
+            Part::Environment { .. } | Part::File { .. } | Part::Lines { .. } => None,
         })
         .collect()
 }

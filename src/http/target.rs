@@ -103,6 +103,33 @@ impl Target {
             (decode_form(key) == name).then(|| decode_form(value))
         })
     }
+
+    /// Names and values of the query, decoded until nothing changes: what a server could come to see in them.
+    pub fn decoded_parameters(&self) -> impl Iterator<Item = String> {
+        let query = self.query().into_iter().flat_map(|query| query.split('&'));
+        query.flat_map(|pair| pair.splitn(2, '=')).filter(|text| !text.is_empty()).map(decode_fully)
+    }
+
+    /// The query as a whole, decoded in the same way.
+    #[must_use]
+    pub fn decoded_query(&self) -> String {
+        self.query().map(decode_fully).unwrap_or_default()
+    }
+}
+
+/// A server that decodes once more than another sees another text: three times is more than any is known to.
+const MOST_DECODINGS: usize = 3;
+
+/// Decoded until nothing changes.
+fn decode_fully(text: &str) -> String {
+    let mut decoded = decode_form(text);
+    for _ in 1..MOST_DECODINGS {
+        if !decoded.contains('%') {
+            break;
+        }
+        decoded = percent_encoding::percent_decode_str(&decoded).decode_utf8_lossy().into_owned();
+    }
+    decoded
 }
 
 /// `application/x-www-form-urlencoded`: `+` is a space.
@@ -147,5 +174,8 @@ mod tests {
         assert_eq!(t.parameter("f").as_deref(), Some(""));
         assert_eq!(t.parameter("g"), None);
         assert_eq!(t.parameters("a").collect::<Vec<_>>(), ["1 2", "3"]);
+        let t = target("/?a=%2575nion+b%2B&c%3D=d=e&%25252541");
+        assert_eq!(t.decoded_query(), "a=union b+&c==d=e&%41");
+        assert_eq!(t.decoded_parameters().collect::<Vec<_>>(), ["a", "union b+", "c=", "d=e", "%41"]);
     }
 }

@@ -48,7 +48,7 @@ impl Template {
                     Err(reported) => outcome = Err(reported),
                 },
                 // Expansion has put text in their place.
-                Part::Environment { .. } | Part::File { .. } => {}
+                Part::Environment { .. } | Part::File { .. } | Part::Lines { .. } => {}
             }
         }
         outcome.map(|()| Self { pieces })

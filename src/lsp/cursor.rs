@@ -70,7 +70,10 @@ impl<'c> Cursor<'c> {
     pub fn part(&self) -> Option<(&'c Part, Span)> {
         let (_, word) = self.word()?;
         word.parts.iter().find_map(|part| match part {
-            Part::Placeholder { span, .. } | Part::Environment { span, .. } | Part::File { span, .. } => {
+            Part::Placeholder { span, .. }
+            | Part::Environment { span, .. }
+            | Part::File { span, .. }
+            | Part::Lines { span, .. } => {
                 (span.start <= self.offset && self.offset < span.end).then_some((part, *span))
             }
             Part::Text(_) => None,

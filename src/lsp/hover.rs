@@ -99,6 +99,10 @@ fn of_part(part: &Part) -> Option<String> {
         Part::File { path, .. } => {
             Some(entry(&format!("{{file.{path}}}"), "what this file holds, put in when the configuration is read"))
         }
+        Part::Lines { path, .. } => Some(entry(
+            &format!("{{lines.{path}}}"),
+            "a word for each line of this file, put in when the configuration is read",
+        )),
         Part::Text(_) => None,
     }
 }

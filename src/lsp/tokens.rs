@@ -134,7 +134,11 @@ impl Painter<'_> {
     fn word(&mut self, word: &Word, colour: Option<Colour>) {
         let mut start = word.span.start;
         for part in &word.parts {
-            if let Part::Placeholder { span, .. } | Part::Environment { span, .. } | Part::File { span, .. } = part {
+            if let Part::Placeholder { span, .. }
+            | Part::Environment { span, .. }
+            | Part::File { span, .. }
+            | Part::Lines { span, .. } = part
+            {
                 let before = Span { start, end: span.start, ..word.span };
                 self.painted.extend(colour.map(|colour| (before, colour)));
                 self.painted.push((*span, Colour::Variable));

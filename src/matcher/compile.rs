@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use http::header;
 use http::{HeaderName, Method, Version};
 
-use super::{Atom, Compare, Expr, PathPattern, Protocol};
-use crate::check::value::{HostPattern, Network, StatusMatch};
+use super::ranges::Ranges;
+use super::signature::Signatures;
+use super::{Atom, Compare, Expr, PathPattern, Protocol, Signature};
+use crate::check::value::{HostPattern, StatusMatch};
 use crate::http::connection::Scheme;
 use crate::http::exchange::{Exchange, Upgrade};
 use crate::http::path;
@@ -37,8 +39,9 @@ impl Atom {
             Atom::Header(name, values) => Box::new(Header(name, values)),
             Atom::Query(name, values) => Box::new(Query(name, values)),
             Atom::Cookie(name, values) => Box::new(Cookie(name, values)),
-            Atom::ClientIp(networks) => Box::new(ClientIp(networks)),
+            Atom::ClientIp(networks) => Box::new(ClientIp(Ranges::of(&networks))),
             Atom::Protocol(protocols) => Box::new(Protocols(protocols)),
+            Atom::Signature(all) => Box::new(Signatures(all.into_iter().map(Signature::ready).collect())),
             Atom::Scheme(scheme) => Box::new(OverScheme(scheme)),
             Atom::File(folder) => Box::new(File(folder)),
             Atom::Status(statuses) => Box::new(Statuses(statuses)),
@@ -58,7 +61,7 @@ struct Methods(Vec<Method>);
 struct Header(HeaderName, Vec<String>);
 struct Query(String, Vec<String>);
 struct Cookie(String, Vec<String>);
-struct ClientIp(Vec<Network>);
+struct ClientIp(Ranges);
 struct Protocols(Vec<Protocol>);
 struct OverScheme(Scheme);
 struct File(PathBuf);
@@ -138,7 +141,7 @@ impl Test for Cookie {
 
 impl Test for ClientIp {
     fn holds(&self, exchange: &mut Exchange) -> bool {
-        self.0.iter().any(|network| network.contains(exchange.client_ip))
+        self.0.contains(exchange.client_ip)
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::{HeaderName, Version};
 
-use super::{Atom, Expr};
+use super::{Atom, Expr, signature};
 use crate::diagnostic::Span;
 use crate::http::exchange::Exchange;
 use crate::http::placeholder::cookie;
@@ -56,6 +56,7 @@ impl Atom {
             Atom::Cookie(name, _) => named("cookie", name, cookie(exchange, name)),
             Atom::ClientIp(_) => format!("the client is `{}`", exchange.client_ip),
             Atom::Protocol(_) => format!("it is `{}`", protocol(exchange.version)),
+            Atom::Signature(signatures) => signature::found(signatures, exchange),
             Atom::Scheme(_) => format!("the scheme is `{}`", exchange.connection.scheme.as_str()),
             Atom::File(folder) => file(folder, exchange.target.path()),
             Atom::Status(_) => match &exchange.fault {

@@ -25,6 +25,7 @@ pub(super) fn report(atom: &Atom, words: &[Word], cx: &mut Check) {
         }
         Atom::ClientIp(networks) => each(networks, words, |a, b| a.0.contains(&b.0), cx),
         Atom::Protocol(protocols) => each(protocols, words, PartialEq::eq, cx),
+        Atom::Signature(signatures) => each(signatures, words, PartialEq::eq, cx),
         Atom::Status(statuses) => each(statuses, words, |a, b| a.covers(*b), cx),
         Atom::Scheme(_) | Atom::File(_) | Atom::Compare(_) => {}
     }

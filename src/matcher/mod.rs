@@ -14,6 +14,8 @@ mod parse;
 mod path;
 mod proof;
 mod protocol;
+mod ranges;
+mod signature;
 mod signs;
 
 pub use compare::{Compare, Op, SIGNS};
@@ -22,6 +24,7 @@ pub use explain::Reason;
 pub use parse::check;
 pub use path::PathPattern;
 pub use protocol::Protocol;
+pub use signature::Signature;
 
 use std::path::PathBuf;
 
@@ -92,7 +95,7 @@ pub static ROOMS: &[Room] = &[
     Room {
         name: "client_ip",
         syntax: "client_ip NETWORK …",
-        doc: "the client's address, seen through trusted proxies, is in one of these",
+        doc: "the client's address, seen through trusted proxies, is in one of these; `client_ip {lines./etc/rp/office.txt}` takes them from a file, one a line",
         example: "client_ip 10.0.0.0/8 2001:db8::/32",
     },
     Room {
@@ -100,6 +103,12 @@ pub static ROOMS: &[Room] = &[
         syntax: "protocol http/1.0|http/1.1|h2|h3|websocket|grpc …",
         doc: "how the client speaks; `h3` is kept for HTTP/3, which nobody is offered yet",
         example: "protocol websocket",
+    },
+    Room {
+        name: "signature",
+        syntax: "signature crawlers|scanners|tools|probes|sqli …",
+        doc: "what the request gives away. By what it calls itself: `crawlers` of search engines, archives, previews and models (Googlebot, bingbot, GPTBot); `scanners` for weaknesses (sqlmap, nikto); `tools`, programs and libraries of HTTP, headless browsers and clients without a name (curl, python-requests). By its path: `probes` for what other servers leave open (`/.env`, `/.git/`, `/wp-login.php`). By its query, seen through escapes and comments: `sqli`, a way into SQL. Who means harm can call itself anything: this keeps noise out, and no more",
+        example: "signature scanners probes",
     },
     Room {
         name: "scheme",
@@ -159,6 +168,7 @@ pub enum Atom {
     Cookie(String, Vec<String>),
     ClientIp(Vec<Network>),
     Protocol(Vec<Protocol>),
+    Signature(Vec<Signature>),
     Scheme(Scheme),
     File(PathBuf),
     Status(Vec<StatusMatch>),

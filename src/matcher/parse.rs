@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use super::compare::{self, Compare};
-use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, contradictions, lists, signs};
+use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, Signature, contradictions, lists, signs};
 use crate::check::habit::{self, Place};
 use crate::check::value::{FieldName, HostPattern, MethodName, Network, StatusMatch, Text};
 use crate::check::{Check, Reported, Value, known, near};
@@ -281,6 +281,7 @@ impl<'w> Parser<'w> {
             "method" => Atom::Method(self.values::<MethodName>(cx)?.into_iter().map(|method| method.0).collect()),
             "client_ip" => Atom::ClientIp(self.values::<Network>(cx)?),
             "protocol" => Atom::Protocol(self.values::<Protocol>(cx)?),
+            "signature" => Atom::Signature(self.values::<Signature>(cx)?),
             "status" => Atom::Status(self.values::<StatusMatch>(cx)?),
             "scheme" => Atom::Scheme(self.one::<Scheme>(word, cx)?),
             "file" => Atom::File(self.one::<Text>(word, cx)?.0.into()),

@@ -39,6 +39,7 @@ impl Atom {
                 all_in(theirs, mine, patience, |mine, theirs| mine.0.contains(&theirs.0))
             }
             (Atom::Protocol(mine), Atom::Protocol(theirs)) => all_in(theirs, mine, patience, PartialEq::eq),
+            (Atom::Signature(mine), Atom::Signature(theirs)) => all_in(theirs, mine, patience, PartialEq::eq),
             (Atom::Scheme(mine), Atom::Scheme(theirs)) => mine == theirs,
             (Atom::File(mine), Atom::File(theirs)) => mine == theirs,
             (Atom::Status(mine), Atom::Status(theirs)) => {

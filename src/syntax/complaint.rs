@@ -87,8 +87,8 @@ pub(super) fn placeholder(at: Span, text: &str, word: Span, style: Style) -> Mis
             .label("a variable's name is letters, digits and `_`")
             .help("write `{$NAME}`, or `{$NAME:default}` for one that need not be set");
     }
-    if inside == "file." {
-        return mistake.label("a path is missing").help("write `{file./path/to/file}`");
+    if let "file." | "lines." = inside {
+        return mistake.label("a path is missing").help(format!("write `{{{inside}/path/to/file}}`"));
     }
     let shell = text[..at.start as usize].ends_with('$');
     if shell && inside.bytes().all(|sign| sign.is_ascii_alphanumeric() || sign == b'_') {

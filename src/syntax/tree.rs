@@ -73,6 +73,8 @@ pub enum Part {
     Environment { name: String, default: Option<String>, span: Span },
     /// `{file./run/secrets/token}`, read when the file is read.
     File { path: String, span: Span },
+    /// `{lines./etc/rp/office.txt}`: a word for each line, read when the file is read.
+    Lines { path: String, span: Span },
 }
 
 impl Node {
@@ -115,6 +117,7 @@ impl Word {
             Part::Placeholder { name, .. } => format!("{{{name}}}"),
             Part::Environment { name, .. } => format!("{{${name}}}"),
             Part::File { path, .. } => format!("{{file.{path}}}"),
+            Part::Lines { path, .. } => format!("{{lines.{path}}}"),
         };
         self.parts.iter().map(part).collect()
     }

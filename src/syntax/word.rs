@@ -325,6 +325,7 @@ pub(super) fn placeholder(inside: &str, span: Span) -> Option<Part> {
     }
     Some(match rest {
         Some(path) if name == "file" => Part::File { path: path.to_owned(), span },
+        Some(path) if name == "lines" => Part::Lines { path: path.to_owned(), span },
         _ => Part::Placeholder { name: inside.to_owned(), span },
     })
 }
@@ -356,6 +357,7 @@ mod tests {
             Part::Environment { name, default: None, .. } => format!("‹${name}›"),
             Part::Environment { name, default: Some(default), .. } => format!("‹${name}:{default}›"),
             Part::File { path, .. } => format!("‹file {path}›"),
+            Part::Lines { path, .. } => format!("‹lines {path}›"),
         }
     }
 
@@ -383,7 +385,7 @@ mod tests {
     fn placeholders_are_told_apart() {
         check("a {host}:{header.X-Name}", "a|‹host›:‹header.X-Name›");
         check("a {$A} {$B_2:} {$c:a,b:c}", "a|‹$A›|‹$B_2:›|‹$c:a,b:c›");
-        check("a {file./run/x} {file.x}", "a|‹file /run/x›|‹file x›");
+        check("a {file./run/x} {file.x} {lines.x}", "a|‹file /run/x›|‹file x›|‹lines x›");
         check("a \"{host} \\{host}\"", "a|‹host› {host}");
     }
 

@@ -18,6 +18,7 @@ mod manipulation;
 mod mending;
 mod policies;
 mod rate_limit;
+mod refused;
 mod require;
 mod routing;
 mod slow;

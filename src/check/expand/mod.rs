@@ -4,6 +4,7 @@
 //! bring in tokens, lines or braces, since nothing is parsed again.
 
 mod inline;
+mod lines;
 mod snippet;
 
 use std::collections::{HashMap, HashSet};
@@ -153,7 +154,7 @@ impl Expansion<'_> {
 
     fn node(&mut self, node: &Node, values: Option<&Values>) -> Node {
         let _ = self.spend(NODE, node.span);
-        let words = node.words.iter().map(|word| self.word(word, values)).collect();
+        let words = node.words.iter().flat_map(|word| self.words(word, values)).collect();
         let block = node.block.as_ref().map(|block| {
             self.blocks += 1;
             let nodes = self.nodes(&block.nodes, values);
@@ -180,7 +181,8 @@ impl Expansion<'_> {
 
     fn part(&mut self, part: &Part, values: Option<&Values>) -> Resolved {
         match part {
-            Part::Text(_) => Resolved::Same,
+            // Those are words of their own.
+            Part::Text(_) | Part::Lines { .. } => Resolved::Same,
             Part::Environment { name, default, span } => match (self.surroundings.variable(name), default) {
                 (Some(value), _) => Resolved::Text(value),
                 (None, Some(default)) => Resolved::Text(default.clone()),
@@ -237,7 +239,10 @@ impl Expansion<'_> {
 /// Bytes of a part, more or less.
 fn length(part: &Part) -> usize {
     match part {
-        Part::Text(text) | Part::Placeholder { name: text, .. } | Part::File { path: text, .. } => text.len(),
+        Part::Text(text)
+        | Part::Placeholder { name: text, .. }
+        | Part::File { path: text, .. }
+        | Part::Lines { path: text, .. } => text.len(),
         Part::Environment { name, default, .. } => name.len() + default.as_ref().map_or(0, String::len),
     }
 }
