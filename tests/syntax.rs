@@ -31,6 +31,7 @@ fn describe(block: &Block, out: &mut String) {
                     Part::Placeholder { name, .. } => write!(out, "{{{name}}} "),
                     Part::Environment { name, default, .. } => write!(out, "{{${name}:{default:?}}} "),
                     Part::File { path, .. } => write!(out, "{{file.{path}}} "),
+                    Part::Lines { path, .. } => write!(out, "{{lines.{path}}} "),
                 };
             }
             out.push_str(") ");

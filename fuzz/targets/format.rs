@@ -46,5 +46,6 @@ fn part(part: &Part) -> String {
         Part::Placeholder { name, .. } => format!("placeholder({name})"),
         Part::Environment { name, default, .. } => format!("environment({name},{default:?})"),
         Part::File { path, .. } => format!("file({path})"),
+        Part::Lines { path, .. } => format!("lines({path})"),
     }
 }
