@@ -64,6 +64,12 @@ _rp() {
             rp,validate)
                 cmd="rp__subcmd__validate"
                 ;;
+            rp__subcmd__certs,renew)
+                cmd="rp__subcmd__certs__subcmd__renew"
+                ;;
+            rp__subcmd__certs,revoke)
+                cmd="rp__subcmd__certs__subcmd__revoke"
+                ;;
             *)
                 ;;
         esac
@@ -99,7 +105,7 @@ _rp() {
             return 0
             ;;
         rp__subcmd__certs)
-            opts="-h -V --socket --storage --format --help --version"
+            opts="-h -V --socket --storage --format --help --version renew revoke"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -115,6 +121,46 @@ _rp() {
                     ;;
                 --format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rp__subcmd__certs__subcmd__renew)
+            opts="-h -V --force --socket --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rp__subcmd__certs__subcmd__revoke)
+            opts="-h -V --reason --socket --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -W "unspecified key-compromise affiliation-changed superseded cessation-of-operation" -- "${cur}"))
+                    return 0
+                    ;;
+                --socket)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

@@ -89,12 +89,26 @@ complete -c rp -n "__fish_rp_using_subcommand status" -l format -r -f -a "text\t
 json\t'For programs'"
 complete -c rp -n "__fish_rp_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c rp -n "__fish_rp_using_subcommand status" -s V -l version -d 'Print version'
-complete -c rp -n "__fish_rp_using_subcommand certs" -l socket -d 'The admin socket of the process, where its `admin` option names another one than the default' -r -F
-complete -c rp -n "__fish_rp_using_subcommand certs" -l storage -d 'The storage folder itself, whatever runs' -r -F
-complete -c rp -n "__fish_rp_using_subcommand certs" -l format -r -f -a "text\t'For people'
+complete -c rp -n "__fish_rp_using_subcommand certs; and not __fish_seen_subcommand_from renew revoke" -l socket -d 'The admin socket of the process, where its `admin` option names another one than the default' -r -F
+complete -c rp -n "__fish_rp_using_subcommand certs; and not __fish_seen_subcommand_from renew revoke" -l storage -d 'The storage folder itself, whatever runs' -r -F
+complete -c rp -n "__fish_rp_using_subcommand certs; and not __fish_seen_subcommand_from renew revoke" -l format -r -f -a "text\t'For people'
 json\t'For programs'"
-complete -c rp -n "__fish_rp_using_subcommand certs" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c rp -n "__fish_rp_using_subcommand certs" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand certs; and not __fish_seen_subcommand_from renew revoke" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c rp -n "__fish_rp_using_subcommand certs; and not __fish_seen_subcommand_from renew revoke" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand certs; and not __fish_seen_subcommand_from renew revoke" -a "renew" -d 'Have the running process ask for a name\'s certificate now: exit code 0 if it came, 1 if it did not'
+complete -c rp -n "__fish_rp_using_subcommand certs; and not __fish_seen_subcommand_from renew revoke" -a "revoke" -d 'Have a name\'s certificate taken back, and ask for another one: exit code 0 if both are done, 1 if not'
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from renew" -l socket -d 'The admin socket of the process, where its `admin` option names another one than the default' -r -F
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from renew" -l force -d 'Though the one that is shown is good for longer: authorities give only so many a week'
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from renew" -s h -l help -d 'Print help'
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from renew" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from revoke" -l reason -d 'Why: everybody may read it' -r -f -a "unspecified\t''
+key-compromise\t''
+affiliation-changed\t''
+superseded\t''
+cessation-of-operation\t''"
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from revoke" -l socket -d 'The admin socket of the process, where its `admin` option names another one than the default' -r -F
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
+complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_using_subcommand serve" -l listen -d 'Where to listen; `:8080` lets other machines in' -r
 complete -c rp -n "__fish_rp_using_subcommand serve" -l browse -d 'List folders that have no index.html'
 complete -c rp -n "__fish_rp_using_subcommand serve" -l print -d 'Write the Proxyfile that this stands for to standard output, and serve nothing'

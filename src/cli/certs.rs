@@ -1,16 +1,22 @@
-//! `rp certs`: which names have which certificates, until when, and what is in the way of those that are missing.
+//! `rp certs`: which names have which certificates, until when, and what is in the way of those that are missing; and
+//! having one renewed or revoked.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::reload::Door;
 use super::{Outcome, Output, complain, trust};
 use crate::server::certificates;
+use crate::tls::acme::REASONS;
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Certs {
+    #[command(subcommand)]
+    errand: Option<Errand>,
     /// Where none runs: the configuration whose `storage` holds them [default: Proxyfile, if there is one]
     #[arg(conflicts_with = "socket")]
     file: Option<PathBuf>,
@@ -23,8 +29,63 @@ pub struct Certs {
     format: Output,
 }
 
+#[derive(Debug, Subcommand)]
+enum Errand {
+    /// Have the running process ask for a name's certificate now: exit code 0 if it came, 1 if it did not
+    Renew {
+        /// Whose certificate
+        name: String,
+        /// Though the one that is shown is good for longer: authorities give only so many a week
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        door: Door,
+    },
+    /// Have a name's certificate taken back, and ask for another one: exit code 0 if both are done, 1 if not
+    Revoke {
+        /// Whose certificate
+        name: String,
+        /// Why: everybody may read it
+        #[arg(long, value_name = "REASON", default_value = "unspecified", value_parser = PossibleValuesParser::new(REASONS.map(|(name, _)| name)))]
+        reason: String,
+        #[command(flatten)]
+        door: Door,
+    },
+}
+
+impl Errand {
+    fn execute(&self) -> Outcome {
+        let (door, request) = match self {
+            Self::Renew { name, force, door } => (door, json!({ "command": "renew", "name": name, "force": force })),
+            Self::Revoke { name, reason, door } => {
+                (door, json!({ "command": "revoke", "name": name, "reason": reason }))
+            }
+        };
+        let answer = match door.ask(&request) {
+            Ok(answer) => answer,
+            Err(outcome) => return outcome,
+        };
+        let message = answer["message"].as_str().unwrap_or("the answer cannot be understood");
+        if answer["ok"] != true {
+            eprintln!("rp: {message}");
+            return Outcome::Mistakes;
+        }
+        let new = &answer["certificate"];
+        println!(
+            "{}: {message}, of {}, good until {}",
+            word(&new["name"]),
+            word(&new["issuer"]),
+            minute(&new["not_after"])
+        );
+        Outcome::Clean
+    }
+}
+
 impl Certs {
     pub fn execute(&self) -> Outcome {
+        if let Some(errand) = &self.errand {
+            return errand.execute();
+        }
         let answer = match &self.storage {
             Some(_) => Ok(None),
             None => self.door.ask_whoever_is_there(&json!({ "command": "certificates" })),

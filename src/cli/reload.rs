@@ -77,7 +77,7 @@ impl Door {
         self.ask(request).map(Some)
     }
 
-    fn ask(&self, request: &Value) -> Result<Value, Outcome> {
+    pub fn ask(&self, request: &Value) -> Result<Value, Outcome> {
         let Some(path) = self.socket.clone().or_else(admin::default_socket) else {
             return Err(complain(
                 "there is no XDG_RUNTIME_DIR to find the admin socket in: name it with --socket PATH, or send SIGHUP to the process",

@@ -11,7 +11,7 @@ use super::{SiteAddress, Transport};
 use crate::check::value::{HostPattern, ListenAddress};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::tls::Source as TlsSource;
-use crate::tls::acme::{Kind, Store};
+use crate::tls::acme::Kind;
 use crate::tls::client::authorities;
 use crate::tls::internal::Authority;
 use crate::tls::{Certificate, Name, Names, Part, Slot, Storage, Trouble, folder};
@@ -121,7 +121,7 @@ impl Compiler<'_> {
     /// A slot, in which a certificate is or will be. `at` is the word that asked for it.
     fn acme(&mut self, at: Option<Span>, address: &SiteAddress) -> Result<Held, Mistake> {
         let host = address.host.as_ref().map_or(String::new(), HostPattern::to_string);
-        let Some(issuer) = self.model.global.acme.clone() else {
+        let Some(acme) = &self.model.global.acme else {
             return Err(Mistake::new(
                 Code::E0028,
                 at.unwrap_or(address.at),
@@ -132,13 +132,14 @@ impl Compiler<'_> {
         if matches!(self.purpose, Purpose::Judge) {
             return Ok(Held::Nothing);
         }
-        let storage = self.storage();
-        let store = Store::of(&storage, &issuer.directory);
-        let at = at.unwrap_or(address.at);
-        store.prepare().map_err(|trouble| trouble.at(at))?;
-        let slot = self.acme.slot(&store, &host).map_err(|trouble| trouble.at(at))?;
+        (self.wishes.issuers, self.wishes.key) = (acme.issuers(), acme.key);
+        self.wishes.storage = self.storage();
+        let (at, stores) = (at.unwrap_or(address.at), self.wishes.stores());
+        for store in &*stores {
+            store.prepare().map_err(|trouble| trouble.at(at))?;
+        }
+        let slot = self.acme.slot(&stores, &host).map_err(|trouble| trouble.at(at))?;
         self.wishes.names.insert(host.into());
-        (self.wishes.issuer, self.wishes.storage) = (issuer, storage);
         Ok(Held::Slot(slot))
     }
 
@@ -150,10 +151,10 @@ impl Compiler<'_> {
         if matches!(self.purpose, Purpose::Rehearse) {
             return;
         }
-        if let Some(root) = self.model.global.acme.as_ref().and_then(|issuer| issuer.root.as_ref()) {
+        for (root, at) in self.model.global.acme.iter().flat_map(|acme| &acme.roots) {
             self.supplies.files.push(root.clone());
             if let Err(trouble) = authorities(root) {
-                self.mistakes.push(trouble.at(self.model.global.acme_root_at));
+                self.mistakes.push(trouble.at(*at));
             }
         }
         let port = self.model.global.http_port;
@@ -184,7 +185,7 @@ impl Compiler<'_> {
         Ok(Arc::new(loaded))
     }
 
-    /// A certificate of our own authority, made once for each name and again when it has lived two thirds of its life.
+    /// A certificate of our own authority, made once for each name and again when its renewal is due.
     /// None where the world is only judged: asking the authority would write its root.
     fn internal(&mut self, address: &SiteAddress) -> Result<Option<Arc<Certificate>>, Mistake> {
         let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::acme;
+use super::acme::{self, Acme};
 use crate::check::value::{Count, Network, Port, Size, Text};
 use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::log::{self, LogModel};
 use crate::http::forwarded::Trusted;
 use crate::syntax::tree::Node;
-use crate::tls::acme::Issuer;
 
 /// What holds for the whole process.
 #[derive(Debug, Clone)]
@@ -34,9 +33,7 @@ pub struct Global {
     /// How long a shutdown waits for requests that are under way.
     pub grace: Duration,
     /// Who signs certificates of public names; `None`: nobody is asked.
-    pub acme: Option<Issuer>,
-    /// Where its `root` is named.
-    pub acme_root_at: Span,
+    pub acme: Option<Acme>,
 }
 
 /// Where `rp reload` reaches the process.
@@ -119,8 +116,7 @@ impl Default for Global {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             grace: Duration::from_secs(30),
-            acme: Some(Issuer::default()),
-            acme_root_at: Span::default(),
+            acme: Some(Acme::default()),
         }
     }
 }

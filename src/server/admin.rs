@@ -1,4 +1,4 @@
-//! The door for `rp reload` and `rp status`: a unix socket that nobody but this user and root may use. One line of JSON
+//! The door for `rp reload`, `rp status` and `rp certs`: a unix socket that nobody but this user and root may use. One line of JSON
 //! asks, one answers.
 
 use std::fs;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::listener;
 use crate::diagnostic::terminal::Style;
 use crate::model;
+use crate::tls::acme::{REASONS, Renew};
 use crate::tls::storage::private_folder;
 
 /// Bytes of a request.
@@ -27,12 +28,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST_WORK: Duration = Duration::from_secs(120);
 
 /// What may be asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Findings are drawn for the terminal of whoever asks.
     Reload(Style),
     Status,
     Certificates,
+    /// Another certificate for a name.
+    Renew(Box<str>, Renew),
+    /// The end of a name's certificate, and why (RFC 5280, section 5.3.1).
+    Revoke(Box<str>, u8),
 }
 
 /// A question, and where its answer goes.
@@ -145,8 +150,23 @@ fn command(line: &[u8]) -> Result<Command, String> {
         Some("reload") => Ok(Command::Reload(style)),
         Some("status") => Ok(Command::Status),
         Some("certificates") => Ok(Command::Certificates),
-        _ => Err("`command` is none of \"reload\", \"status\" and \"certificates\"".to_owned()),
+        Some("renew") => {
+            let what = if request["force"] == true { Renew::Any } else { Renew::Due };
+            Ok(Command::Renew(name(&request)?, what))
+        }
+        Some("revoke") => Ok(Command::Revoke(name(&request)?, reason(&request)?)),
+        _ => Err("`command` is none of \"reload\", \"status\", \"certificates\", \"renew\" and \"revoke\"".to_owned()),
     }
+}
+
+fn name(request: &Value) -> Result<Box<str>, String> {
+    request["name"].as_str().map(Box::from).ok_or_else(|| "`name` does not say whose certificate is meant".to_owned())
+}
+
+fn reason(request: &Value) -> Result<u8, String> {
+    let word = request["reason"].as_str().unwrap_or(REASONS[0].0);
+    let known = REASONS.iter().find(|(name, _)| *name == word);
+    known.map(|(_, code)| *code).ok_or_else(|| format!("`{word}` is no reason for which a certificate is revoked"))
 }
 
 /// The client's side: asks the process behind a socket.
@@ -185,7 +205,14 @@ mod tests {
         assert_eq!(command(br#"{"command":"reload","color":true,"width":1}"#), Ok(Command::Reload(narrow)));
         assert_eq!(command(b"{\"command\":\"status\"}"), Ok(Command::Status));
         assert_eq!(command(b"{\"command\":\"certificates\"}"), Ok(Command::Certificates));
-        for bad in [&b"reload"[..], b"{}", b"{\"command\":\"stop\"}", b"\xff"] {
+        let renew = |force: &str| command(format!(r#"{{"command":"renew","name":"a.test"{force}}}"#).as_bytes());
+        assert_eq!(renew(""), Ok(Command::Renew("a.test".into(), Renew::Due)));
+        assert_eq!(renew(r#","force":true"#), Ok(Command::Renew("a.test".into(), Renew::Any)));
+        let revoke = |reason: &str| command(format!(r#"{{"command":"revoke","name":"a.test"{reason}}}"#).as_bytes());
+        assert_eq!(revoke(""), Ok(Command::Revoke("a.test".into(), 0)));
+        assert_eq!(revoke(r#","reason":"key-compromise""#), Ok(Command::Revoke("a.test".into(), 1)));
+        assert!(revoke(r#","reason":"boredom""#).is_err());
+        for bad in [&b"reload"[..], b"{}", b"{\"command\":\"stop\"}", b"{\"command\":\"renew\"}", b"\xff"] {
             assert!(command(bad).is_err());
         }
     }

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::admin::Command;
 use crate::model::{Source, World};
-use crate::tls::acme::{Status, Store};
+use crate::tls::acme::{Status, Store, Vault};
 use crate::tls::{Certificate, Storage, Trouble};
 
 /// The certificates that are shown now, by name, with what is under way for them.
@@ -27,6 +28,21 @@ pub fn of(world: &World) -> Value {
     // A site has its certificate at every address that it listens on.
     all.dedup();
     json!({ "ok": true, "certificates": all })
+}
+
+/// Renews or revokes, as it is told, and says what came of it.
+pub async fn run(vault: &Vault, errand: Command) -> Value {
+    let (name, outcome, done) = match &errand {
+        Command::Renew(name, what) => (name, vault.renew(name, *what).await, "renewed"),
+        Command::Revoke(name, reason) => (name, vault.revoke(name, *reason).await, "revoked, and there is another one"),
+        _ => return json!({ "ok": false, "message": "this is nothing that is done to a certificate" }),
+    };
+    match outcome {
+        Ok(certificate) => {
+            json!({ "ok": true, "message": done, "certificate": described(name, "acme", Some(&certificate)) })
+        }
+        Err(why) => json!({ "ok": false, "message": why }),
+    }
 }
 
 /// Those that are kept in a storage.

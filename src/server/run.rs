@@ -211,6 +211,14 @@ impl Desk {
             },
             Command::Status => self.status(),
             Command::Certificates => certificates::of(&self.plane.world()),
+            // What takes its time is no reason to keep others waiting.
+            errand @ (Command::Renew(..) | Command::Revoke(..)) => {
+                let vault = self.plane.world().acme.clone();
+                tokio::spawn(async move {
+                    let _ = ask.answer.send(certificates::run(&vault, errand).await);
+                });
+                return;
+            }
         };
         // Whoever asked may have gone.
         let _ = ask.answer.send(answer);

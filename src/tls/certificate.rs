@@ -19,6 +19,9 @@ use super::name::Name;
 use super::provider::provider;
 use super::trouble::{Held, LARGEST, Notice, Part, Trouble};
 
+/// Lives shorter than this leave half of themselves for renewal.
+const SHORT: time::Duration = time::Duration::days(10);
+
 /// A chain and its key that belong together. Times are UTC.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -131,9 +134,11 @@ impl Certificate {
         &self.notices
     }
 
-    /// When two thirds of its life are over: a 90-day certificate has 30 days left then, a 7-day one more than two.
+    /// When a third of its life is left, of a short life the half: a 90-day certificate has 30 days then, a 6-day one
+    /// three, so that there is time to repair what is in the way.
     pub fn renewal(&self) -> OffsetDateTime {
-        self.not_before + (self.not_after - self.not_before) * 2 / 3
+        let life = self.not_after - self.not_before;
+        if life < SHORT { self.not_before + life / 2 } else { self.not_after - life / 3 }
     }
 
     pub fn needs_renewal(&self, now: OffsetDateTime) -> bool {

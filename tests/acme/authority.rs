@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Authority, Client, Folder, client_config, eventually, free_port};
 
@@ -17,6 +17,7 @@ use crate::harness::{Authority, Client, Folder, client_config, eventually, free_
 pub struct Pebble {
     processes: Vec<Running>,
     folder: Folder,
+    root: Authority,
     port: u16,
     management: u16,
     names: u16,
@@ -31,13 +32,22 @@ impl Pebble {
 
     /// With these variables for Pebble.
     pub fn with(variables: &[(&str, &str)]) -> Self {
+        Self::set_up(variables, &json!({}))
+    }
+
+    /// With more in its configuration.
+    pub fn configured(more: &Value) -> Self {
+        Self::set_up(&[], more)
+    }
+
+    fn set_up(variables: &[(&str, &str)], more: &Value) -> Self {
         let folder = Folder::new();
         let root = Authority::new();
         root.issue(&["localhost", "127.0.0.1"]).save(&folder, "server");
         folder.write("root.pem", root.pem());
         let [port, management, http, https, dns, names] = [(); 6].map(|()| free_port());
         let at = |port: u16| format!("127.0.0.1:{port}");
-        let config = json!({ "pebble": {
+        let mut config = json!({ "pebble": {
             "listenAddress": at(port),
             "managementListenAddress": at(management),
             "certificate": folder.path().join("server.pem"),
@@ -45,6 +55,9 @@ impl Pebble {
             "httpPort": http,
             "tlsPort": https,
         } });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            config["pebble"][name] = value.clone();
+        }
         let config = folder.write("pebble.json", config.to_string());
         // Every name leads to this machine.
         let mut server = Command::new("pebble-challtestsrv");
@@ -52,12 +65,14 @@ impl Pebble {
         server.args(["-http01", "", "-https01", "", "-tlsalpn01", ""]);
         let mut pebble = Command::new("pebble");
         pebble.arg("-config").arg(&config).args(["-dnsserver", &at(dns)]);
-        pebble.env("PEBBLE_VA_NOSLEEP", "1").env("PEBBLE_AUTHZREUSE", "0").envs(variables.iter().copied());
+        // It refuses one nonce in twenty by default, and questions that are asked twice can't be counted.
+        let defaults = [("PEBBLE_VA_NOSLEEP", "1"), ("PEBBLE_AUTHZREUSE", "0"), ("PEBBLE_WFE_NONCEREJECT", "0")];
+        pebble.envs(defaults).envs(variables.iter().copied());
         let processes = vec![Running::of(server, &folder, "names"), Running::of(pebble, &folder, "pebble")];
         for port in [port, management, names] {
             eventually("the authority", || TcpStream::connect(("127.0.0.1", port)).ok());
         }
-        Self { processes, folder, port, management, names, http, https }
+        Self { processes, folder, root, port, management, names, http, https }
     }
 
     /// What the authority and its name server are no longer.
@@ -71,6 +86,17 @@ impl Pebble {
 
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// A client of the authority itself, which says what `rp` would say to it.
+    pub fn visitor(&self) -> Arc<rustls::ClientConfig> {
+        self.root.client(&["http/1.1"])
+    }
+
+    /// How often it was asked for this.
+    pub fn asked(&self, what: &str) -> usize {
+        let said = std::fs::read_to_string(self.folder.path().join("pebble.log")).unwrap();
+        said.lines().filter(|line| line.contains(what)).count()
     }
 
     /// Whose certificate the authority itself has.
@@ -96,8 +122,7 @@ impl Pebble {
 
     /// How often the authority was asked for a certificate.
     pub fn orders(&self) -> usize {
-        let said = std::fs::read_to_string(self.folder.path().join("pebble.log")).unwrap();
-        said.lines().filter(|line| line.contains("POST /order-plz")).count()
+        self.asked("POST /order-plz")
     }
 }
 

@@ -4,6 +4,9 @@
 mod harness;
 
 mod authority;
+mod issuers;
+mod lens;
+mod renewal;
 
 use std::path::Path;
 

@@ -1,23 +1,28 @@
 //! The account with an authority: made once, kept in storage, and taken up again.
 
-use instant_acme::{Account, AccountCredentials, NewAccount};
+use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use super::client::Way;
 use super::store::Store;
 use super::{Failure, FailureKind, Issuer, patiently};
+use crate::tls::storage::Storage;
 
 /// An authority, its folder, and the account there once it has been opened.
 pub struct Office {
     pub issuer: Issuer,
     pub store: Store,
+    /// Where an order can be tried out.
+    pub rehearsal: Option<Box<Office>>,
     account: Mutex<Option<Account>>,
 }
 
 impl Office {
-    pub fn new(issuer: Issuer, store: Store) -> Self {
-        Self { issuer, store, account: Mutex::new(None) }
+    pub fn new(issuer: Issuer, storage: &Storage) -> Self {
+        let store = Store::of(storage, &issuer.directory);
+        let rehearsal = issuer.rehearsal().map(|issuer| Box::new(Self::new(issuer, storage)));
+        Self { issuer, store, rehearsal, account: Mutex::new(None) }
     }
 
     /// The account. Of several that ask at once one opens it, and the others wait.
@@ -49,7 +54,10 @@ impl Office {
         let builder = || Account::builder_with_http(Box::new(way.clone()));
         let Ok(credentials) = serde_json::from_value::<AccountCredentials>(kept["credentials"].clone()) else {
             let terms = NewAccount { contact: &contacts, terms_of_service_agreed: true, only_return_existing: false };
-            let (account, credentials) = patiently!(builder().create(&terms, self.issuer.directory.clone(), None))?;
+            let binding = &self.issuer.binding;
+            let bound = binding.as_ref().map(|binding| ExternalAccountKey::new(binding.id.clone(), &binding.key));
+            let directory = || self.issuer.directory.clone();
+            let (account, credentials) = patiently!(builder().create(&terms, directory(), bound.as_ref()))?;
             self.keep(&serde_json::to_value(&credentials).unwrap_or_default(), contact.as_deref()).await?;
             tracing::info!(authority = self.issuer.directory, "an account with the certificate authority is made");
             return Ok(account);

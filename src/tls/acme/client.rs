@@ -5,22 +5,22 @@
 use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme};
-use http::{Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
+use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 use tokio::net::TcpStream;
 
 use super::super::client::{Client, ClientOptions, SystemRoots, Verify, reason};
 use super::super::provider::Alpn;
 use super::super::trouble::Trouble;
-use super::Issuer;
+use super::{Failure, Issuer};
 
 /// For one question and its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,6 +35,14 @@ pub(super) struct Way {
 
 type Wrong = Box<dyn StdError + Send + Sync>;
 
+/// An authority that wants to be left alone (RFC 8555, section 6.6). The library does not pass on for how long.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
+pub struct Busy {
+    pub reason: String,
+    pub after: Duration,
+}
+
 impl Way {
     /// Reads whom to believe. A file that is missing is an error, and never a reason to believe the system's authorities.
     pub fn to(issuer: &Issuer) -> Result<Self, Trouble> {
@@ -45,6 +53,7 @@ impl Way {
 
     async fn ask(self, request: Request<BodyWrapper<Bytes>>) -> Result<Response<Full<Bytes>>, Wrong> {
         let (mut parts, body) = request.into_parts();
+        let is_get = parts.method == Method::GET;
         let uri = std::mem::take(&mut parts.uri);
         let host = uri.host().unwrap_or_default().to_owned();
         let failed = |what: &str| format!("{what} `{}`", uri.authority().map_or("", |name| name.as_str()));
@@ -66,10 +75,17 @@ impl Way {
         let request = Request::from_parts(parts, body);
         let answer =
             sender.send_request(request).await.map_err(|error| format!("{} ({error})", failed("no answer from")))?;
-        let (head, body) = answer.into_parts();
+        let (mut head, body) = answer.into_parts();
         let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
         driver.abort();
+        if let Some(busy) = busy(&head, &body, &failed("too many questions for")) {
+            return Err(busy.into());
+        }
         judge(&head, &failed("the answer of"))?;
+        if is_get {
+            // The library takes no window without it (RFC 9773, section 4.3), and other answers don't need it.
+            head.headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static("86400"));
+        }
         Ok(Response::from_parts(head, Full::new(body)))
     }
 }
@@ -89,6 +105,21 @@ fn judge(head: &http::response::Parts, what: &str) -> Result<(), Wrong> {
     let kind = head.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let is_problem = memchr::memmem::find(kind, b"json").is_some();
     if head.status.is_success() || is_problem { Ok(()) } else { Err(format!("{what} is {}", head.status).into()) }
+}
+
+/// Whether an answer says when to come back.
+fn busy(head: &http::response::Parts, body: &[u8], what: &str) -> Option<Busy> {
+    if !matches!(head.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return None;
+    }
+    let text = head.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let after = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::now()).unwrap_or_default(),
+    };
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    let reason = problem.map_or_else(|| what.to_owned(), |problem| Failure::from(problem).reason);
+    Some(Busy { reason, after })
 }
 
 impl HttpClient for Way {

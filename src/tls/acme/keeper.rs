@@ -8,9 +8,12 @@ use time::OffsetDateTime;
 use tokio::task::{Id, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::Failure;
+use super::account::Office;
 use super::challenge::Kind;
-use super::order::{self, Obtained};
+use super::failure::Failure;
+use super::holding::Task;
+use super::order::{self, Obtained, Wanted};
+use super::renewal::{self, Advice};
 use super::vault::{Job, Vault};
 use crate::telemetry::metrics;
 use crate::tls::storage::Lock;
@@ -28,6 +31,12 @@ const OTHERS: Duration = Duration::from_millis(500);
 
 type Outcome = Result<(Arc<Certificate>, Option<Kind>), Failure>;
 
+/// What a job has come to.
+enum Done {
+    Order(Outcome),
+    Look(Result<Advice, Failure>),
+}
+
 /// Never ends by itself; what is under way when it is dropped is given up.
 pub async fn keep(vault: Arc<Vault>) {
     let mut work = JoinSet::new();
@@ -37,19 +46,19 @@ pub async fn keep(vault: Arc<Vault>) {
             && let Some(job) = vault.next(OffsetDateTime::now_utc())
         {
             let job = Arc::new(job);
-            let started = work.spawn(ask(Arc::clone(&vault), Arc::clone(&job)));
+            let started = work.spawn(act(Arc::clone(&vault), Arc::clone(&job)));
             jobs.insert(started.id(), job);
         }
         let pause = if work.len() < MOST { vault.pause(OffsetDateTime::now_utc()) } else { None };
         tokio::select! {
             () = vault.changed.notified() => {}
             Some(ended) = work.join_next_with_id() => {
-                let (id, outcome) = match ended {
-                    Ok((id, outcome)) => (id, outcome),
-                    Err(error) => (error.id(), Err(Failure::other("an order broke off: this is a mistake in rp"))),
+                let (id, done) = match ended {
+                    Ok((id, done)) => (id, Some(done)),
+                    Err(error) => (error.id(), None),
                 };
                 if let Some(job) = jobs.remove(&id) {
-                    conclude(&vault, &job, outcome);
+                    conclude(&vault, &job, done);
                 }
             }
             () = sleep(pause.unwrap_or(LOOK).min(LOOK)) => {}
@@ -57,10 +66,17 @@ pub async fn keep(vault: Arc<Vault>) {
     }
 }
 
-async fn ask(vault: Arc<Vault>, job: Arc<Job>) -> Outcome {
-    timeout(PATIENCE, alone(&vault, &job))
-        .await
-        .unwrap_or_else(|_| Err(Failure::other("the order takes longer than 10 minutes")))
+async fn act(vault: Arc<Vault>, job: Arc<Job>) -> Done {
+    let late = || Failure::other("it takes longer than 10 minutes");
+    match job.task {
+        Task::Order => Done::Order(timeout(PATIENCE, alone(&vault, &job)).await.unwrap_or_else(|_| Err(late()))),
+        Task::Look => Done::Look(timeout(PATIENCE, look(&job)).await.unwrap_or_else(|_| Err(late()))),
+    }
+}
+
+async fn look(job: &Job) -> Result<Advice, Failure> {
+    let held = job.held.as_ref().ok_or_else(|| Failure::other("there is no certificate"))?;
+    renewal::ask(&job.office.account().await?, held).await
 }
 
 /// Of all processes with the same storage one asks, and the others take what it gets.
@@ -68,11 +84,10 @@ async fn alone(vault: &Vault, job: &Job) -> Outcome {
     let unusable = |trouble: Trouble| Failure::other(trouble.to_string());
     let store = &job.office.store;
     loop {
-        let lock = store.lock(&job.name).await.map_err(unusable)?;
-        let kept = store.fetch(&job.name).await;
+        let lock = store.lock(job.name()).await.map_err(unusable)?;
+        let kept = store.fetch(job.name()).await;
         if let Ok(Some(kept)) = kept
-            && kept.covers(&job.name)
-            && !kept.needs_renewal(OffsetDateTime::now_utc())
+            && is_news(job, &kept)
         {
             if let Some(lock) = lock {
                 store.storage().release(lock).await;
@@ -88,24 +103,40 @@ async fn alone(vault: &Vault, job: &Job) -> Outcome {
     }
 }
 
+/// Whether what is in storage is what is asked for: another process with the same storage may have been faster.
+fn is_news(job: &Job, kept: &Certificate) -> bool {
+    let is_held = job.held.as_ref().is_some_and(|held| held.fingerprint() == kept.fingerprint());
+    kept.covers(job.name()) && !is_held && !job.forced && !kept.needs_renewal(OffsetDateTime::now_utc())
+}
+
 async fn obtain(vault: &Vault, job: &Job, lock: &Lock) -> Outcome {
-    match order::obtain(&job.office, &vault.challenges, &job.name, &job.kinds).await {
-        Ok(obtained) => take(job, lock, &obtained).await,
-        Err(failure) => {
-            job.office.doubt(&failure).await;
-            Err(failure)
-        }
+    if job.rehearse
+        && let Some(rehearsal) = &job.office.rehearsal
+    {
+        let tried = ask(vault, job, rehearsal, None).await;
+        tried.map_err(|failure| Failure { reason: format!("tried out first, {failure}"), ..failure })?;
     }
+    let former = job.held.as_deref().filter(|_| job.is_theirs);
+    take(job, lock, &ask(vault, job, &job.office, former).await?).await
+}
+
+async fn ask(vault: &Vault, job: &Job, office: &Office, replaces: Option<&Certificate>) -> Result<Obtained, Failure> {
+    let wanted = Wanted { name: job.name(), key: job.key_type, replaces };
+    let outcome = order::obtain(office, &vault.challenges, &wanted, &job.kinds).await;
+    if let Err(failure) = &outcome {
+        office.doubt(failure).await;
+    }
+    outcome
 }
 
 /// Keeps what came. What cannot be kept is shown all the same: it is good, and asking again would change nothing.
 async fn take(job: &Job, lock: &Lock, obtained: &Obtained) -> Outcome {
     let bad = |trouble: Trouble| Failure::other(format!("what the authority gave cannot be used: {trouble}"));
     let certificate = Certificate::from_pem(obtained.chain.as_bytes(), obtained.key.as_bytes()).map_err(bad)?;
-    if !certificate.covers(&job.name) {
+    if !certificate.covers(job.name()) {
         return Err(Failure::other("what the authority gave is for another name"));
     }
-    let name = &*job.name;
+    let name = job.name();
     match job.office.store.save(Some(lock), name, &obtained.key, &obtained.chain).await {
         Ok(true) => {}
         Ok(false) => tracing::warn!(name, "another process has taken over: its certificate is the one that is kept"),
@@ -116,14 +147,34 @@ async fn take(job: &Job, lock: &Lock, obtained: &Obtained) -> Outcome {
     Ok((Arc::new(certificate), Some(obtained.kind)))
 }
 
-fn conclude(vault: &Vault, job: &Job, outcome: Outcome) {
-    let name = &*job.name;
+fn conclude(vault: &Vault, job: &Job, done: Option<Done>) {
+    let broken = || Failure::other("an order broke off: this is a mistake in rp");
+    match (done, job.task) {
+        (Some(Done::Order(outcome)), _) => concluded(vault, job, outcome),
+        (None, Task::Order) => concluded(vault, job, Err(broken())),
+        (Some(Done::Look(outcome)), _) => advised(vault, job, outcome),
+        (None, Task::Look) => advised(vault, job, Err(broken())),
+    }
+}
+
+fn advised(vault: &Vault, job: &Job, outcome: Result<Advice, Failure>) {
+    let name = job.name();
+    if let Err(failure) = &outcome {
+        tracing::debug!(name, reason = failure.reason, "the authority does not say when to renew");
+    }
+    if let Some(renewal) = vault.advise(job, outcome) {
+        tracing::debug!(name, %renewal, "certificate looked after");
+    }
+}
+
+fn concluded(vault: &Vault, job: &Job, outcome: Outcome) {
+    let (name, authority) = (job.name(), job.office.issuer.host());
     match &outcome {
         Ok((certificate, kind)) => {
             let (issuer, until) = (certificate.issuer(), certificate.not_after().date());
             if let Some(challenge) = kind {
                 metrics::global().certificates_obtained.add(1);
-                tracing::info!(name, issuer, %until, %challenge, "certificate obtained");
+                tracing::info!(name, issuer, %until, %challenge, authority, "certificate obtained");
             } else {
                 tracing::info!(name, issuer, %until, "another process has obtained the certificate");
             }
@@ -135,8 +186,8 @@ fn conclude(vault: &Vault, job: &Job, outcome: Outcome) {
             let until = job.held.as_ref().map(|held| held.not_after().date().to_string());
             let retry = vault.finish(job, outcome).as_secs();
             match until {
-                Some(until) => tracing::warn!(name, reason, retry, until, "certificate not renewed"),
-                None => tracing::warn!(name, reason, retry, "certificate not obtained"),
+                Some(until) => tracing::warn!(name, reason, retry, until, authority, "certificate not renewed"),
+                None => tracing::warn!(name, reason, retry, authority, "certificate not obtained"),
             }
         }
     }

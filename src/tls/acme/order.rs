@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
-    AuthorizationHandle, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AuthorizationHandle, AuthorizationStatus, ChallengeType, Identifier, NewOrder, Order, OrderStatus,
+    RetryPolicy,
 };
-use rcgen::{CertificateParams, DistinguishedName, KeyPair};
+use rcgen::{CertificateParams, DistinguishedName};
 
 use super::account::Office;
 use super::challenge::{Challenges, Kind, Open};
-use super::{Failure, FailureKind, patiently};
+use super::{Failure, FailureKind, KeyType, patiently, renewal};
+use crate::tls::{Certificate, Name};
 
 /// An authority looks from several places and may have a queue.
 const PATIENCE: RetryPolicy =
@@ -24,16 +26,24 @@ pub(super) struct Obtained {
     pub kind: Kind,
 }
 
+/// What is asked for.
+pub(super) struct Wanted<'a> {
+    pub name: &'a str,
+    pub key: KeyType,
+    /// The certificate that this one takes the place of, where the same authority has signed it.
+    pub replaces: Option<&'a Certificate>,
+}
+
 /// Asks for a certificate. The first kind of challenge is tried first, and the next where the authority could not see it.
 pub(super) async fn obtain(
     office: &Office,
     challenges: &Arc<Challenges>,
-    name: &str,
+    wanted: &Wanted<'_>,
     kinds: &[Kind],
 ) -> Result<Obtained, Failure> {
     let mut before: Option<Failure> = None;
     for kind in kinds {
-        match attempt(office, challenges, name, *kind).await {
+        match attempt(office, challenges, wanted, *kind).await {
             Err(failure) if failure.kind == FailureKind::Challenge => {
                 let reason = before.map_or(String::new(), |before| format!("{before}; "));
                 before = Some(Failure { reason: format!("{reason}{kind}: {failure}"), ..failure });
@@ -44,26 +54,59 @@ pub(super) async fn obtain(
     Err(before.unwrap_or_else(|| Failure::other("there is no port at which the authority could look")))
 }
 
-async fn attempt(office: &Office, challenges: &Arc<Challenges>, name: &str, kind: Kind) -> Result<Obtained, Failure> {
+async fn attempt(
+    office: &Office,
+    challenges: &Arc<Challenges>,
+    wanted: &Wanted<'_>,
+    kind: Kind,
+) -> Result<Obtained, Failure> {
     let account = office.account().await?;
-    let identifiers = [Identifier::Dns(name.to_owned())];
-    let mut wanted = NewOrder::new(&identifiers);
-    if let Some(profile) = &office.issuer.profile {
-        wanted = wanted.profile(profile);
-    }
-    let mut order = patiently!(account.new_order(&wanted))?;
-    let open = authorize(&mut order, challenges, name, kind).await?;
+    let mut order = open(office, &account, wanted).await?;
+    let shown = authorize(&mut order, challenges, wanted.name, kind).await?;
     if order.state().status != OrderStatus::Ready {
         let decided = patiently!(order.poll_ready(&PATIENCE));
         if !matches!(decided, Ok(OrderStatus::Ready)) {
             return Err(refusal(&mut order, decided.err()).await);
         }
     }
-    drop(open);
-    let (key, request) = request(name)?;
+    drop(shown);
+    let (key, request) = request(wanted).await?;
     patiently!(order.finalize_csr(&request))?;
     let chain = patiently!(order.poll_certificate(&PATIENCE))?;
     Ok(Obtained { key, chain, kind })
+}
+
+async fn open(office: &Office, account: &Account, wanted: &Wanted<'_>) -> Result<Order, Failure> {
+    let identifiers = [identifier(wanted.name)];
+    let profile = profile(office, account, &identifiers[0]);
+    let question = || match profile {
+        Some(profile) => NewOrder::new(&identifiers).profile(profile),
+        None => NewOrder::new(&identifiers),
+    };
+    if let Some(replaces) = wanted.replaces.and_then(|former| renewal::identifier(former).ok()) {
+        match patiently!(account.new_order(&question().replaces(replaces.clone()))).map_err(Failure::from) {
+            Err(failure) if matches!(failure.kind, FailureKind::TooMany { .. }) => return Err(failure),
+            // It may not know of replacing, or another process has replaced it (RFC 9773, section 5).
+            Err(_) => {}
+            opened => return opened,
+        }
+    }
+    Ok(patiently!(account.new_order(&question()))?)
+}
+
+fn identifier(name: &str) -> Identifier {
+    match Name::parse(name) {
+        Some(Name::Address(address)) => Identifier::Ip(address),
+        _ => Identifier::Dns(name.to_owned()),
+    }
+}
+
+/// The one that is configured; for addresses the one that authorities keep for them, where there is one.
+fn profile<'a>(office: &'a Office, account: &Account, identifier: &Identifier) -> Option<&'a str> {
+    const FOR_ADDRESSES: &str = "shortlived";
+    let chosen = office.issuer.profile.as_deref();
+    let is_offered = || account.profiles().any(|profile| profile.name == FOR_ADDRESSES);
+    chosen.or_else(|| (matches!(identifier, Identifier::Ip(_)) && is_offered()).then_some(FOR_ADDRESSES))
 }
 
 /// Shows what the authority wants to see, and tells it to look.
@@ -140,11 +183,11 @@ async fn refusal(order: &mut Order, error: Option<instant_acme::Error>) -> Failu
 }
 
 /// A new key, as PEM, and the request for a certificate that has it, as DER.
-fn request(name: &str) -> Result<(String, Vec<u8>), Failure> {
+async fn request(wanted: &Wanted<'_>) -> Result<(String, Vec<u8>), Failure> {
     let failed = |error: rcgen::Error| Failure::other(error.to_string());
-    let mut params = CertificateParams::new(vec![name.to_owned()]).map_err(failed)?;
+    let mut params = CertificateParams::new(vec![wanted.name.to_owned()]).map_err(failed)?;
     params.distinguished_name = DistinguishedName::new();
-    let key = KeyPair::generate().map_err(failed)?;
+    let key = wanted.key.make().await?;
     let request = params.serialize_request(&key).map_err(failed)?;
     Ok((key.serialize_pem(), request.der().to_vec()))
 }

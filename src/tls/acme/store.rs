@@ -83,6 +83,11 @@ impl Store {
         }
     }
 
+    /// Forgets the certificate of a name, if there is one.
+    pub async fn remove(&self, name: &str) -> Result<(), Trouble> {
+        self.storage.delete(&self.certificate(name)).await
+    }
+
     /// The right to ask for a name's certificate, which one instance has at a time; `None` while another has it.
     pub async fn lock(&self, name: &str) -> Result<Option<Lock>, Trouble> {
         self.storage.lock(&format!("{}/{name}", self.folder)).await

@@ -13,26 +13,33 @@ use tokio::sync::Notify;
 
 use super::account::Office;
 use super::challenge::{Challenges, Kind};
+use super::failure::Failure;
+use super::holding::{Holding, Task};
 use super::placeholder::placeholder;
+use super::renewal::Advice;
 use super::store::Store;
-use super::{Failure, FailureKind, Issuer};
+use super::{Issuer, KeyType};
 use crate::tls::storage::Storage;
 use crate::tls::{Certificate, Slot, Trouble};
-
-/// The first pause after a failure; each one more doubles it.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
-const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
-/// Once the authority has had enough: most of its limits are by the hour.
-const LONG_PAUSE: Duration = Duration::from_secs(3600);
 
 /// What a configuration wants.
 #[derive(Debug, Clone, Default)]
 pub struct Wishes {
-    pub issuer: Issuer,
+    /// Who is asked, in this order.
+    pub issuers: Vec<Issuer>,
     pub storage: Storage,
     pub names: BTreeSet<Box<str>>,
     /// What the authority can be shown, best first.
     pub kinds: Vec<Kind>,
+    pub key: KeyType,
+}
+
+impl Wishes {
+    /// What is kept of each authority.
+    #[must_use]
+    pub fn stores(&self) -> Stores {
+        self.issuers.iter().map(|issuer| Store::of(&self.storage, &issuer.directory)).collect()
+    }
 }
 
 /// All names and their certificates.
@@ -45,102 +52,104 @@ pub struct Vault {
 }
 
 #[derive(Default)]
-struct State {
-    office: Option<Arc<Office>>,
+pub(super) struct State {
+    pub offices: Vec<Arc<Office>>,
+    pub stores: Stores,
     kinds: Vec<Kind>,
-    holdings: BTreeMap<Key, Holding>,
+    key: KeyType,
+    pub holdings: BTreeMap<Key, Holding>,
 }
 
-/// A name with one authority.
-type Key = (Store, Box<str>);
+/// What is kept of each of the authorities, in the order in which they are asked.
+pub type Stores = Arc<[Store]>;
 
-struct Holding {
-    slot: Arc<Slot>,
-    /// `None` while the placeholder is shown.
-    certificate: Option<Arc<Certificate>>,
-    wanted: bool,
-    under_way: bool,
-    /// When the authority is asked next.
-    due: OffsetDateTime,
-    failures: u32,
-    error: Option<String>,
-    /// The challenge that worked last.
-    kind: Option<Kind>,
-}
+/// A name with its authorities.
+pub(super) type Key = (Stores, Box<str>);
 
 /// What is known of a name.
 #[derive(Debug, Clone)]
 pub struct Status {
     pub name: Box<str>,
-    /// The directory of the authority that is asked.
+    /// The directory of the authority that has signed what is shown, or is asked first.
     pub directory: String,
     /// `None` while nobody would trust what is shown.
     pub certificate: Option<Arc<Certificate>>,
     pub under_way: bool,
-    /// When the authority is asked next.
+    /// When an authority is asked next.
     pub due: OffsetDateTime,
     /// Why it did not come last time.
     pub error: Option<String>,
 }
 
-/// A name for which the authority is to be asked now.
+/// A name for which an authority is to be asked now.
 pub(super) struct Job {
+    pub task: Task,
     pub office: Arc<Office>,
-    pub name: Box<str>,
+    /// Which of the authorities that is.
+    pub at: usize,
+    pub key: Key,
     pub kinds: Vec<Kind>,
+    pub key_type: KeyType,
+    /// Whether an order has to succeed elsewhere first.
+    pub rehearse: bool,
     pub held: Option<Arc<Certificate>>,
+    /// Whether this authority has signed it.
+    pub is_theirs: bool,
+    /// What is in storage will not do.
+    pub forced: bool,
+}
+
+impl Job {
+    pub fn name(&self) -> &str {
+        &self.key.1
+    }
 }
 
 impl Vault {
     /// Where a name's certificate will be, and what is shown until then: what was kept, else a placeholder. A file that
     /// cannot be read is told and asked for anew: the authority has another one.
-    pub fn slot(&self, store: &Store, name: &str) -> Result<Arc<Slot>, Trouble> {
+    pub fn slot(&self, stores: &Stores, name: &str) -> Result<Arc<Slot>, Trouble> {
         let mut state = self.state();
-        let key = (store.clone(), name.into());
+        let key = (Arc::clone(stores), name.into());
         if let Some(known) = state.holdings.get(&key) {
             return Ok(Arc::clone(&known.slot));
         }
-        let certificate = store.load(name).unwrap_or_else(|trouble| {
-            tracing::warn!(name, error = %trouble, "a kept certificate cannot be used");
-            None
-        });
-        let certificate = certificate.filter(|certificate| certificate.covers(name));
-        let slot = match &certificate {
-            Some(certificate) => Slot::new(Arc::clone(certificate.key())),
+        let now = OffsetDateTime::now_utc();
+        let kept = kept(stores, name, now);
+        let slot = match &kept {
+            Some((_, certificate)) => Slot::new(Arc::clone(certificate.key())),
             None => Slot::new(placeholder(name)?),
         };
-        let now = OffsetDateTime::now_utc();
-        let due = certificate.as_ref().map_or(now, |certificate| renewal(certificate));
-        let holding = Holding {
-            slot: Arc::clone(&slot),
-            certificate,
-            wanted: false,
-            under_way: false,
-            due,
-            failures: 0,
-            error: None,
-            kind: None,
-        };
-        state.holdings.insert(key, holding);
+        state.holdings.insert(key, Holding::new(Arc::clone(&slot), kept, stores.len(), now));
         Ok(slot)
     }
 
     /// Says what is wanted from now on. What is wanted no more is forgotten here, and stays in storage.
     pub fn want(&self, wishes: &Wishes) {
         let mut state = self.state();
-        let store = Store::of(&wishes.storage, &wishes.issuer.directory);
-        let known = state.office.as_ref().is_some_and(|known| known.issuer == wishes.issuer && known.store == store);
-        if !known {
-            state.office = Some(Arc::new(Office::new(wishes.issuer.clone(), store.clone())));
+        let stores = wishes.stores();
+        let known = |issuer: &Issuer, store: &Store| {
+            let same = |office: &&Arc<Office>| office.issuer == *issuer && office.store == *store;
+            state.offices.iter().find(same).cloned()
+        };
+        let open = |(issuer, store): (&Issuer, &Store)| {
+            known(issuer, store).unwrap_or_else(|| Arc::new(Office::new(issuer.clone(), &wishes.storage)))
+        };
+        let offices: Vec<Arc<Office>> = wishes.issuers.iter().zip(&*stores).map(open).collect();
+        let unchanged = offices.len() == state.offices.len()
+            && offices.iter().zip(&state.offices).all(|(new, old)| Arc::ptr_eq(new, old));
+        if !unchanged {
             // Whoever was asked in vain is not the one who is asked now.
-            let now = OffsetDateTime::now_utc();
-            state.holdings.values_mut().filter(|holding| holding.failures > 0).for_each(|holding| holding.due = now);
+            state.holdings.values_mut().for_each(Holding::forgive);
         }
+        state.offices = offices;
         state.kinds.clone_from(&wishes.kinds);
+        state.key = wishes.key;
         state.holdings.retain(|(at, name), holding| {
-            holding.wanted = *at == store && wishes.names.contains(name);
+            holding.wanted = *at == stores && wishes.names.contains(name);
             holding.wanted
         });
+        state.stores = stores;
         drop(state);
         self.changed.notify_one();
     }
@@ -148,37 +157,52 @@ impl Vault {
     /// In the order of the names.
     pub fn report(&self) -> Vec<Status> {
         let state = self.state();
-        let directory = state.office.as_ref().map_or(String::new(), |office| office.issuer.directory.clone());
+        let names: Vec<&str> = state.offices.iter().map(|office| office.issuer.host()).collect();
         let status = |((_, name), holding): (&Key, &Holding)| Status {
             name: name.clone(),
-            directory: directory.clone(),
+            directory: state.offices.get(holding.from).map_or(String::new(), |office| office.issuer.directory.clone()),
             certificate: holding.certificate.clone(),
-            under_way: holding.under_way,
-            due: holding.due,
-            error: holding.error.clone(),
+            under_way: holding.busy == Some(Task::Order),
+            due: holding.due(),
+            error: holding.error(&names),
         };
         state.holdings.iter().filter(|(_, holding)| holding.wanted).map(status).collect()
     }
 
-    /// The next name whose time has come, if any; it is under way until [`Vault::finish`].
+    /// The next name whose time has come, if any; it is under way until [`Vault::finish`] or [`Vault::advise`].
     pub(super) fn next(&self, now: OffsetDateTime) -> Option<Job> {
         let state = &mut *self.state();
-        let office = state.office.as_ref()?;
-        let is_due = |holding: &Holding| holding.wanted && !holding.under_way && holding.due <= now;
-        let due = state.holdings.iter_mut().filter(|(_, holding)| is_due(holding));
-        let ((_, name), holding) = due.min_by_key(|(_, holding)| holding.due)?;
-        holding.under_way = true;
+        let due = state.holdings.iter_mut().filter_map(|(key, holding)| {
+            let (task, at) = holding.task(now)?;
+            Some((task, at, key, holding))
+        });
+        // Who has no certificate at all comes before who wants another one, and both before those who only ask.
+        let (task, at, key, holding) = due
+            .min_by_key(|(task, _, _, holding)| (*task == Task::Look, holding.certificate.is_some(), holding.next()))?;
+        let office = Arc::clone(state.offices.get(at)?);
+        holding.busy = Some(task);
         let mut kinds = state.kinds.clone();
         // What worked is tried first.
         kinds.sort_by_key(|kind| Some(*kind) != holding.kind);
-        Some(Job { office: Arc::clone(office), name: name.clone(), kinds, held: holding.certificate.clone() })
+        Some(Job {
+            task,
+            office,
+            at,
+            key: key.clone(),
+            kinds,
+            key_type: state.key,
+            rehearse: holding.tries.get(at).is_some_and(|attempt| attempt.rehearse),
+            held: holding.certificate.clone(),
+            is_theirs: holding.from == at,
+            forced: holding.forced,
+        })
     }
 
     /// How long until there is something to do.
     pub(super) fn pause(&self, now: OffsetDateTime) -> Option<Duration> {
         let state = self.state();
-        let waiting = state.holdings.values().filter(|holding| holding.wanted && !holding.under_way);
-        let next = waiting.map(|holding| holding.due).min()?;
+        let waiting = state.holdings.values().filter(|holding| holding.wanted && holding.busy.is_none());
+        let next = waiting.map(Holding::next).min()?;
         Some(Duration::try_from(next - now).unwrap_or_default())
     }
 
@@ -186,64 +210,50 @@ impl Vault {
     pub(super) fn finish(&self, job: &Job, outcome: Result<(Arc<Certificate>, Option<Kind>), Failure>) -> Duration {
         let now = OffsetDateTime::now_utc();
         let mut state = self.state();
-        let Some(holding) = state.holdings.get_mut(&(job.office.store.clone(), job.name.clone())) else {
-            return Duration::ZERO;
-        };
-        holding.under_way = false;
+        let Some(holding) = state.holdings.get_mut(&job.key) else { return Duration::ZERO };
+        holding.busy = None;
         match outcome {
-            Ok((certificate, kind)) => {
-                holding.slot.put(Arc::clone(certificate.key()));
-                // One that is renewed at once would be renewed for ever.
-                holding.due = renewal(&certificate).max(now + SHORTEST_PAUSE);
-                holding.certificate = Some(certificate);
-                holding.kind = kind.or(holding.kind);
-                (holding.failures, holding.error) = (0, None);
-            }
-            Err(failure) => {
-                holding.failures += 1;
-                let pause = jitter(back_off(holding.failures, failure.kind));
-                holding.due = now + pause;
-                holding.error = Some(failure.reason);
-            }
+            Ok((certificate, kind)) => holding.gained(job.at, certificate, kind, now),
+            Err(failure) => holding.failed(job.at, failure, job.office.rehearsal.is_some(), now),
         }
-        Duration::try_from(holding.due - now).unwrap_or_default()
+        Duration::try_from(holding.due() - now).unwrap_or_default()
+    }
+
+    /// What its authority says of a name's certificate. Gives when it is renewed.
+    pub(super) fn advise(&self, job: &Job, outcome: Result<Advice, Failure>) -> Option<OffsetDateTime> {
+        let mut state = self.state();
+        let holding = state.holdings.get_mut(&job.key)?;
+        holding.busy = None;
+        holding.advised(outcome, OffsetDateTime::now_utc());
+        Some(holding.due())
     }
 
     /// A panic leaves nothing half done here: each change is a few assignments.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What lies in storage for a name, and of which authority: of the first whose certificate is good for some time, else the
+/// one that is good for longest.
+fn kept(stores: &[Store], name: &str, now: OffsetDateTime) -> Option<(usize, Arc<Certificate>)> {
+    let load = |(at, store): (usize, &Store)| {
+        let certificate = store.load(name).unwrap_or_else(|trouble| {
+            tracing::warn!(name, error = %trouble, "a kept certificate cannot be used");
+            None
+        });
+        certificate.filter(|certificate| certificate.covers(name)).map(|certificate| (at, certificate))
+    };
+    let mut all: Vec<_> = stores.iter().enumerate().filter_map(load).collect();
+    let good = all.iter().position(|(_, certificate)| !certificate.needs_renewal(now));
+    let longest = || all.iter().enumerate().max_by_key(|(_, (_, kept))| kept.not_after()).map(|(at, _)| at);
+    good.or_else(longest).map(|at| all.swap_remove(at))
 }
 
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").field("names", &self.holdings.len()).finish_non_exhaustive()
     }
-}
-
-/// 1 min, 2 min, 4 min … 6 h.
-fn back_off(failures: u32, kind: FailureKind) -> Duration {
-    let pause = SHORTEST_PAUSE.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(LONGEST_PAUSE);
-    if kind == FailureKind::TooMany { pause.max(LONG_PAUSE) } else { pause }
-}
-
-/// When a third of its life is left, and up to a hundredth of it later: certificates that came together should not all
-/// be renewed together.
-fn renewal(certificate: &Certificate) -> OffsetDateTime {
-    let life = certificate.not_after() - certificate.not_before();
-    certificate.renewal() + life * (fraction() / 100.0)
-}
-
-/// Up to a tenth more or less.
-fn jitter(pause: Duration) -> Duration {
-    pause.mul_f64(0.9 + fraction() / 5.0)
-}
-
-/// From 0 to 1. Without random bytes there is no TLS either; then all come at once.
-fn fraction() -> f64 {
-    let mut random = [0; 4];
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    f64::from(u32::from_ne_bytes(random)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -255,15 +265,20 @@ mod tests {
 
     fn wishes(scratch: &Scratch, names: &[&str]) -> Wishes {
         Wishes {
-            issuer: Issuer { directory: "https://ca.test/dir".to_owned(), ..Issuer::default() },
+            issuers: vec![Issuer::at("https://ca.test/dir")],
             storage: scratch.storage(),
             names: names.iter().map(|name| (*name).into()).collect(),
             kinds: vec![Kind::Http01, Kind::TlsAlpn01],
+            key: KeyType::default(),
         }
     }
 
     fn store(scratch: &Scratch) -> Store {
         Store::of(&scratch.storage(), "https://ca.test/dir")
+    }
+
+    fn stores(scratch: &Scratch) -> Stores {
+        [store(scratch)].into()
     }
 
     fn certificate(world: &World, name: &str) -> Arc<Certificate> {
@@ -278,11 +293,14 @@ mod tests {
         wait(store(&scratch).save(None, "a.test", &signed.key, &signed.chain)).unwrap();
         let vault = Vault::default();
         for name in ["a.test", "b.test"] {
-            vault.slot(&store(&scratch), name).unwrap();
+            vault.slot(&stores(&scratch), name).unwrap();
         }
         vault.want(&wishes(&scratch, &["a.test", "b.test"]));
         let now = OffsetDateTime::now_utc();
-        assert_eq!(&*vault.next(now).unwrap().name, "b.test");
+        let job = vault.next(now).unwrap();
+        assert_eq!((job.name(), job.task), ("b.test", Task::Order));
+        let job = vault.next(now).unwrap();
+        assert_eq!((job.name(), job.task), ("a.test", Task::Look));
         assert!(vault.next(now).is_none());
         let report = vault.report();
         assert!(report[0].certificate.is_some() && !report[0].under_way);
@@ -293,7 +311,7 @@ mod tests {
     fn a_failure_is_waited_out_and_told() {
         let (scratch, world) = (Scratch::new(), World::new());
         let vault = Vault::default();
-        vault.slot(&store(&scratch), "a.test").unwrap();
+        vault.slot(&stores(&scratch), "a.test").unwrap();
         vault.want(&wishes(&scratch, &["a.test"]));
         let now = OffsetDateTime::now_utc();
         let job = vault.next(now).unwrap();
@@ -314,22 +332,13 @@ mod tests {
     fn a_name_that_goes_is_left_alone_and_one_that_stays_keeps_its_slot() {
         let scratch = Scratch::new();
         let vault = Vault::default();
-        let [a, b] = ["a.test", "b.test"].map(|name| vault.slot(&store(&scratch), name).unwrap());
+        let [a, b] = ["a.test", "b.test"].map(|name| vault.slot(&stores(&scratch), name).unwrap());
         vault.want(&wishes(&scratch, &["a.test", "b.test"]));
         vault.want(&wishes(&scratch, &["b.test"]));
         let now = OffsetDateTime::now_utc();
-        assert_eq!(&*vault.next(now).unwrap().name, "b.test");
+        assert_eq!(vault.next(now).unwrap().name(), "b.test");
         assert!(vault.next(now).is_none());
-        assert!(Arc::ptr_eq(&vault.slot(&store(&scratch), "b.test").unwrap(), &b));
-        assert!(!Arc::ptr_eq(&vault.slot(&store(&scratch), "a.test").unwrap(), &a));
-    }
-
-    #[test]
-    fn pauses_double_up_to_six_hours() {
-        let seconds = |failures, kind| back_off(failures, kind).as_secs();
-        let other = FailureKind::Other;
-        assert_eq!([1, 2, 3].map(|failures| seconds(failures, other)), [60, 120, 240]);
-        assert_eq!([9, 10, 99].map(|failures| seconds(failures, other)), [15360, 21600, 21600]);
-        assert_eq!(seconds(1, FailureKind::TooMany), 3600);
+        assert!(Arc::ptr_eq(&vault.slot(&stores(&scratch), "b.test").unwrap(), &b));
+        assert!(!Arc::ptr_eq(&vault.slot(&stores(&scratch), "a.test").unwrap(), &a));
     }
 }

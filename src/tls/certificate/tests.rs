@@ -249,13 +249,15 @@ fn a_self_signed_certificate_is_whole() {
 }
 
 #[test]
-fn renewal_is_due_after_two_thirds() {
+fn renewal_is_due_with_a_third_of_the_life_left_or_half_of_a_short_one() {
     let begin = OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap();
-    let signed = World::new().sign_with(&["a.test"], |params| {
-        params.not_before = begin;
-        params.not_after = begin + Duration::days(90);
-    });
-    let certificate = Certificate::from_pem(signed.chain.as_bytes(), signed.key.as_bytes()).unwrap();
-    assert!(!certificate.needs_renewal(begin + Duration::days(60) - Duration::SECOND));
-    assert!(certificate.needs_renewal(begin + Duration::days(60)));
+    for (life, due) in [(90, 60), (12, 8), (8, 4), (6, 3)] {
+        let signed = World::new().sign_with(&["a.test"], |params| {
+            params.not_before = begin;
+            params.not_after = begin + Duration::days(life);
+        });
+        let certificate = Certificate::from_pem(signed.chain.as_bytes(), signed.key.as_bytes()).unwrap();
+        assert!(!certificate.needs_renewal(begin + Duration::days(due) - Duration::SECOND), "{life}");
+        assert!(certificate.needs_renewal(begin + Duration::days(due)), "{life}");
+    }
 }

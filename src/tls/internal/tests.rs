@@ -144,12 +144,12 @@ fn the_issuer_outlives_whatever_it_signs() {
 }
 
 #[test]
-fn a_leaf_is_renewed_at_two_thirds() {
+fn a_leaf_is_renewed_at_half_of_its_week() {
     let scratch = Scratch::new();
     let certificate = Authority::open(&scratch.storage()).unwrap().issue(&names(&["localhost"])).unwrap();
     let now = OffsetDateTime::now_utc();
-    assert!(!certificate.needs_renewal(now + Duration::days(4)));
-    assert!(certificate.needs_renewal(now + Duration::days(5)));
+    assert!(!certificate.needs_renewal(now + Duration::days(3)));
+    assert!(certificate.needs_renewal(now + Duration::days(4)));
 }
 
 #[test]

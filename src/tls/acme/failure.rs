@@ -1,0 +1,95 @@
+//! Why there is no certificate, and what that says about the next attempt.
+
+use std::time::Duration;
+
+use super::client::Busy;
+
+/// Why there is no certificate, in one sentence without an end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Failure {
+    pub reason: String,
+    pub kind: FailureKind,
+}
+
+/// What a failure says about the next attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The authority could not see what the challenge wants to be seen: another challenge may do.
+    Challenge,
+    /// It has had enough for now, and may say for how long.
+    TooMany {
+        after: Option<Duration>,
+    },
+    /// It does not know the account.
+    NoAccount,
+    /// It does not want to.
+    Refused,
+    /// It lacks what was asked for; nothing is wrong.
+    Unsupported,
+    Other,
+}
+
+/// Asks again where the authority only wants another nonce (RFC 8555, section 6.5). The library does so twice for each
+/// question, which is less than an authority may ask for that has several machines behind one name.
+macro_rules! patiently {
+    ($question:expr) => {{
+        let mut left = 5;
+        loop {
+            match $question.await {
+                Err(instant_acme::Error::Api(problem))
+                    if left > 0 && problem.r#type.as_deref() == Some("urn:ietf:params:acme:error:badNonce") =>
+                {
+                    left -= 1;
+                }
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+pub(super) use patiently;
+
+impl Failure {
+    pub(super) fn other(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), kind: FailureKind::Other }
+    }
+}
+
+impl From<instant_acme::Error> for Failure {
+    fn from(error: instant_acme::Error) -> Self {
+        match error {
+            instant_acme::Error::Api(problem) => problem.into(),
+            instant_acme::Error::Timeout(_) => Self::other("the authority did not decide in time"),
+            instant_acme::Error::Json(_) => Self::other("the authority's answer is not what ACME wants it to be"),
+            instant_acme::Error::Unsupported(what) => {
+                Self { reason: format!("the authority does not offer {what}"), kind: FailureKind::Unsupported }
+            }
+            instant_acme::Error::Other(other) => match other.downcast_ref::<Busy>() {
+                Some(busy) => {
+                    Self { reason: busy.reason.clone(), kind: FailureKind::TooMany { after: Some(busy.after) } }
+                }
+                None => Self::other(other.to_string()),
+            },
+            other => Self::other(other.to_string()),
+        }
+    }
+}
+
+impl From<instant_acme::Problem> for Failure {
+    fn from(problem: instant_acme::Problem) -> Self {
+        let name = problem.r#type.as_deref().unwrap_or_default();
+        let name = name.strip_prefix("urn:ietf:params:acme:error:").unwrap_or(name);
+        let kind = match name {
+            "rateLimited" => FailureKind::TooMany { after: None },
+            "accountDoesNotExist" => FailureKind::NoAccount,
+            _ => FailureKind::Refused,
+        };
+        let mut reason = format!("the authority refuses ({name})");
+        let details = problem.detail.iter().chain(problem.subproblems.iter().filter_map(|sub| sub.detail.as_ref()));
+        for detail in details {
+            reason.push_str(": ");
+            reason.push_str(detail);
+        }
+        Self { reason, kind }
+    }
+}
