@@ -38,6 +38,7 @@ fn record<'a>(id: &'a str, uri: &'a [u8]) -> Record<'a> {
         route: Some("Proxyfile:12"),
         tls_version: Some("TLSv1.3"),
         tls_suite: Some("TLS13_AES_128_GCM_SHA256"),
+        tls_client: None,
         tunnel_end: None,
         fields: &[],
     }

@@ -156,7 +156,6 @@ const DOES_NOT_APPLY: &[(&str, &str)] = &[
     ("xh09", "HTTP/3 is not spoken"),
     ("xh10", "HTTP/3 is not spoken"),
     ("xl11", "there is no cache"),
-    ("xt05", "revocation lists are not read"),
     ("xa03", "there is no `forward_auth`"),
     ("xa06", "there is no `forward_auth`"),
     ("xa07", "tokens are not read"),

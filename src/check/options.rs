@@ -120,7 +120,8 @@ fn unknown(node: &Node, inner: &Node, table: &'static [Opt]) -> Mistake {
 }
 
 /// Blocks whose options have other names elsewhere.
-const HABITS: &[&str] = &["reverse_proxy", "upstream", "global", "log", "file_server", "encode", "cors", "tls"];
+const HABITS: &[&str] =
+    &["reverse_proxy", "upstream", "global", "log", "file_server", "encode", "cors", "tls", "client_auth"];
 
 fn syntax(table: &'static [Opt], name: &str) -> &'static str {
     table.iter().find(|option| option.name == name).map_or("", |option| option.syntax)

@@ -53,6 +53,26 @@ pub struct TlsFacts {
     /// In lower case.
     pub sni: Option<Box<str>>,
     pub policy: PolicyId,
+    /// What the client has shown, where it was asked.
+    pub client: Option<Box<ClientCertificate>>,
+}
+
+/// A client's certificate, as text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// RFC 4514: `CN=alice,O=Acme`.
+    pub subject: Box<str>,
+    pub issuer: Box<str>,
+    /// Hexadecimal, upper case.
+    pub serial: Box<str>,
+    /// SHA-256, hexadecimal.
+    pub fingerprint: Box<str>,
+    /// `DNS:a.test,URI:spiffe://a/b`
+    pub san: Box<str>,
+    /// All of it, as a field has it (RFC 9440).
+    pub field: Box<str>,
+    /// An authority has vouched for it.
+    pub verified: bool,
 }
 
 /// One client connection.

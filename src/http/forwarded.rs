@@ -22,8 +22,24 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// from such fields where they are mounted, which user was authenticated, and whether TLS was spoken.
 fn is_pretence(name: &HeaderName) -> bool {
     let name = name.as_str();
-    ["x-forwarded", "x-original-"].iter().any(|start| name.starts_with(start))
+    PRETENCES.iter().any(|start| name.starts_with(start))
         || matches!(name, "x-rewrite-url" | "x-client-ip" | "x-cluster-client-ip")
+}
+
+/// How such names begin. The last ones tell of a certificate that the client has shown to a proxy (RFC 9440, section 2.4).
+const PRETENCES: [&str; 7] =
+    ["x-forwarded", "x-original-", "client-cert", "ssl-client", "x-ssl-client", "x-client-cert", "x-amzn-mtls-"];
+
+/// Whether a name begins as those do that proxies write; those are looked at again.
+#[must_use]
+pub fn may_be_of_proxies(name: &[u8]) -> bool {
+    match name.first() {
+        Some(b'x') => name.starts_with(b"x-"),
+        Some(b'f') => name.starts_with(b"for"),
+        Some(b'c') => name.starts_with(b"client-cert"),
+        Some(b's') => name.starts_with(b"ssl-client"),
+        _ => false,
+    }
 }
 
 /// Whether a name is of those that proxies write.

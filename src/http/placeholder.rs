@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use http::HeaderName;
 use http::response::Parts;
 
+use super::connection::ClientCertificate;
 use super::exchange::{Exchange, ServerName};
 
 /// What a placeholder can see.
@@ -118,6 +119,29 @@ pub static TABLE: &[Placeholder] = &[
         if let Some(sni) = v.exchange.connection.tls.as_ref().and_then(|tls| tls.sni.as_ref()) {
             out.extend_from_slice(sni.as_bytes());
         }
+    }),
+    plain!("tls.suite", "the cipher suite, by its IANA name", |v, out| {
+        if let Some(tls) = &v.exchange.connection.tls {
+            out.extend_from_slice(tls.suite.as_bytes());
+        }
+    }),
+    plain!("tls.client.subject", "whose certificate the client has shown: `CN=alice,O=Acme` (RFC 4514)", |v, out| {
+        client(v, out, |client| &client.subject);
+    }),
+    plain!("tls.client.issuer", "who signed it", |v, out| client(v, out, |client| &client.issuer)),
+    plain!("tls.client.serial", "its serial number, in hexadecimal", |v, out| client(v, out, |client| &client.serial)),
+    plain!("tls.client.fingerprint", "its SHA-256, in hexadecimal and lower case", |v, out| {
+        client(v, out, |client| &client.fingerprint);
+    }),
+    plain!("tls.client.san", "its other names: `DNS:a.example.com,URI:spiffe://a/b`", |v, out| {
+        client(v, out, |client| &client.san);
+    }),
+    plain!("tls.client.certificate", "all of it, as the field `Client-Cert` has it (RFC 9440)", |v, out| {
+        client(v, out, |client| &client.field);
+    }),
+    plain!("tls.client.verified", "`yes` where an authority vouches for it, else `no`", |v, out| {
+        let shown = v.exchange.connection.tls.as_ref().and_then(|tls| tls.client.as_ref());
+        out.extend_from_slice(if shown.is_some_and(|client| client.verified) { b"yes" } else { b"no" });
     }),
     plain!("auth.user", "the name that was proved: see `basic_auth`", |v, out| {
         if let Some(user) = v.exchange.user() {
@@ -263,6 +287,13 @@ pub fn cookies<'a>(exchange: &'a Exchange, name: &'a str) -> impl Iterator<Item 
         // One that is no text hides none of its neighbours.
         .flat_map(|value| value.split(|byte| *byte == b';').filter_map(|pair| std::str::from_utf8(pair).ok()))
         .filter_map(move |pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+}
+
+/// What a client's certificate says, if there is one.
+fn client(view: &View<'_>, out: &mut Vec<u8>, text: fn(&ClientCertificate) -> &str) {
+    if let Some(client) = view.exchange.connection.tls.as_ref().and_then(|tls| tls.client.as_ref()) {
+        out.extend_from_slice(text(client).as_bytes());
+    }
 }
 
 fn display(value: &dyn std::fmt::Display, out: &mut Vec<u8>) {

@@ -246,13 +246,7 @@ impl Compiler<'_> {
             let tls = match planned.transport {
                 _ if matches!(self.purpose, Purpose::Rehearse) => None,
                 Transport::Plain => None,
-                Transport::Tls => match self.tls(&planned) {
-                    Ok(tls) => Some(Arc::new(tls)),
-                    Err(mistake) => {
-                        self.mistakes.push(mistake);
-                        continue;
-                    }
-                },
+                Transport::Tls => Some(Arc::new(self.tls(&planned))),
             };
             let router = self.route(&planned, sites, model.global.https_port);
             let Planned { port, at, transport, .. } = planned;

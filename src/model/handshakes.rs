@@ -8,11 +8,12 @@ use rustls::ServerConfig;
 
 use super::compile::{Compiler, front};
 use super::listen::Planned;
-use crate::diagnostic::Mistake;
+use crate::diagnostic::{Mistake, Span};
 use crate::directive::Front;
-use crate::directive::tls::{PolicyModel, Source, TlsModel};
+use crate::directive::tls::{ClientsModel, PolicyModel, Source, TlsModel};
 use crate::http::connection::PolicyId;
 use crate::site::Demands;
+use crate::tls::clients::{Clients, Mode};
 use crate::tls::{ByName, Names, Options, Resolver, Tickets, server_config};
 
 /// How a door shakes hands.
@@ -31,6 +32,8 @@ struct PolicyTls {
     config: Arc<ServerConfig>,
     /// For clients that name no host: by the address that they came to.
     by_address: HashMap<IpAddr, Arc<ServerConfig>>,
+    /// An authority has to vouch for the certificates of clients.
+    verifies: bool,
 }
 
 impl PolicyTls {
@@ -51,10 +54,16 @@ impl DoorTls {
         let policy = &self.policies[at];
         Some((policy.id, policy.config(local)))
     }
+
+    /// Whether a certificate that was shown under this policy is one that an authority vouches for.
+    #[must_use]
+    pub fn verifies(&self, policy: PolicyId) -> bool {
+        self.policies.iter().any(|known| known.id == policy && known.verifies)
+    }
 }
 
 impl Compiler<'_> {
-    pub(super) fn tls(&mut self, planned: &Planned<'_>) -> Result<DoorTls, Mistake> {
+    pub(super) fn tls(&mut self, planned: &Planned<'_>) -> DoorTls {
         let (mut names, mut by_name, mut demanded) = (Names::new(), ByName::default(), Vec::new());
         for (index, address) in &planned.sites {
             let model = self.tls_model(*index);
@@ -76,15 +85,29 @@ impl Compiler<'_> {
         let resolver = Resolver::new(names);
         let mut policies = Vec::with_capacity(demanded.len());
         for (_, policy) in &demanded {
-            let options = self.handshake(policy);
-            let at = policy.at.0.unwrap_or(planned.at);
-            let build = |resolver| server_config(resolver, &options).map_err(|trouble| trouble.at(at));
-            let by_address =
-                addresses.iter().map(|ip| Ok((*ip, build(resolver.at(*ip))?))).collect::<Result<_, Mistake>>()?;
-            let id = self.policy(policy);
-            policies.push(PolicyTls { id, config: build(resolver.clone())?, by_address });
+            match self.policy_tls(policy, &resolver, &addresses, planned.at) {
+                Ok(policy) => policies.push(policy),
+                // With it nothing comes of all this; the others are looked at to tell what is wrong with them.
+                Err(mistake) => self.mistakes.push(mistake),
+            }
         }
-        Ok(DoorTls { by_name: (policies.len() > 1).then_some(by_name), policies })
+        DoorTls { by_name: (policies.len() > 1).then_some(by_name), policies }
+    }
+
+    fn policy_tls(
+        &mut self,
+        policy: &PolicyModel,
+        resolver: &Arc<Resolver>,
+        addresses: &[IpAddr],
+        at: Span,
+    ) -> Result<PolicyTls, Mistake> {
+        let at = policy.at.0.unwrap_or(at);
+        let options = self.handshake(policy, at)?;
+        let build = |resolver| server_config(resolver, &options).map_err(|trouble| trouble.at(at));
+        let by_address =
+            addresses.iter().map(|ip| Ok((*ip, build(resolver.at(*ip))?))).collect::<Result<_, Mistake>>()?;
+        let verifies = policy.clients.as_ref().is_some_and(|clients| clients.mode != Mode::Unverified);
+        Ok(PolicyTls { id: self.policy(policy), config: build(resolver.clone())?, by_address, verifies })
     }
 
     fn tls_model(&self, site: usize) -> TlsModel {
@@ -107,14 +130,42 @@ impl Compiler<'_> {
         *self.supplies.adopt(&format!("tls policy {}", policy.key()), PolicyId::next)
     }
 
-    fn handshake(&mut self, policy: &PolicyModel) -> Options {
-        Options { tickets: self.tickets(policy), ..policy.options() }
+    fn handshake(&mut self, policy: &PolicyModel, at: Span) -> Result<Options, Mistake> {
+        let mut scope = String::new();
+        let clients = match &policy.clients {
+            None => None,
+            Some(model) => {
+                let (verifier, digest) =
+                    self.clients(model)?.verifier(model.mode, model.revocation).map_err(|t| t.at(at))?;
+                scope = digest;
+                Some(verifier)
+            }
+        };
+        Ok(Options { tickets: self.tickets(policy, &scope), clients, ..policy.options() })
+    }
+
+    fn clients(&mut self, model: &ClientsModel) -> Result<Clients, Mistake> {
+        // Also where reading fails: the file that is missing may come.
+        self.supplies.files.extend(model.ca.iter().chain(&model.crl).map(|(path, _)| path.clone()));
+        let mut clients = Clients::default();
+        for (path, at) in &model.ca {
+            clients.add_authorities(path).map_err(|trouble| trouble.at(*at))?;
+        }
+        for (path, at) in &model.crl {
+            clients.add_revoked(path, model.revocation).map_err(|trouble| trouble.at(*at))?;
+            clients.notices.drain(..).for_each(|notice| self.notices.push(notice.at(*at)));
+        }
+        Ok(clients)
     }
 
     /// One set of ticket keys for each policy, kept across reloads, so that clients go on resuming: under the demands
-    /// that they have met and no others (threat XT01).
-    fn tickets(&mut self, policy: &PolicyModel) -> Arc<Tickets> {
-        let key = if policy.is_default() { "tls tickets".to_owned() } else { format!("tls tickets {}", policy.key()) };
+    /// that they have met and no others (threat XT01). `scope` is what the demands stand on outside of the configuration.
+    fn tickets(&mut self, policy: &PolicyModel, scope: &str) -> Arc<Tickets> {
+        let key = if policy.is_default() {
+            "tls tickets".to_owned()
+        } else {
+            format!("tls tickets {} {scope}", policy.key())
+        };
         let held = self.supplies.adopt(&key, Tickets::new);
         (*held).clone()
     }

@@ -118,9 +118,11 @@ async fn secure(
         Some(Ok(stream)) => {
             let facts = tls::TlsFacts::of(stream.get_ref().1);
             let http2 = facts.as_ref().and_then(|facts| facts.alpn) == Some(Alpn::H2);
+            let client = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let client = client.map(|shown| Box::new(tls::subject::describe(shown, door.verifies(policy))));
             let facts = facts.map(|facts| {
                 let tls::TlsFacts { version, suite, sni, .. } = facts;
-                TlsFacts { version: version.as_str(), suite, sni, policy }
+                TlsFacts { version: version.as_str(), suite, sni, policy, client }
             });
             drop(door);
             let connection = Connection::new(Some(peer), local.port(), facts).to(local.ip());

@@ -12,7 +12,7 @@ use crate::http::body::Body;
 use crate::http::connection::Connection;
 use crate::http::exchange::{Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
 use crate::http::fault::{Cause, Fault};
-use crate::http::forwarded::{X_REQUEST_ID, forget_pretence};
+use crate::http::forwarded::{X_REQUEST_ID, forget_pretence, may_be_of_proxies};
 use crate::http::hop;
 use crate::http::prefix::Prefixes;
 use crate::http::target::Target;
@@ -136,7 +136,7 @@ impl Names {
                 "upgrade" => names.upgrade = true,
                 "connection" => names.connection = true,
                 "x-request-id" => names.request_id = true,
-                name => names.of_proxies |= name.starts_with("x-"),
+                name => names.of_proxies |= may_be_of_proxies(name.as_bytes()),
             }
         }
         names

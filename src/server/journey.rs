@@ -124,6 +124,7 @@ impl Journey {
             tunnel_end: notes.tunnel.as_ref().and_then(|ledger| ledger.ended()).map(End::as_str),
             tls_version: exchange.connection.tls.as_ref().map(|tls| tls.version),
             tls_suite: exchange.connection.tls.as_ref().map(|tls| tls.suite),
+            tls_client: exchange.connection.tls.as_ref().and_then(|tls| Some(&*tls.client.as_ref()?.subject)),
             fields: &[],
         };
         log.sink.push(|line| record.append(line, &log.style));

@@ -82,6 +82,8 @@ pub struct Record<'a> {
     /// The client's TLS version and cipher suite.
     pub tls_version: Option<&'static str>,
     pub tls_suite: Option<&'static str>,
+    /// Whose certificate the client has shown, where one was asked for.
+    pub tls_client: Option<&'a str>,
     /// What directives and the `log` block add, by name.
     pub fields: &'a [(&'a str, &'a str)],
 }
@@ -133,6 +135,7 @@ impl Record<'_> {
         optional(to, key!("route"), self.route);
         optional(to, key!("tls_version"), self.tls_version);
         optional(to, key!("tls_suite"), self.tls_suite);
+        optional(to, key!("tls_client"), self.tls_client);
         if let Some(user_agent) = self.user_agent {
             string(to, key!("user_agent"), user_agent);
         }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 
 use super::provider::{Alpn, Group, Suite, Version, provider_with, versions};
 use super::tickets::Tickets;
@@ -19,6 +20,8 @@ pub struct Options {
     pub suites: Option<Vec<Suite>>,
     /// One for each policy on client certificates, kept across reloads.
     pub tickets: Arc<Tickets>,
+    /// Who is asked for a certificate; `None`: nobody.
+    pub clients: Option<Arc<dyn ClientCertVerifier>>,
 }
 
 impl Default for Options {
@@ -30,6 +33,7 @@ impl Default for Options {
             groups: None,
             suites: None,
             tickets: Tickets::new(),
+            clients: None,
         }
     }
 }
@@ -40,7 +44,7 @@ pub fn server_config(resolver: Arc<dyn ResolvesServerCert>, options: &Options) -
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&versions(options.min, options.max))
         .map_err(|error| Trouble::NothingOffered(error.to_string()))?
-        .with_no_client_auth()
+        .with_client_cert_verifier(options.clients.clone().unwrap_or_else(WebPkiClientVerifier::no_client_auth))
         .with_cert_resolver(resolver);
     config.alpn_protocols = options.alpn.iter().map(|alpn| alpn.as_bytes().to_vec()).collect();
     // The client knows whether it has AES instructions.

@@ -38,6 +38,10 @@ pub enum Trouble {
         "the key in `{key}` does not belong to the certificate in `{certificate}`: name the key that the certificate was requested with"
     )]
     Mismatch { certificate: String, key: String },
+    #[error(
+        "`{file}` is no list of revoked certificates: write the path of one that the authority has signed, in PEM or DER"
+    )]
+    BadRevocations { file: String },
     #[error("{}", unreadable_folder(folder, why))]
     UnreadableFolder { folder: String, why: io::Error },
     #[error(
@@ -154,12 +158,18 @@ pub enum Notice {
         file: String,
         mode: u32,
     },
+    /// The time of a list of revoked certificates is over.
+    OldRevocations {
+        file: String,
+        on: Date,
+    },
 }
 
 impl Notice {
     pub fn code(&self) -> Code {
         match self {
             Self::ReadableByOthers { .. } => Code::W0011,
+            Self::OldRevocations { .. } => Code::W0031,
             Self::Expired { .. } | Self::NotYetValid { .. } => Code::W0012,
             Self::NoIssuer { .. } | Self::Disorder { .. } | Self::NoNames { .. } => Code::W0013,
         }
@@ -199,6 +209,11 @@ impl fmt::Display for Notice {
             Self::NoNames { file } => write!(
                 f,
                 "the certificate in `{file}` names no host, so every browser will refuse it: request one with a subject alternative name"
+            ),
+            Self::OldRevocations { file, on } => write!(
+                f,
+                "the list in `{file}` should have been replaced on {on}, so every client that it could tell of is refused: \
+                 get the authority's newest list, or write `crl {file} {{ expired accept }}`"
             ),
             Self::ReadableByOthers { file, mode } => {
                 write!(
@@ -319,6 +334,7 @@ mod tests {
             (Notice::NoIssuer { file: file(), subject: "a".to_owned(), issuer: "b".to_owned() }, Code::W0013),
             (Notice::Disorder { file: file(), number: 2 }, Code::W0013),
             (Notice::NoNames { file: file() }, Code::W0013),
+            (Notice::OldRevocations { file: file(), on: day }, Code::W0031),
             (Notice::ReadableByOthers { file: file(), mode: 0o644 }, Code::W0011),
         ] {
             let mistake = notice.at(Span::default());

@@ -8,6 +8,7 @@ mod auth;
 mod balancing;
 mod browsers;
 mod change;
+mod client_auth;
 mod core;
 mod encode;
 mod failures;

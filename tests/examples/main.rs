@@ -1,5 +1,6 @@
 //! Every example does what the comment at its top says, run by the real binary in front of local servers.
 
+mod mutual;
 mod origin;
 mod proxy;
 
@@ -34,7 +35,7 @@ fn configurations(folder: &Path, found: &mut Vec<PathBuf>) {
 
 #[test]
 fn each_example_is_explained_and_run_by_a_test() {
-    let tests = include_str!("main.rs");
+    let tests = concat!(include_str!("main.rs"), include_str!("mutual.rs"));
     for example in all() {
         let name = example.file_name().and_then(|name| name.to_str()).expect("examples have plain names");
         assert!(tests.contains(&format!("example(\"{name}\"")), "no test runs examples/{name}");

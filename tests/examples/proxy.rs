@@ -199,6 +199,16 @@ pub fn curl(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Whether curl gets an answer.
+pub fn tried(arguments: &[&str]) -> bool {
+    let output = Command::new("curl")
+        .args(["--silent", "--max-time", "30", "--noproxy", "*"])
+        .args(arguments)
+        .output()
+        .expect("curl is installed");
+    output.status.success()
+}
+
 /// All of a file, once there is this in it.
 pub fn file_with(path: &str, part: &str) -> String {
     let end = Instant::now() + PATIENCE;

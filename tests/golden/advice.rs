@@ -89,6 +89,12 @@ fn place(there: Place, advice: &str) -> String {
             let origins = if filled.starts_with("origins") { "" } else { "origins https://a.example; " };
             format!("http://a.example {{\n    cors {{ {origins}{filled} }}\n    respond 204\n}}\n")
         }
+        Place::In("client_auth") => {
+            let ca = if filled.starts_with("ca ") { "" } else { "ca /etc/ca.pem; " };
+            format!(
+                "https://a.example {{\n    tls internal {{ client_auth {{ {ca}{filled} }} }}\n    respond 204\n}}\n"
+            )
+        }
         Place::In("tls") => format!("https://a.example {{\n    tls internal {{ {filled} }}\n    respond 204\n}}\n"),
         Place::In(encode) => {
             format!("http://a.example {{\n    {encode} gzip {{ {filled} }}\n    file_server /var/www\n}}\n")

@@ -76,6 +76,9 @@ impl Machine {
         self.folder.write("cut.pem", &whole.certificate[..whole.certificate.len() - 40]);
         let damaged = "-----BEGIN CERTIFICATE-----\nYSBjZXJ0aWZpY2F0ZQ==\n-----END CERTIFICATE-----\n";
         self.folder.write("damaged.pem", damaged);
+        self.folder.write("authority.pem", self.authority.pem());
+        self.folder.write("site.crl", self.authority.revoke(&[7], (2999, 1, 1)));
+        self.folder.write("old.crl", self.authority.revoke(&[7], (2024, 2, 29)));
         self.openssl(&["x509", "-in", "alone.pem", "-outform", "der", "-out", "site.der"]);
     }
 

@@ -215,6 +215,18 @@ pub const TLS: &[Habit] = &[
     write(&["curvePreferences", "groups", "ecdh_curves", "ssl_ecdh_curve"], "curves <1+ x25519>", TLS_PLACE),
     write(&["alpnProtocols"], "alpn h2 http/1.1", TLS_PLACE),
     write(&["sniStrict", "strict_sni_host"], "strict_sni on", TLS_PLACE),
+    instead(
+        &["clients", "clientAuth", "ssl_verify_client", "client_certificate_authorities", "tls_client_auth"],
+        "certificates of clients have a block of their own",
+        "client_auth { ca FILE }",
+        TLS_PLACE,
+    ),
+    write(
+        &["ssl_client_certificate", "ssl_trusted_certificate", "client_ca", "clientAuthCAFiles"],
+        "client_auth { ca <1 FILE> }",
+        TLS_PLACE,
+    ),
+    write(&["ssl_crl", "crl"], "client_auth { ca FILE; crl <1 FILE> }", TLS_PLACE),
     write(&["load"], "tls <1 FOLDER>/", Site),
     instead(
         &["issuer", "ca", "ca_root", "dns", "resolvers", "eab", "on_demand", "propagation_timeout"],
@@ -224,4 +236,34 @@ pub const TLS: &[Habit] = &[
     ),
     say(&["prefer_server_ciphers", "session_tickets", "session_cache"], "remove it: it needs no setting here"),
     say(&["key_type", "get_certificate", "insecure_secrets_log"], "rp has no such setting, nor one that does the same"),
+];
+
+const CLIENTS_PLACE: Place = Place::In("client_auth");
+pub const CLIENTS: &[Habit] = &[
+    instead(
+        &["mode require_and_verify", "mode require", "mode"],
+        "how clients are asked stands before the block: `require`, `optional` or `unverified`",
+        "client_auth require { ca FILE }",
+        TLS_PLACE,
+    ),
+    instead(
+        &["mode verify_if_given"],
+        "how clients are asked stands before the block",
+        "client_auth optional { ca FILE }",
+        TLS_PLACE,
+    ),
+    instead(&["mode request"], "how clients are asked stands before the block", "client_auth unverified", TLS_PLACE),
+    write(&["trust_pool file", "trust_pool"], "ca <2+ FILE>", CLIENTS_PLACE),
+    write(
+        &["trusted_ca_cert_file", "trusted_ca_certs_pem_files", "caFiles", "trusted_ca", "ca-file", "verify"],
+        "ca <1 FILE>",
+        CLIENTS_PLACE,
+    ),
+    write(&["crl-file", "revocation_list", "ssl_crl"], "crl <1 FILE>", CLIENTS_PLACE),
+    instead(
+        &["trusted_leaf_cert_file", "trusted_leaf_cert", "leaf"],
+        "single certificates are known by their fingerprint",
+        "route {tls.client.fingerprint} = FINGERPRINT { … }",
+        Site,
+    ),
 ];

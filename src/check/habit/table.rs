@@ -1,6 +1,6 @@
 //! The habits, by the place where they show. Every statement here is checked by a test, its capitals filled in.
 
-use super::options::{CORS, ENCODE, FILES, GLOBAL, LOG, PROXY, TLS, UPSTREAM};
+use super::options::{CLIENTS, CORS, ENCODE, FILES, GLOBAL, LOG, PROXY, TLS, UPSTREAM};
 use super::{Habit, Place};
 
 pub(super) const fn write(names: &'static [&'static str], write: &'static str, there: Place) -> Habit {
@@ -34,6 +34,7 @@ pub fn all() -> impl Iterator<Item = (Place, &'static [Habit])> {
         (Place::In("encode"), ENCODE),
         (Place::In("cors"), CORS),
         (Place::In("tls"), TLS),
+        (Place::In("client_auth"), CLIENTS),
         (Place::Top, TOP),
     ]
     .into_iter()

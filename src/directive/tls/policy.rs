@@ -1,5 +1,6 @@
 //! The options of `tls`: what a site demands of the handshakes that ask for it.
 
+use super::clients::ClientsModel;
 use crate::check::value::Switch;
 use crate::check::{Arguments, Check, Opt, Reported, Value};
 use crate::diagnostic::{Code, Mistake, Span, Written, placeless};
@@ -22,6 +23,13 @@ pub const OPTIONS: &[Opt] = &[
         "the protocols that may be agreed on, the preferred one first; a client that asks for none speaks HTTP/1.1 (h2 http/1.1)",
     )
     .by_default(&["h2 http/1.1"]),
+    Opt::once("client_auth", super::clients::SYNTAX, "asks clients for a certificate (nobody is asked)")
+        .with(super::clients::OPTIONS)
+        .kinds(&[
+            ("require", "a handshake without a good one fails"),
+            ("optional", "it may be left out, but what is shown must be good"),
+            ("unverified", "it may be left out, and nobody has to vouch for what is shown: for those who know it by its fingerprint"),
+        ]),
     Opt::once(
         "strict_sni",
         "strict_sni on|off",
@@ -39,6 +47,7 @@ pub struct PolicyModel {
     pub suites: Option<Vec<Suite>>,
     pub groups: Option<Vec<Group>>,
     pub alpn: Vec<Alpn>,
+    pub clients: Option<ClientsModel>,
     pub strict: bool,
     /// Where something of it is said.
     pub at: Written,
@@ -47,7 +56,7 @@ pub struct PolicyModel {
 impl Default for PolicyModel {
     fn default() -> Self {
         let Options { alpn, min, max, groups, suites, .. } = Options::default();
-        Self { min, max, suites, groups, alpn, strict: false, at: Written(None) }
+        Self { min, max, suites, groups, alpn, clients: None, strict: false, at: Written(None) }
     }
 }
 
@@ -70,6 +79,10 @@ impl PolicyModel {
             }
         }
         cx.options(node, OPTIONS, |option, inner, cx| {
+            if option.name == "client_auth" {
+                policy.clients = Some(ClientsModel::read(inner, cx)?);
+                return Ok(());
+            }
             let mut args = Arguments::of(inner, option.syntax);
             let at = inner.words[0].span.to(inner.words[inner.words.len() - 1].span);
             match option.name {
@@ -110,7 +123,7 @@ impl PolicyModel {
         self.key() == Self::default().key()
     }
 
-    /// What a handshake is configured by.
+    /// What a handshake is configured by; who may come is not said in it.
     #[must_use]
     pub fn options(&self) -> Options {
         let (groups, suites) = (self.groups.clone(), self.suites.clone());

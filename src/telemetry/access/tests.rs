@@ -35,6 +35,7 @@ fn smallest() -> Record<'static> {
         route: None,
         tls_version: None,
         tls_suite: None,
+        tls_client: None,
         tunnel_end: None,
         fields: &[],
     }

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+    date_time_ymd,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -22,10 +26,14 @@ pub struct Identity {
 
 impl Authority {
     pub fn new() -> Self {
+        Self::named("authority of a test")
+    }
+
+    pub fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.distinguished_name.push(DnType::CommonName, "authority of a test");
+        params.distinguished_name.push(DnType::CommonName, name);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Self { issuer }
     }
@@ -54,6 +62,35 @@ impl Authority {
         roots
     }
 
+    /// A list, good until then, of the certificates with these serial numbers, in PEM.
+    pub fn revoke(&self, serials: &[u8], until: (i32, u8, u8)) -> String {
+        let revoked = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(vec![*serial]),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(until.0, until.1, until.2),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
+
+    /// A client's certificate for this common name, under this serial number.
+    pub fn client_identity(&self, name: &str, serial: u8) -> Identity {
+        self.issue_with(&[], |params| {
+            params.distinguished_name = rcgen::DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.serial_number = Some(SerialNumber::from(vec![serial]));
+            params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        })
+    }
+
     /// A client that believes this authority.
     pub fn client(&self, alpn: &[&str]) -> Arc<rustls::ClientConfig> {
         client_config(self.roots(), alpn)
@@ -68,6 +105,20 @@ impl Identity {
         let key = folder.write(&format!("{name}.key"), &self.key);
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
         (certificate, key)
+    }
+
+    /// A client that believes this authority and shows this certificate.
+    pub fn client_of(&self, authority: &Authority, alpn: &[&str]) -> Arc<rustls::ClientConfig> {
+        let chain = vec![CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        let mut config = rustls::ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(authority.roots())
+            .with_client_auth_cert(chain, key)
+            .unwrap();
+        config.alpn_protocols = protocols(alpn);
+        Arc::new(config)
     }
 
     pub fn server(&self, alpn: &[&str]) -> Arc<rustls::ServerConfig> {
