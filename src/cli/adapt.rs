@@ -15,7 +15,7 @@ use crate::directive::{self, upstream};
 use crate::model::global;
 use crate::server::Source;
 use crate::syntax::include::{self, Disk};
-use crate::syntax::tree::{Node, Word};
+use crate::syntax::tree::{Node, Word, without_password};
 
 #[derive(Debug, Args)]
 pub struct Adapt {
@@ -146,6 +146,9 @@ impl Pen<'_> {
 
     fn option(&mut self, node: &Node, option: &Opt) -> Value {
         let mut value = json!({ "arguments": self.words(&node.words[1..]), "at": self.at(node.words[0].span) });
+        if node.is_secret() {
+            value["arguments"] = json!([{ "value": "…", "at": self.at(node.words[0].span) }]);
+        }
         if !option.options.is_empty() {
             value["options"] = self.options(Some(node), option.options);
         }
@@ -164,7 +167,7 @@ impl Pen<'_> {
 
     fn words(&mut self, words: &[Word]) -> Value {
         let all = words.iter().filter(|word| !word.is_punctuation(","));
-        all.map(|word| json!({ "value": word.written(), "at": self.at(word.span) })).collect()
+        all.map(|word| json!({ "value": without_password(word.written()), "at": self.at(word.span) })).collect()
     }
 
     fn at(&mut self, at: Span) -> Value {

@@ -8,7 +8,7 @@ use super::{Outcome, complain, default_file};
 use crate::server::Source;
 use crate::tls::Storage;
 use crate::tls::internal::Authority;
-use crate::tls::storage::{PUBLIC, write_atomically};
+use crate::tls::storage::{PUBLIC, Place, write_atomically};
 use crate::tls::trust::{self, TrustTrouble};
 
 #[derive(Debug, Args)]
@@ -75,7 +75,11 @@ pub(super) fn storage(file: Option<&PathBuf>, storage: Option<&PathBuf>) -> Resu
             "`{path}` has errors (see `rp validate {path}`), so its storage is not known: name the folder with --storage"
         )));
     };
-    model.global.storage.map_or_else(|| Ok(Storage::default()), |path| folder(&path))
+    match model.global.storage {
+        None => Ok(Storage::default()),
+        Some(Place::Folder(path)) => folder(&path),
+        Some(place) => Storage::open(&place).map_err(complain),
+    }
 }
 
 /// The root as a file, which is what other programs take.

@@ -37,6 +37,7 @@ fn inside(block: &Block, cx: &mut Check) {
     for node in &block.nodes {
         match node.name() {
             "header" => header(node, cx),
+            _ if node.is_secret() => node.words.iter().skip(1).for_each(|word| option(node.name(), word, cx)),
             "use" | "route" | "when" => tokens(node, cx),
             name if name.starts_with('@') => tokens(node, cx),
             _ => {}
@@ -123,6 +124,17 @@ fn field(word: &Word, name: &str, text: &str) -> Mistake {
     };
     Mistake::new(Code::W0019, word.span, format!("a secret for `{name}` stands here for all who see this file"))
         .help(format!("take it from the environment or from a file: {instead}"))
+}
+
+/// An option that takes nothing but a secret.
+fn option(name: &str, word: &Word, cx: &mut Check) {
+    if word.plain().is_some_and(|text| !text.is_empty()) {
+        let text = format!("the `{name}` stands here for all who see this file");
+        let (variable, file) = (name.to_ascii_uppercase(), name);
+        cx.report(Mistake::new(Code::W0019, word.span, text).help(format!(
+            "take it from the environment or from a file: {name} {{${variable}}}, or: {name} {{file./run/secrets/{file}}}"
+        )));
+    }
 }
 
 fn url(word: &Word) -> Mistake {

@@ -14,6 +14,8 @@ use crate::directive::tls::Source as TlsSource;
 use crate::tls::acme::Kind;
 use crate::tls::client::authorities;
 use crate::tls::internal::Authority;
+use crate::tls::storage::Place;
+use crate::tls::storage::redis::Address;
 use crate::tls::{Certificate, Name, Names, Part, Slot, Storage, Trouble, folder};
 
 /// What a name shows.
@@ -133,7 +135,7 @@ impl Compiler<'_> {
             return Ok(Held::Nothing);
         }
         (self.wishes.issuers, self.wishes.key) = (acme.issuers(), acme.key);
-        self.wishes.storage = self.storage();
+        self.wishes.storage = self.storage()?;
         let (at, stores) = (at.unwrap_or(address.at), self.wishes.stores());
         for store in &*stores {
             store.prepare().map_err(|trouble| trouble.at(at))?;
@@ -157,13 +159,29 @@ impl Compiler<'_> {
                 self.mistakes.push(trouble.at(*at));
             }
         }
+        if let Some(Place::Redis { server, .. }) = &self.model.global.storage
+            && let Address::Tls { root: Some(root), .. } = &server.address
+        {
+            self.supplies.files.push(root.clone());
+            if let Err(trouble) = authorities(root) {
+                self.mistakes.push(trouble.at(self.model.global.storage_root_at));
+            }
+        }
         let port = self.model.global.http_port;
         let is_plain = doors.values().any(|door| door.transport == Transport::Plain && door.port == port);
         self.wishes.kinds = if is_plain { vec![Kind::Http01, Kind::TlsAlpn01] } else { vec![Kind::TlsAlpn01] };
     }
 
-    fn storage(&self) -> Storage {
-        self.model.global.storage.clone().map_or_else(Storage::default, Storage::file)
+    /// One for as long as the configuration says the same of it, so that a server is spoken with over one connection.
+    fn storage(&mut self) -> Result<Storage, Mistake> {
+        let Some(place) = &self.model.global.storage else { return Ok(Storage::default()) };
+        let key = format!("storage {place:?}");
+        if let Some(known) = self.supplies.find::<Storage>(&key) {
+            return Ok((*known).clone());
+        }
+        let opened = Storage::open(place).map_err(|trouble| trouble.at(self.model.global.storage_root_at))?;
+        self.supplies.keep(&key, opened.clone());
+        Ok(opened)
     }
 
     fn files(
@@ -189,7 +207,7 @@ impl Compiler<'_> {
     /// None where the world is only judged: asking the authority would write its root.
     fn internal(&mut self, address: &SiteAddress) -> Result<Option<Arc<Certificate>>, Mistake> {
         let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
-        let storage = self.storage();
+        let storage = self.storage()?;
         let key = format!("{INTERNAL}{host} {}", storage.place());
         if let Some(known) = self.supplies.find::<Arc<Certificate>>(&key)
             && !known.needs_renewal(OffsetDateTime::now_utc())
@@ -199,11 +217,19 @@ impl Compiler<'_> {
         if matches!(self.purpose, Purpose::Judge) {
             return Ok(None);
         }
-        let authority = self.authority(&storage).map_err(|trouble| trouble.at(address.at))?;
         let name = Name::parse(&host).ok_or_else(|| {
             Mistake::new(Code::E0050, address.at, format!("no certificate can bear the name `{host}`"))
         })?;
-        let certificate = Arc::new(authority.issue(&[name]).map_err(|trouble| trouble.at(address.at))?);
+        let issued = match self.authority(&storage) {
+            Ok(authority) => authority.issue(&[name]),
+            // A server that is away does not keep the sites from coming up. Nobody trusts this, and it is replaced soon.
+            Err(trouble @ Trouble::Unreachable { .. }) => {
+                tracing::warn!(name = host, %trouble, "a certificate that nobody trusts is shown until the storage is back");
+                Authority::passing(&[name])
+            }
+            Err(trouble) => Err(trouble),
+        };
+        let certificate = Arc::new(issued.map_err(|trouble| trouble.at(address.at))?);
         self.supplies.keep(&key, certificate.clone());
         Ok(Some(certificate))
     }

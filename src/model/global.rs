@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::acme::{self, Acme};
-use crate::check::value::{Count, Network, Port, Size, Text};
+use super::storage;
+use crate::check::value::{Count, Network, Port, Size};
 use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::log::{self, LogModel};
 use crate::http::forwarded::Trusted;
 use crate::syntax::tree::Node;
+use crate::tls::storage::Place;
 
 /// What holds for the whole process.
 #[derive(Debug, Clone)]
@@ -20,7 +22,10 @@ pub struct Global {
     /// `None`: the default place; `Some(None)`: off.
     pub admin: Admin,
     pub log: LogModel,
-    pub storage: Option<PathBuf>,
+    /// `None`: the usual folder.
+    pub storage: Option<Place>,
+    /// Where its `root` is named.
+    pub storage_root_at: Span,
     pub trusted: Trusted,
     /// Peers whose connections begin with a PROXY header.
     pub announcers: Trusted,
@@ -108,6 +113,7 @@ impl Default for Global {
             admin: Admin::Default,
             log: LogModel::default(),
             storage: None,
+            storage_root_at: Span::default(),
             trusted: Trusted::default(),
             announcers: Trusted::default(),
             http_port: 80,
@@ -135,9 +141,10 @@ pub const OPTIONS: &[Opt] = &[
         .with(log::OPTIONS),
     Opt::once(
         "storage",
-        "storage file PATH",
-        "the folder of certificates and of rp's own authority (`/var/lib/rp` for root, else `~/.local/share/rp`)",
-    ),
+        storage::SYNTAX,
+        "where certificates and rp's own authority are: a folder, or a server that several instances share (`/var/lib/rp` for root, else `~/.local/share/rp`)",
+    )
+    .with(storage::OPTIONS),
     Opt::once(
         "trusted_proxies",
         "trusted_proxies NETWORK … [unix]",
@@ -224,16 +231,7 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
             global.log = log::read(node, cx)?;
             return Ok(());
         }
-        "storage" => {
-            if !args.keyword("file") {
-                let word = args.peek().map_or(node.words[0].span, |word| word.span);
-                return Err(cx.report(
-                    Mistake::new(Code::E0020, word, "`storage` says first of what kind it is")
-                        .help("write: storage file /var/lib/rp"),
-                ));
-            }
-            global.storage = Some(args.expect::<Text>("a folder", cx)?.0.into());
-        }
+        "storage" => return storage::read(node, global, cx),
         "trusted_proxies" => global.trusted = trusted(&mut args, cx)?,
         "proxy_protocol" => global.announcers = trusted(&mut args, cx)?,
         "http_port" => global.http_port = args.expect::<Port>("a port", cx)?.0,

@@ -11,6 +11,7 @@ mod handshakes;
 mod hosts;
 mod listen;
 pub mod outline;
+mod storage;
 pub mod top;
 
 use std::collections::BTreeSet;

@@ -103,8 +103,16 @@ async fn secure(
 ) {
     let acme = view.now().0.acme.clone();
     let mut policy = PolicyId::default();
-    let choose = |hello: ClientHello<'_>| {
-        acme.challenges.config(&hello).or_else(|| {
+    let choose = async |hello: ClientHello<'_>| {
+        let challenges = &acme.challenges;
+        let known = match challenges.config(&hello) {
+            None if challenges.config_may_be_elsewhere(&hello) => {
+                let name = hello.server_name().unwrap_or_default();
+                Box::pin(challenges.config_elsewhere(name)).await
+            }
+            known => known,
+        };
+        known.or_else(|| {
             let (id, config) = door.choose(hello.server_name(), Some(local.ip()))?;
             policy = id;
             Some(Arc::clone(config))

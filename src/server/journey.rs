@@ -46,7 +46,11 @@ impl Journey {
 
     /// Takes the request through the site of its host.
     pub async fn run(&mut self) -> Answer {
-        if let Some(token) = self.token() {
+        let token = match self.token() {
+            None if self.token_may_be_elsewhere() => Box::pin(self.token_elsewhere()).await,
+            known => known,
+        };
+        if let Some(token) = token {
             let mut answer = Response::new(Body::from(String::from(token)));
             let kind = HeaderValue::from_static("application/octet-stream");
             answer.headers_mut().insert(CONTENT_TYPE, kind);
@@ -76,6 +80,18 @@ impl Journey {
             return None;
         }
         self.world.acme.challenges.token(exchange.host.name(), exchange.target.path())
+    }
+
+    fn token_may_be_elsewhere(&self) -> bool {
+        let exchange = &self.exchange;
+        self.world.acme.challenges.may_be_elsewhere(exchange.target.path())
+            && exchange.connection.scheme != Scheme::Https
+            && exchange.method == Method::GET
+    }
+
+    async fn token_elsewhere(&self) -> Option<Box<str>> {
+        let exchange = &self.exchange;
+        self.world.acme.challenges.token_elsewhere(exchange.host.name(), exchange.target.path()).await
     }
 
     pub fn refuse(&mut self, fault: Fault) -> Answer {

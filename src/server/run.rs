@@ -20,8 +20,8 @@ use crate::model::outline::Change;
 use crate::telemetry::metrics;
 use crate::tls::acme;
 
-/// How often the age of our own certificates is looked at: they live for days.
-const RENEWAL: Duration = Duration::from_secs(3600);
+/// How often the age of our own certificates is looked at: they live for days, or for minutes where the storage is away.
+const RENEWAL: Duration = Duration::from_secs(60);
 
 /// Whether a changed file is put in force by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,9 @@ pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
     let (asks, mut asked) = mpsc::channel(8);
     let watch = (settings.watching == Watching::On).then(Watch::start);
     let mut desk = Desk { plane, watch, asks, admin: None, refusal: None, show: settings.show };
-    // It ends with this runtime.
+    // They end with this runtime.
     tokio::spawn(acme::keep(desk.plane.world().acme.clone()));
+    tokio::spawn(acme::follow(desk.plane.world().acme.clone()));
     let mut renewal = every(Some(RENEWAL));
     let mut watchdog = every(service::watchdog());
     desk.follow();

@@ -77,10 +77,22 @@ pub enum Part {
     Lines { path: String, span: Span },
 }
 
+/// Options whose words nobody is shown.
+const SECRETS: [&str; 2] = ["password", "secret"];
+
 impl Node {
+    /// Whether its words are for nobody's eyes.
+    #[must_use]
+    pub fn is_secret(&self) -> bool {
+        SECRETS.contains(&self.name())
+    }
+
     /// The words as they can be shown, in one line.
     #[must_use]
     pub fn written(&self) -> String {
+        if self.is_secret() {
+            return format!("{} …", self.name());
+        }
         let mut line = String::new();
         for word in &self.words {
             if !line.is_empty() && !word.is_punctuation(",") {
@@ -125,7 +137,7 @@ impl Word {
     /// [`Word::written`], in quotes where it would be several words.
     #[must_use]
     pub fn shown(&self) -> String {
-        let text = self.written();
+        let text = without_password(self.written());
         let is_one = !text.is_empty() && !text.contains([' ', '\t', '\n', ';', '#', '"', ',']);
         if is_one || self.style == Style::Punctuation { text } else { format!("{text:?}") }
     }
@@ -133,6 +145,18 @@ impl Word {
     #[must_use]
     pub fn is_punctuation(&self, sign: &str) -> bool {
         self.style == Style::Punctuation && self.plain() == Some(sign)
+    }
+}
+
+/// A URL's password is for nobody's eyes (RFC 3986, section 3.2.1).
+#[must_use]
+pub fn without_password(text: String) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let Some((login, _)) = authority.rsplit_once('@') else { return text };
+    match login.split_once(':') {
+        Some((user, password)) if !password.is_empty() => format!("{scheme}://{user}:…{}", &rest[login.len()..]),
+        _ => text,
     }
 }
 

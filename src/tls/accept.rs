@@ -16,7 +16,7 @@ pub async fn accept<IO>(io: IO, config: &Arc<ServerConfig>) -> io::Result<TlsStr
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    accept_by(io, |_| Some(Arc::clone(config))).await
+    accept_by(io, async |_| Some(Arc::clone(config))).await
 }
 
 /// The same, where the ClientHello decides about the configuration: sites may differ in versions or client
@@ -24,7 +24,7 @@ where
 /// `unrecognized_name` (RFC 6066, section 3); rustls itself would send `access_denied`.
 pub async fn accept_by<IO>(
     io: IO,
-    choose: impl FnOnce(ClientHello<'_>) -> Option<Arc<ServerConfig>>,
+    choose: impl AsyncFnOnce(ClientHello<'_>) -> Option<Arc<ServerConfig>>,
 ) -> io::Result<TlsStream<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -33,8 +33,9 @@ where
         Ok(start) => start,
         Err(cause) => return Err(Failed::new(None, cause)),
     };
-    let config =
-        choose(start.client_hello()).filter(|config| config.cert_resolver.resolve(start.client_hello()).is_some());
+    let config = choose(start.client_hello())
+        .await
+        .filter(|config| config.cert_resolver.resolve(start.client_hello()).is_some());
     let Some(config) = config else {
         let sni = start.client_hello().server_name().map(Box::from);
         refuse(start.io, AlertDescription::UnrecognisedName).await;

@@ -23,6 +23,8 @@ use super::trouble::Trouble;
 const ROOT_LIFE: Duration = Duration::days(3652);
 const ISSUER_LIFE: Duration = Duration::days(30);
 const LEAF_LIFE: Duration = Duration::days(7);
+/// Of what is shown while there is no authority.
+const PASSING_LIFE: Duration = Duration::minutes(5);
 /// Clocks of clients that run behind by less than this still accept a new certificate.
 const BACKDATED: Duration = Duration::minutes(5);
 /// A root of ours with less than this left is replaced: whoever trusts it has to be told in time anyway.
@@ -67,6 +69,15 @@ impl Authority {
     /// A new certificate and key, good for 7 days.
     pub fn issue(&self, names: &[Name]) -> Result<Certificate, Trouble> {
         self.issue_at(names, OffsetDateTime::now_utc())
+    }
+
+    /// A certificate of an authority that is forgotten at once, for some minutes.
+    pub fn passing(names: &[Name]) -> Result<Certificate, Trouble> {
+        let now = OffsetDateTime::now_utc();
+        let key = KeyPair::generate().map_err(signing)?;
+        let signed = leaf(names, now, now + PASSING_LIFE)?.self_signed(&key).map_err(signing)?;
+        let secret = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Certificate::from_der(vec![signed.into()], secret)
     }
 
     fn issue_at(&self, names: &[Name], now: OffsetDateTime) -> Result<Certificate, Trouble> {

@@ -3,7 +3,11 @@
 //! What is kept has a key that reads like a path: `acme/ca.example-directory/example.com/certificate.pem`. A backend knows
 //! nothing of what lies under it.
 
+mod clerk;
+mod copy;
 pub mod file;
+pub mod redis;
+pub mod secret;
 
 use std::cmp::Ordering;
 use std::convert::Infallible;
@@ -17,9 +21,12 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 pub use file::{PRIVATE, PUBLIC, private_folder, write_atomically};
+pub use secret::Secret;
 
 use super::trouble::Trouble;
 
+/// Another value whenever something is new.
+const MARK: &str = "changed";
 /// Between two looks at a lock that another has.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -44,6 +51,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn release(&self, lock: Lock) -> Work<'_, ()>;
     /// How long a lock outlives whoever died with it; `None` where it does not.
     fn lease(&self) -> Option<Duration>;
+    /// How often it is worth a look whether others changed something.
+    fn period(&self) -> Duration;
     /// Says at once that nothing could be kept below a folder, where that can be known.
     fn prepare(&self, folder: &str) -> Result<(), Trouble>;
 }
@@ -52,8 +61,41 @@ pub trait Backend: fmt::Debug + Send + Sync {
 #[derive(Debug)]
 pub struct Lock {
     name: String,
+    held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
     /// Of a folder: the kernel frees what hangs on it.
-    file: std::fs::File,
+    File(std::fs::File),
+    /// Ours and nobody else's.
+    Token(String),
+}
+
+impl Lock {
+    fn token(&self) -> Option<&str> {
+        match &self.held {
+            Held::Token(token) => Some(token),
+            Held::File(_) => None,
+        }
+    }
+}
+
+/// What a configuration says of where things are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    Folder(PathBuf),
+    Redis { server: redis::Server, copy: Copy },
+}
+
+/// Where a machine keeps its copies of a storage elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Copy {
+    /// Below the usual folder.
+    #[default]
+    Usual,
+    In(PathBuf),
+    Off,
 }
 
 /// A place to keep things, shared by all who hold it.
@@ -62,6 +104,8 @@ pub struct Storage {
     backend: Arc<dyn Backend>,
     /// For people: without secrets.
     place: Arc<str>,
+    /// The same where all of it is the same, secrets included.
+    identity: Arc<str>,
     /// Of a folder.
     folder: Option<Arc<Path>>,
 }
@@ -70,8 +114,23 @@ impl Storage {
     /// A folder. Nothing is touched.
     pub fn file(folder: impl Into<PathBuf>) -> Self {
         let folder: Arc<Path> = folder.into().into();
-        let place = folder.display().to_string().into();
-        Self { backend: Arc::new(file::Folder::new(&folder)), place, folder: Some(folder) }
+        let place: Arc<str> = folder.display().to_string().into();
+        let identity = Arc::clone(&place);
+        Self { backend: Arc::new(file::Folder::new(&folder)), place, identity, folder: Some(folder) }
+    }
+
+    /// What a configuration names. Nothing is touched and nobody asked; a file of authorities that cannot be read is an
+    /// error.
+    pub fn open(place: &Place) -> Result<Self, Trouble> {
+        let (remote, name, copy): (Box<dyn Backend>, _, _) = match place {
+            Place::Folder(folder) => return Ok(Self::file(folder)),
+            Place::Redis { server, copy } => (Box::new(redis::Redis::new(server)?), server.to_string(), copy),
+        };
+        let backend: Arc<dyn Backend> = match copy.folder(&name) {
+            Some(folder) => Arc::new(copy::Copied::new(remote, &folder)),
+            None => remote.into(),
+        };
+        Ok(Self { backend, place: name.into(), identity: format!("{place:?}").into(), folder: None })
     }
 
     /// Where it is, for people.
@@ -115,6 +174,21 @@ impl Storage {
     /// The same by somebody who needs a lock for it; false where another has that lock by now, and nothing was stored.
     pub async fn store_under(&self, lock: &Lock, key: &str, bytes: &[u8]) -> Result<bool, Trouble> {
         self.backend.store(key, bytes, Some(lock)).await
+    }
+
+    /// Tells other instances that something is new.
+    pub async fn set_mark(&self) -> Result<(), Trouble> {
+        if self.is_shared() { self.store(MARK, random()?.as_bytes()).await } else { Ok(()) }
+    }
+
+    /// What differs when something is new.
+    pub async fn mark(&self) -> Result<Option<Vec<u8>>, Trouble> {
+        self.load(MARK).await
+    }
+
+    /// How often that is worth a look.
+    pub fn period(&self) -> Duration {
+        self.backend.period()
     }
 
     pub async fn delete(&self, key: &str) -> Result<(), Trouble> {
@@ -179,6 +253,21 @@ impl Storage {
     }
 }
 
+impl Copy {
+    /// Of a storage that is called this.
+    fn folder(&self, name: &str) -> Option<PathBuf> {
+        match self {
+            Self::Off => None,
+            Self::In(folder) => Some(folder.clone()),
+            Self::Usual => {
+                let plain = |sign: char| if sign.is_ascii_alphanumeric() || ".-".contains(sign) { sign } else { '-' };
+                let name: String = name.chars().map(plain).collect();
+                Some(default_storage().join("copies").join(name.trim_matches(['-', '.'])))
+            }
+        }
+    }
+}
+
 /// The usual folder.
 impl Default for Storage {
     fn default() -> Self {
@@ -202,7 +291,7 @@ impl PartialOrd for Storage {
 
 impl Ord for Storage {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.place.cmp(&other.place)
+        self.identity.cmp(&other.identity)
     }
 }
 

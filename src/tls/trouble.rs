@@ -54,6 +54,10 @@ pub enum Trouble {
     NoneFor { folder: String, name: String },
     #[error("{}", storage(path, why))]
     Storage { path: PathBuf, why: io::Error },
+    #[error("the storage `{place}` cannot be reached ({why}): start it, or name another one under `storage`")]
+    Unreachable { place: String, why: String },
+    #[error("the storage `{place}` refuses ({why}): give rp's user there the rights that it needs")]
+    Refused { place: String, why: String },
     #[error("`{place}` is held by another process: wait until it is done, or end it")]
     Locked { place: String },
     #[error(

@@ -7,6 +7,7 @@ mod authority;
 mod issuers;
 mod lens;
 mod renewal;
+mod shared;
 
 use std::path::Path;
 

@@ -1,13 +1,20 @@
 //! The account with an authority: made once, kept in storage, and taken up again.
 
+use std::time::Duration;
+
 use instant_acme::{Account, AccountCredentials, ExternalAccountKey, NewAccount};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 use super::client::Way;
 use super::store::Store;
 use super::{Failure, FailureKind, Issuer, patiently};
-use crate::tls::storage::Storage;
+use crate::tls::Trouble;
+use crate::tls::storage::{Lock, Storage};
+
+/// Between two looks at what another instance does.
+const OTHERS: Duration = Duration::from_millis(100);
 
 /// An authority, its folder, and the account there once it has been opened.
 pub struct Office {
@@ -31,8 +38,10 @@ impl Office {
         if let Some(account) = &*held {
             return Ok(account.clone());
         }
-        let account = self.open().await?;
-        Ok(held.insert(account).clone())
+        let lock = self.lock().await?;
+        let opened = self.store.storage().during(&lock, self.open()).await;
+        self.store.storage().release(lock).await;
+        Ok(held.insert(opened?).clone())
     }
 
     /// After a failure the directory is read again, and an account that is gone is made anew.
@@ -42,6 +51,17 @@ impl Office {
             && let Err(trouble) = self.store.save_account("{}").await
         {
             tracing::warn!(error = %trouble, "an account that is no more cannot be forgotten");
+        }
+    }
+
+    /// Of several instances that begin together, one makes the account.
+    async fn lock(&self) -> Result<Lock, Failure> {
+        let unusable = |trouble: Trouble| Failure { reason: trouble.to_string(), kind: FailureKind::Storage };
+        loop {
+            if let Some(lock) = self.store.lock_account().await.map_err(unusable)? {
+                return Ok(lock);
+            }
+            sleep(OTHERS).await;
         }
     }
 

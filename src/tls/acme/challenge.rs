@@ -16,6 +16,7 @@ use rustls::sign::CertifiedKey;
 
 use super::super::server::{Options, server_config};
 use super::super::trouble::Trouble;
+use super::elsewhere::Elsewhere;
 use super::placeholder::answer;
 
 /// The protocol under which nothing but the certificate is exchanged.
@@ -49,6 +50,8 @@ pub struct Challenges {
     tokens: Table<Token>,
     /// By the name that is asked for.
     configs: Table<Arc<ServerConfig>>,
+    /// Those of other instances.
+    pub(super) elsewhere: Elsewhere,
 }
 
 type Table<T> = ArcSwap<HashMap<Box<str>, T>>;
@@ -81,26 +84,69 @@ impl Challenges {
         hello.server_name().and_then(|name| self.configs.load().get(name).cloned())
     }
 
+    /// Whether another instance may know the token that is asked for here.
+    #[inline]
+    pub fn may_be_elsewhere(&self, path: &str) -> bool {
+        self.elsewhere.is_shared() && path.starts_with(PATH)
+    }
+
+    /// [`Challenges::token`] of another instance.
+    pub async fn token_elsewhere(&self, host: &str, path: &str) -> Option<Box<str>> {
+        self.elsewhere.find(Kind::Http01, path.strip_prefix(PATH)?, host).await
+    }
+
+    /// Whether another instance may know what this handshake asks for.
+    #[inline]
+    pub fn config_may_be_elsewhere(&self, hello: &ClientHello<'_>) -> bool {
+        self.elsewhere.is_shared() && asks(hello)
+    }
+
+    /// [`Challenges::config`] of another instance, for the name that is asked for.
+    pub async fn config_elsewhere(&self, name: &str) -> Option<Arc<ServerConfig>> {
+        let digest = self.elsewhere.find(Kind::TlsAlpn01, name, name).await?;
+        answering(name, &bytes(&digest)?).ok()
+    }
+
+    /// Shows other instances what is open here.
+    pub(super) async fn share(&self, open: &Open) {
+        self.elsewhere.publish(open.kind, &open.key, &open.host, &open.text).await;
+    }
+
     /// Shows a token until the guard is dropped.
     pub(super) fn show_token(self: &Arc<Self>, host: &str, token: &str, text: &str) -> Open {
         let shown = Token { host: host.into(), text: text.into() };
         insert(&self.tokens, token, &shown);
-        self.opened(Kind::Http01, token)
+        self.opened(Kind::Http01, token, host, text)
     }
 
     /// Shows a certificate with this digest until the guard is dropped.
     pub(super) fn show_certificate(self: &Arc<Self>, host: &str, digest: &[u8]) -> Result<Open, Trouble> {
-        let resolver = Arc::new(Only(answer(host, digest)?));
-        let mut config = (*server_config(resolver, &Options::default())?).clone();
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        insert(&self.configs, host, &Arc::new(config));
-        Ok(self.opened(Kind::TlsAlpn01, host))
+        insert(&self.configs, host, &answering(host, digest)?);
+        Ok(self.opened(Kind::TlsAlpn01, host, host, &hex(digest)))
     }
 
-    fn opened(self: &Arc<Self>, kind: Kind, key: &str) -> Open {
+    fn opened(self: &Arc<Self>, kind: Kind, key: &str, host: &str, text: &str) -> Open {
         self.open.fetch_add(1, Ordering::Release);
-        Open { challenges: Arc::clone(self), kind, key: key.into() }
+        Open { challenges: Arc::clone(self), kind, key: key.into(), host: host.into(), text: text.into() }
     }
+}
+
+/// What a handshake goes on with that shows nothing but the digest.
+fn answering(host: &str, digest: &[u8]) -> Result<Arc<ServerConfig>, Trouble> {
+    let resolver = Arc::new(Only(answer(host, digest)?));
+    let mut config = (*server_config(resolver, &Options::default())?).clone();
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Of a digest in hexadecimal digits.
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 /// Whether a client wants nothing but a challenge's answer.
@@ -140,10 +186,13 @@ pub(super) struct Open {
     challenges: Arc<Challenges>,
     kind: Kind,
     key: Box<str>,
+    host: Box<str>,
+    text: Box<str>,
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.challenges.elsewhere.withdraw(self.kind, &self.key);
         match self.kind {
             Kind::Http01 => remove(&self.challenges.tokens, &self.key),
             Kind::TlsAlpn01 => remove(&self.challenges.configs, &self.key),

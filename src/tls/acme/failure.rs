@@ -27,6 +27,8 @@ pub enum FailureKind {
     Refused,
     /// It lacks what was asked for; nothing is wrong.
     Unsupported,
+    /// It has not even been asked: what is kept cannot be seen.
+    Storage,
     Other,
 }
 

@@ -62,12 +62,14 @@ pub(super) struct Try {
     pub not_before: OffsetDateTime,
     /// An order has to succeed where nothing is lost by it.
     pub rehearse: bool,
+    /// The storage was away, and nobody was asked.
+    kept_waiting: bool,
     pub error: Option<String>,
 }
 
 impl Try {
     fn new() -> Self {
-        Self { failures: 0, not_before: OffsetDateTime::UNIX_EPOCH, rehearse: false, error: None }
+        Self { failures: 0, not_before: OffsetDateTime::UNIX_EPOCH, rehearse: false, kept_waiting: false, error: None }
     }
 }
 
@@ -124,6 +126,11 @@ impl Holding {
         self.tries.fill(Try::new());
     }
 
+    /// What the storage kept waiting need wait no longer.
+    pub fn wait_no_more(&mut self, now: OffsetDateTime) {
+        self.tries.iter_mut().filter(|attempt| attempt.kept_waiting).for_each(|attempt| attempt.not_before = now);
+    }
+
     /// Another certificate is asked for now. What failed before is still tried out first.
     pub fn hurry(&mut self, now: OffsetDateTime) {
         self.renewal = self.renewal.min(now);
@@ -151,6 +158,7 @@ impl Holding {
             attempt.failures += 1;
             attempt.not_before = now + pause(attempt.failures, failure.kind);
             attempt.rehearse = rehearses && matches!(failure.kind, FailureKind::Challenge | FailureKind::Refused);
+            attempt.kept_waiting = failure.kind == FailureKind::Storage;
             attempt.error = Some(failure.reason);
         }
         if self.due() > now {
@@ -199,6 +207,8 @@ fn pause(failures: u32, kind: FailureKind) -> Duration {
             let asked = after.unwrap_or(LONG_PAUSE).min(LONGEST_WAIT);
             asked.max(doubled).mul_f64(1.0 + fraction() / 10.0)
         }
+        // Nobody was asked anything, and what comes back is soon used again.
+        FailureKind::Storage => SHORTEST_PAUSE,
         _ => jitter(doubled),
     }
 }
@@ -238,6 +248,17 @@ mod tests {
             let pause = pause(failures, FailureKind::Other).as_secs_f64();
             assert!((pause / f64::from(seconds) - 1.0).abs() < 0.11, "{failures}: {pause}");
         }
+    }
+
+    #[test]
+    fn a_storage_that_was_away_is_tried_again_soon() {
+        assert_eq!(pause(99, FailureKind::Storage), SHORTEST_PAUSE);
+        let (mut holding, now) = (holding(2), now());
+        holding.failed(0, refused(FailureKind::Other), false, now);
+        holding.failed(1, refused(FailureKind::Storage), false, now);
+        assert_eq!(holding.task(now), None);
+        holding.wait_no_more(now);
+        assert_eq!(holding.task(now), Some((Task::Order, 1)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::account::Office;
 use super::challenge::Kind;
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::holding::Task;
 use super::order::{self, Obtained, Wanted};
 use super::renewal::{self, Advice};
@@ -81,7 +81,7 @@ async fn look(job: &Job) -> Result<Advice, Failure> {
 
 /// Of all processes with the same storage one asks, and the others take what it gets.
 async fn alone(vault: &Vault, job: &Job) -> Outcome {
-    let unusable = |trouble: Trouble| Failure::other(trouble.to_string());
+    let unusable = |trouble: Trouble| Failure { reason: trouble.to_string(), kind: FailureKind::Storage };
     let store = &job.office.store;
     loop {
         let lock = store.lock(job.name()).await.map_err(unusable)?;

@@ -8,8 +8,10 @@
 pub mod account;
 pub mod challenge;
 pub mod client;
+mod elsewhere;
 pub mod errand;
 pub mod failure;
+mod follow;
 pub mod holding;
 pub mod issuer;
 pub mod keeper;
@@ -23,6 +25,7 @@ pub mod vault;
 pub use challenge::{Challenges, Kind};
 pub use errand::{REASONS, Renew};
 pub use failure::{Failure, FailureKind};
+pub use follow::follow;
 pub use issuer::{Binding, Issuer, KNOWN, Known, LETS_ENCRYPT};
 pub use keeper::keep;
 pub use private::KeyType;

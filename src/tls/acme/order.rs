@@ -160,6 +160,7 @@ async fn show<'a>(
             .show_certificate(name, text.digest().as_ref())
             .map_err(|trouble| Failure::other(trouble.to_string()))?,
     };
+    challenges.share(&open).await;
     patiently!(challenge.set_ready())?;
     Ok(open)
 }

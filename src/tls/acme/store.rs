@@ -77,20 +77,30 @@ impl Store {
     /// Keeps a key and its chain, both PEM. Under a lock that another has by now nothing is kept, which is false.
     pub async fn save(&self, lock: Option<&Lock>, name: &str, key: &str, chain: &str) -> Result<bool, Trouble> {
         let (at, pem) = (self.certificate(name), format!("{}\n{chain}", key.trim_end()));
-        match lock {
-            Some(lock) => self.storage.store_under(lock, &at, pem.as_bytes()).await,
-            None => self.storage.store(&at, pem.as_bytes()).await.map(|()| true),
+        let is_kept = match lock {
+            Some(lock) => self.storage.store_under(lock, &at, pem.as_bytes()).await?,
+            None => self.storage.store(&at, pem.as_bytes()).await.map(|()| true)?,
+        };
+        if let Err(trouble) = self.storage.set_mark().await {
+            tracing::debug!(name, %trouble, "other instances are not told of a certificate");
         }
+        Ok(is_kept)
     }
 
     /// Forgets the certificate of a name, if there is one.
     pub async fn remove(&self, name: &str) -> Result<(), Trouble> {
-        self.storage.delete(&self.certificate(name)).await
+        self.storage.delete(&self.certificate(name)).await?;
+        self.storage.set_mark().await
     }
 
     /// The right to ask for a name's certificate, which one instance has at a time; `None` while another has it.
     pub async fn lock(&self, name: &str) -> Result<Option<Lock>, Trouble> {
         self.storage.lock(&format!("{}/{name}", self.folder)).await
+    }
+
+    /// The right to open the account; `None` while another has it.
+    pub(super) async fn lock_account(&self) -> Result<Option<Lock>, Trouble> {
+        self.storage.lock(&format!("{}/{ACCOUNT}", self.folder)).await
     }
 
     pub(super) async fn account(&self) -> Result<Option<String>, Trouble> {

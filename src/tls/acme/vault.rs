@@ -126,6 +126,7 @@ impl Vault {
 
     /// Says what is wanted from now on. What is wanted no more is forgotten here, and stays in storage.
     pub fn want(&self, wishes: &Wishes) {
+        self.challenges.elsewhere.look_in(&wishes.storage);
         let mut state = self.state();
         let stores = wishes.stores();
         let known = |issuer: &Issuer, store: &Store| {
@@ -167,6 +168,35 @@ impl Vault {
             error: holding.error(&names),
         };
         state.holdings.iter().filter(|(_, holding)| holding.wanted).map(status).collect()
+    }
+
+    /// The storage, if other instances have it, too.
+    pub(super) fn shared(&self) -> Option<Storage> {
+        let state = self.state();
+        let storage = state.stores.first()?.storage();
+        storage.is_shared().then(|| storage.clone())
+    }
+
+    /// What is wanted and not under way, and what there is of it.
+    pub(super) fn held(&self) -> Vec<(Key, Option<Arc<Certificate>>)> {
+        let state = self.state();
+        let wanted = state.holdings.iter().filter(|(_, holding)| holding.wanted && holding.busy.is_none());
+        wanted.map(|(key, holding)| (key.clone(), holding.certificate.clone())).collect()
+    }
+
+    /// Shows what another instance got, from the authority `from`.
+    pub(super) fn adopt(&self, key: &Key, from: usize, certificate: Arc<Certificate>) {
+        if let Some(holding) = self.state().holdings.get_mut(key) {
+            holding.gained(from, certificate, None, OffsetDateTime::now_utc());
+        }
+        self.changed.notify_one();
+    }
+
+    /// What failed while the storage was away is tried now.
+    pub(super) fn storage_is_back(&self) {
+        let now = OffsetDateTime::now_utc();
+        self.state().holdings.values_mut().for_each(|holding| holding.wait_no_more(now));
+        self.changed.notify_one();
     }
 
     /// The next name whose time has come, if any; it is under way until [`Vault::finish`] or [`Vault::advise`].

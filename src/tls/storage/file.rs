@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::{Backend, Lock, Work, random};
+use super::{Backend, Held, Lock, Work, random};
 use crate::tls::trouble::Trouble;
 
 /// Read by the owner alone: keys.
@@ -102,7 +102,7 @@ impl Folder {
         private_folder(&folder).map_err(|why| Trouble::Storage { path: self.root.clone(), why })?;
         let path = folder.join(name.replace('/', "~"));
         match take(&path) {
-            Ok(file) => Ok(file.map(|file| Lock { name: name.to_owned(), file })),
+            Ok(file) => Ok(file.map(|file| Lock { name: name.to_owned(), held: Held::File(file) })),
             Err(why) => Err(Trouble::Storage { path, why }),
         }
     }
@@ -110,7 +110,9 @@ impl Folder {
     fn free(&self, lock: Lock) {
         // While it is still held: whoever opened it before finds that it is no longer the file of that name.
         let _ = fs::remove_file(self.root.join(LOCKS).join(lock.name.replace('/', "~")));
-        drop(lock.file);
+        if let Held::File(file) = lock.held {
+            drop(file);
+        }
     }
 }
 
@@ -166,6 +168,10 @@ impl Backend for Folder {
 
     fn lease(&self) -> Option<Duration> {
         None
+    }
+
+    fn period(&self) -> Duration {
+        Duration::from_secs(60)
     }
 
     fn prepare(&self, folder: &str) -> Result<(), Trouble> {

@@ -1,0 +1,244 @@
+//! `storage` in `global`: a folder, or a server that several instances share.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use percent_encoding::percent_decode_str;
+
+use super::Global;
+use crate::check::value::Text;
+use crate::check::{Arguments, Check, Opt, Reported};
+use crate::diagnostic::{Code, Mistake, Span};
+use crate::syntax::tree::{Node, Word};
+use crate::tls::storage::redis::{Address, Server};
+use crate::tls::storage::{Copy, Place, Secret, is_key};
+
+pub const SYNTAX: &str = "storage file FOLDER, storage redis URL { … }";
+
+pub const OPTIONS: &[Opt] = &[
+    Opt::once("username", "username NAME", "who asks, where the server knows several users (its default user)"),
+    Opt::once("password", "password SECRET", "what it knows rp by (none)"),
+    Opt::once("prefix", "prefix TEXT", "what every key begins with (`rp:`)").by_default(&["rp:"]),
+    Opt::once(
+        "root",
+        "root FILE",
+        "the PEM file of whoever signed the server's certificate (the system's authorities)",
+    ),
+    Opt::once("timeout", "timeout DURATION", "for one answer (2s)").by_default(&["2s"]),
+    Opt::once("lease", "lease DURATION", "how long a lock outlives an instance that died with it (30s)")
+        .by_default(&["30s"]),
+    Opt::once(
+        "copy",
+        "copy FOLDER|off",
+        "where this machine keeps copies of certificates, for a start without the server (`copies` in the usual folder)",
+    ),
+];
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+const LEASE: Duration = Duration::from_secs(30);
+
+/// What a block of `storage` says.
+#[derive(Default)]
+struct Said {
+    username: Option<Box<str>>,
+    password: Option<(Secret, Span)>,
+    prefix: Option<Box<str>>,
+    root: Option<(PathBuf, Span)>,
+    timeout: Option<Duration>,
+    lease: Option<Duration>,
+    copy: Copy,
+}
+
+pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(), Reported> {
+    let mut args = Arguments::of(node, SYNTAX);
+    if args.keyword("file") {
+        global.storage = Some(Place::Folder(args.expect::<Text>("a folder", cx)?.0.into()));
+        return args.done_without_block(cx);
+    }
+    if args.keyword("redis") {
+        let word = args.expect_word("the URL of a server", cx)?.clone();
+        args.done(cx)?;
+        let said = block(node, cx)?;
+        global.storage_root_at = said.root.as_ref().map_or(word.span, |(_, at)| *at);
+        let copy = said.copy.clone();
+        global.storage = Some(Place::Redis { server: server(&word, said, cx)?, copy });
+        return Ok(());
+    }
+    let word = args.peek().map_or(node.words[0].span, |word| word.span);
+    Err(cx.report(
+        Mistake::new(Code::E0020, word, "`storage` says first of what kind it is")
+            .help("write: storage file /var/lib/rp, or: storage redis redis://10.0.0.5:6379"),
+    ))
+}
+
+fn block(node: &Node, cx: &mut Check) -> Result<Said, Reported> {
+    let mut said = Said::default();
+    cx.options(node, OPTIONS, |option, inner, cx| {
+        let mut args = Arguments::of(inner, option.syntax);
+        match option.name {
+            "username" => said.username = Some(args.expect::<Text>("a name", cx)?.0.into()),
+            "password" => said.password = Some(secret(&mut args, cx)?),
+            "prefix" => said.prefix = Some(prefix(&mut args, cx)?),
+            "root" => {
+                let word = args.expect_word("a file", cx)?;
+                said.root = Some((cx.value::<Text>(word)?.0.into(), word.span));
+            }
+            "timeout" => said.timeout = Some(duration(&mut args, Duration::from_millis(10), "10ms", cx)?),
+            "lease" => said.lease = Some(duration(&mut args, Duration::from_secs(1), "1s", cx)?),
+            _ => said.copy = copy(&mut args, cx)?,
+        }
+        args.done_without_block(cx)
+    })?;
+    Ok(said)
+}
+
+fn secret(args: &mut Arguments<'_>, cx: &mut Check) -> Result<(Secret, Span), Reported> {
+    let word = args.expect_word("a secret", cx)?;
+    Ok((Secret::new(cx.value::<Text>(word)?.0), word.span))
+}
+
+fn copy(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Copy, Reported> {
+    if args.keyword("off") {
+        return Ok(Copy::Off);
+    }
+    Ok(Copy::In(args.expect::<Text>("a folder, or `off`", cx)?.0.into()))
+}
+
+/// Keys are one word everywhere else, so their beginning is, too.
+fn prefix(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Box<str>, Reported> {
+    let word = args.expect_word("a prefix", cx)?;
+    let text = cx.value::<Text>(word)?.0;
+    if text.is_empty() || text.split(':').flat_map(|part| part.split('/')).all(|part| part.is_empty() || is_key(part)) {
+        return Ok(text.into());
+    }
+    Err(cx.report(
+        Mistake::new(Code::E0020, word.span, format!("`{text}` is not what a key can begin with"))
+            .help("write letters, digits, `-`, `_`, `.`, `:` and `/`: prefix rp:"),
+    ))
+}
+
+fn duration(args: &mut Arguments<'_>, least: Duration, shown: &str, cx: &mut Check) -> Result<Duration, Reported> {
+    let word = args.expect_word("a duration", cx)?;
+    let time: Duration = cx.value(word)?;
+    if time >= least {
+        return Ok(time);
+    }
+    let text = word.plain().unwrap_or_default();
+    Err(cx.report(
+        Mistake::new(Code::E0021, word.span, format!("in `{text}` nothing comes to an end"))
+            .help(format!("write {shown} or more")),
+    ))
+}
+
+/// `redis://[user[:password]@]host[:port][/database]`, `rediss://…` over TLS, or `unix//PATH`.
+fn server(word: &Word, said: Said, cx: &mut Check) -> Result<Server, Reported> {
+    let text = cx.value::<Text>(word)?.0;
+    let root = said.root.clone().map(|(root, _)| root);
+    let Some(Url { address, username, password, database }) = url(&text, root) else {
+        let shown = if text.contains('@') { "this".to_owned() } else { format!("`{text}`") };
+        return Err(cx.report(
+            Mistake::new(Code::E0020, word.span, format!("{shown} is not the address of a Redis server"))
+                .help("write redis://10.0.0.5:6379/0, rediss://redis.example.com:6379 (over TLS), or unix//run/redis/redis.sock"),
+        ));
+    };
+    if let (Some(_), Some((_, at))) = (&password, &said.password) {
+        return Err(cx.report(
+            Mistake::new(Code::E0028, *at, "the URL has a password already")
+                .other(word.span, "here")
+                .help("keep one of the two: password {$REDIS_PASSWORD}"),
+        ));
+    }
+    if let (Some((_, at)), false) = (&said.root, matches!(address, Address::Tls { .. })) {
+        cx.report(
+            Mistake::new(Code::W0009, *at, "there is no TLS with this server, so there is no certificate to check")
+                .help("remove it, or write: rediss://…"),
+        );
+    }
+    Ok(Server {
+        address,
+        username: said.username.or(username),
+        password: said.password.map(|(secret, _)| secret).or(password),
+        database,
+        prefix: said.prefix.unwrap_or_else(|| "rp:".into()),
+        timeout: said.timeout.unwrap_or(TIMEOUT),
+        lease: said.lease.unwrap_or(LEASE),
+    })
+}
+
+struct Url {
+    address: Address,
+    username: Option<Box<str>>,
+    password: Option<Secret>,
+    database: u16,
+}
+
+fn url(text: &str, root: Option<PathBuf>) -> Option<Url> {
+    if let Some(path) = text.strip_prefix("unix/").filter(|path| path.starts_with('/')) {
+        return Some(Url { address: Address::Unix(path.into()), username: None, password: None, database: 0 });
+    }
+    let uri: Uri = text.parse().ok()?;
+    let host: Box<str> = uri.host().filter(|host| !host.is_empty())?.into();
+    let port = uri.port_u16().unwrap_or(6379);
+    let address = match uri.scheme_str()? {
+        "redis" => Address::Tcp { host, port },
+        "rediss" => Address::Tls { host, port, root },
+        _ => return None,
+    };
+    let login = uri.authority()?.as_str().rsplit_once('@').map(|(login, _)| login);
+    let decoded = |text: &str| -> Option<Box<str>> {
+        let text = percent_decode_str(text).decode_utf8().ok()?;
+        (!text.is_empty()).then(|| text.into())
+    };
+    let (username, password) = login.map_or(("", ""), |login| login.split_once(':').unwrap_or((login, "")));
+    let database = match uri.path().trim_matches('/') {
+        "" => 0,
+        number => number.parse().ok()?,
+    };
+    let is_bare = uri.query().is_none();
+    is_bare.then(|| Url {
+        address,
+        username: decoded(username),
+        password: decoded(password).map(Secret::new),
+        database,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Option<(&str, Option<&str>, Option<&str>)>) {
+        let read = url(text, None).map(|url| {
+            let server = Server {
+                address: url.address,
+                username: None,
+                password: None,
+                database: url.database,
+                prefix: "".into(),
+                timeout: TIMEOUT,
+                lease: LEASE,
+            };
+            (server.to_string(), url.username, url.password)
+        });
+        let read = read.as_ref().map(|(server, username, password)| {
+            (server.as_str(), username.as_deref(), password.as_ref().map(Secret::expose))
+        });
+        assert_eq!(read, expected, "{text}");
+    }
+
+    #[test]
+    fn addresses_of_servers() {
+        check("redis://10.0.0.5", Some(("redis://10.0.0.5:6379/0/", None, None)));
+        check("redis://a.test:1/3", Some(("redis://a.test:1/3/", None, None)));
+        check("rediss://[::1]:7/", Some(("rediss://[::1]:7/0/", None, None)));
+        check("redis://:p%40ss@a", Some(("redis://a:6379/0/", None, Some("p@ss"))));
+        check("redis://rp:word@a/1", Some(("redis://a:6379/1/", Some("rp"), Some("word"))));
+        check("unix//run/redis.sock", Some(("unix//run/redis.sock/0/", None, None)));
+        for other in
+            ["10.0.0.5:6379", "http://a", "redis://", "redis://a/b", "redis://a/0?x=1", "unix/run", "redis://a/99999"]
+        {
+            check(other, None);
+        }
+    }
+}
