@@ -89,6 +89,10 @@ pub struct Limits {
     pub streams: u32,
     /// `None`: 80 % of the file descriptors that the process may have.
     pub connections: Option<usize>,
+    /// Of one address; `None`: as many as there are.
+    pub per_address: Option<usize>,
+    /// Bytes of memory above which nothing new is begun; `None`: 80 % of what there is, `u64::MAX`: no limit.
+    pub memory: Option<u64>,
 }
 
 impl Default for Limits {
@@ -101,6 +105,8 @@ impl Default for Limits {
             lifetime: Duration::from_secs(3600),
             streams: 100,
             connections: None,
+            per_address: None,
+            memory: None,
         }
     }
 }
@@ -175,7 +181,7 @@ pub const OPTIONS: &[Opt] = &[
         ]),
     Opt::many(
         "limit",
-        "limit header|uri SIZE, limit fields|requests|streams|connections COUNT",
+        "limit header|uri SIZE, limit fields|requests|streams|connections|connections_per_address COUNT, limit memory SIZE|off",
         "how much clients may ask for",
     )
     .by_default(&["header 32KiB", "uri 8KiB", "fields 100", "requests 10000", "streams 100"])
@@ -188,6 +194,14 @@ pub const OPTIONS: &[Opt] = &[
         (
             "connections",
             "how many connections there are in all (80 % of the file descriptors that the process may have)",
+        ),
+        (
+            "connections_per_address",
+            "how many of them are of one address, or one /64 of IPv6; others are closed, and those of `trusted_proxies` are not counted (no limit)",
+        ),
+        (
+            "memory",
+            "how much memory the process takes before new requests are answered 503 and new connections wait; `off` is no limit (80 % of what the machine or its control group has)",
         ),
     ]),
     Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)").by_default(&["30s"]),
@@ -302,7 +316,8 @@ fn timeout(timeouts: &mut Timeouts, args: &mut Arguments<'_>, cx: &mut Check) ->
 }
 
 fn limit(limits: &mut Limits, args: &mut Arguments<'_>, cx: &mut Check) -> Result<(), Reported> {
-    const KINDS: [&str; 6] = ["header", "uri", "fields", "requests", "streams", "connections"];
+    const KINDS: [&str; 8] =
+        ["header", "uri", "fields", "requests", "streams", "connections", "connections_per_address", "memory"];
     let kind = args.expect_word("which limit", cx)?;
     let bytes = |args: &mut Arguments<'_>, cx: &mut Check| {
         args.expect::<Size>("a size", cx).map(|size| usize::try_from(size.0).unwrap_or(usize::MAX))
@@ -314,9 +329,27 @@ fn limit(limits: &mut Limits, args: &mut Arguments<'_>, cx: &mut Check) -> Resul
         "requests" => limits.requests = args.expect::<Count>("a count", cx)?.0,
         "streams" => limits.streams = args.expect::<Count>("a count", cx)?.0,
         "connections" => limits.connections = Some(args.expect::<Count>("a count", cx)?.0 as usize),
+        "connections_per_address" => limits.per_address = Some(args.expect::<Count>("a count", cx)?.0 as usize),
+        "memory" if args.keyword("off") => limits.memory = Some(u64::MAX),
+        "memory" => limits.memory = Some(memory(args, cx)?),
         other => return Err(unknown(kind.span, "limit", other, &KINDS, cx)),
     }
     Ok(())
+}
+
+/// The least that a process takes by itself, before its first client.
+const LEAST_MEMORY: u64 = 32 * 1024 * 1024;
+
+fn memory(args: &mut Arguments<'_>, cx: &mut Check) -> Result<u64, Reported> {
+    let word = args.expect_word("a size", cx)?;
+    let size = cx.value::<Size>(word)?.0;
+    if size < LEAST_MEMORY {
+        return Err(cx.report(
+            Mistake::new(Code::E0021, word.span, "in so little memory rp refuses every request")
+                .help("write at least `32MiB`, or `off`"),
+        ));
+    }
+    Ok(size)
 }
 
 fn unknown(at: Span, what: &str, word: &str, known: &[&str], cx: &mut Check) -> Reported {

@@ -21,6 +21,7 @@ use super::announced::{hear, unasked};
 use super::executor::Local;
 use super::gather::gather;
 use super::handle::{Context, handle};
+use super::seats::{self, Seat};
 use super::socket::Socket;
 use super::watched::{Expired, LINGER, Watch, Watched};
 use super::world::{Shared, View};
@@ -29,7 +30,7 @@ use crate::http::connection::{Connection, PolicyId, TlsFacts};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
 use crate::http::proxy_protocol::{self, Said};
-use crate::model::{DoorTls, Limits, Timeouts, World};
+use crate::model::{DoorTls, Global, Limits, Timeouts, World};
 use crate::telemetry::every::Every;
 use crate::tls::acme::challenge::ALPN;
 use crate::tls::{self, Alpn};
@@ -75,6 +76,8 @@ pub async fn serve_tcp(mut stream: TcpStream, arrival: Arrival) {
             None => return,
         }
     }
+    // Held until the connection ends.
+    let Ok(_seat) = seat(&view.now().0.global, peer.ip()) else { return };
     let (terms, tls) = {
         let (world, Some(door)) = view.now() else { return };
         (Terms::of(&world), door.tls.clone())
@@ -89,6 +92,15 @@ pub async fn serve_tcp(mut stream: TcpStream, arrival: Arrival) {
             }
         }
         Some(tls) => Box::pin(secure(stream, tls, (peer, local), view, watch, terms)).await,
+    }
+}
+
+/// A place among the connections of this address, where they are counted; an error where it has as many as it may. A proxy
+/// that is trusted brings the connections of many clients.
+fn seat(global: &Global, peer: IpAddr) -> Result<Option<Seat>, ()> {
+    match global.limits.per_address {
+        Some(most) if !global.trusted.at(Some(peer)) => seats::take(peer, most).map(Some).ok_or(()),
+        _ => Ok(None),
     }
 }
 

@@ -11,14 +11,16 @@ use hyper::body::Incoming;
 
 use super::head;
 use super::journey::{Journey, Outbound};
+use super::memory;
 use super::watched::Watch;
 use super::world::{HeldDoor, Hold, View};
 use crate::http::body::{Body, ClientBody};
 use crate::http::connection::Connection;
 use crate::http::exchange::{Exchange, Notes, TunnelSlot};
-use crate::http::fault::Fault;
+use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::X_REQUEST_ID;
 use crate::http::step::Answer;
+use crate::telemetry::metrics;
 
 /// What the requests of one connection have in common.
 pub struct Context {
@@ -43,7 +45,11 @@ pub fn handle(
     let (mut journey, fault) = begin(&context, world, door, request);
     // Where one request was malformed, nobody can say for sure where the next one begins.
     let last = served >= most || context.watch.is_draining() || fault.is_some();
-    let refused = fault.map(|fault| journey.refuse(fault));
+    let refused = match fault {
+        Some(fault) => Some(journey.refuse(fault)),
+        None => memory::is_short().then(|| shed(&mut journey)),
+    };
+    let last = last || memory::is_short();
     async move {
         let answer = match refused {
             Some(answer) => answer,
@@ -51,6 +57,15 @@ pub fn handle(
         };
         Ok(conclude(&context, journey, answer, last))
     }
+}
+
+/// What is asked of a process that has no memory for it: to ask again. Its connection is closed, where that is HTTP/1: that
+/// gives some back.
+fn shed(journey: &mut Journey) -> Answer {
+    metrics::global().requests_shed.add(1);
+    let mut answer = journey.refuse(Fault::detailed(Cause::Overloaded, "no memory"));
+    answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+    answer
 }
 
 /// From a site's answer to what hyper writes. The `last` answer of an HTTP/1 connection says so.
@@ -66,6 +81,7 @@ fn conclude(context: &Context, mut journey: Box<Journey>, mut answer: Answer, la
     }
     let (parts, body) = answer.into_parts();
     if let Some(ledger) = journey.exchange.notes.tunnel.clone() {
+        journey.becomes_tunnel();
         ledger.owe(journey);
         return Response::from_parts(parts, Outbound::of_tunnel());
     }

@@ -37,11 +37,14 @@ pub struct Journey {
     pub status: u16,
     sent: u64,
     done: bool,
+    /// Counts it; not while it is a tunnel.
+    under_way: Option<metrics::UnderWay>,
 }
 
 impl Journey {
     pub fn new(exchange: Exchange, world: Hold, door: Option<HeldDoor>, watch: Rc<Watch>) -> Box<Self> {
-        Box::new(Self { exchange, world, door, site: None, watch, status: 0, sent: 0, done: false })
+        let under_way = Some(metrics::global().requests_active.begin());
+        Box::new(Self { exchange, world, door, site: None, watch, status: 0, sent: 0, done: false, under_way })
     }
 
     /// Takes the request through the site of its host.
@@ -92,6 +95,11 @@ impl Journey {
     async fn token_elsewhere(&self) -> Option<Box<str>> {
         let exchange = &self.exchange;
         self.world.acme.challenges.token_elsewhere(exchange.host.name(), exchange.target.path()).await
+    }
+
+    /// From here on it waits for as long as two peers have something to say to each other.
+    pub fn becomes_tunnel(&mut self) {
+        self.under_way = None;
     }
 
     pub fn refuse(&mut self, fault: Fault) -> Answer {

@@ -12,6 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::admin::{self, Admin, Ask, Command};
 use super::build::Refused;
 use super::control::{Loaded, Look, Plane};
+use super::memory::{self, Budget};
 use super::watch::Watch;
 use super::{certificates, service};
 use crate::diagnostic::terminal::{self, Style};
@@ -48,6 +49,7 @@ pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
     tokio::spawn(acme::follow(desk.plane.world().acme.clone()));
     let mut renewal = every(Some(RENEWAL));
     let mut watchdog = every(service::watchdog());
+    let (mut budget, mut look) = (Budget::new(), every(Some(memory::EVERY)));
     desk.follow();
     service::ready(&desk.status_line());
     loop {
@@ -60,6 +62,7 @@ pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
             Some(ask) = asked.recv() => desk.answer(ask),
             () = tick(&mut renewal) => if desk.plane.needs_renewal() { let _ = desk.reload(); },
             () = tick(&mut watchdog) => service::alive(),
+            () = tick(&mut look) => budget.look(desk.plane.world().global.limits.memory),
         }
     }
     tracing::info!("shutting down");

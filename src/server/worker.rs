@@ -13,6 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::{Arrival, serve_tcp, serve_unix};
 use super::listener::Bound;
+use super::memory;
 use super::watched::Watch;
 use super::world::{Shared, refresh};
 use crate::check::value::ListenAddress;
@@ -197,10 +198,10 @@ async fn accept(worker: Rc<Worker>, address: ListenAddress, bound: Bound) {
     tracing::error!(%address, error = %outcome, "cannot listen");
 }
 
-/// Waits while the process has as many connections as it may. Asked before a connection is accepted, and again once it
+/// Waits while the process has as many connections as it may, or no memory for another one. Asked before a connection is accepted, and again once it
 /// is: while this worker waited for it, others may have taken the last places.
 async fn room(worker: &Worker) {
-    while worker.census.is_full() {
+    while worker.census.is_full() || memory::is_short() {
         tracing::debug!("as many connections as allowed: waiting for some to end");
         sleep(Duration::from_millis(50)).await;
     }

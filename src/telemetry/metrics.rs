@@ -45,6 +45,20 @@ impl Gauge {
     }
 }
 
+/// A number that one thread finds out again and again.
+#[derive(Debug, Default)]
+pub struct Measure(AtomicU64);
+
+impl Measure {
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    pub fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
 /// One thing that a [`Gauge`] counts.
 #[derive(Debug)]
 pub struct Held(&'static Gauge);
@@ -89,11 +103,62 @@ impl PerThread {
     }
 }
 
+/// Requests under way, counted by each thread for itself: begun and ended.
+#[derive(Debug)]
+pub struct Active(Mutex<Vec<Arc<AtomicU64>>>);
+
+thread_local! {
+    static OWN_ACTIVE: RefCell<Option<Arc<AtomicU64>>> = const { RefCell::new(None) };
+}
+
+/// A request that is under way, until it is dropped. It never leaves its thread.
+#[derive(Debug)]
+pub struct UnderWay(std::marker::PhantomData<std::rc::Rc<()>>);
+
+impl Active {
+    pub fn begin(&'static self) -> UnderWay {
+        self.change(1);
+        UnderWay(std::marker::PhantomData)
+    }
+
+    fn change(&self, by: u64) {
+        // A thread that ends counts no more.
+        let _ = OWN_ACTIVE.try_with(|own| {
+            let mut own = own.borrow_mut();
+            let own = own.get_or_insert_with(|| {
+                let own = Arc::<AtomicU64>::default();
+                self.0.lock().unwrap_or_else(PoisonError::into_inner).push(own.clone());
+                own
+            });
+            // Nobody else writes it.
+            own.store(own.load(Relaxed).wrapping_add(by), Relaxed);
+        });
+    }
+
+    pub fn value(&self) -> u64 {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|own| own.load(Relaxed)).sum()
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        global().requests_active.change(u64::MAX);
+    }
+}
+
 #[derive(Debug)]
 pub struct Metrics {
     requests: PerThread,
     pub connections_accepted: Counter,
     pub connections_open: Gauge,
+    /// Beyond what one address may have.
+    pub connections_refused: Counter,
+    /// Requests that have a head and not yet the whole of their answer; tunnels are none.
+    pub requests_active: Active,
+    /// Requests that were answered 503 for want of memory.
+    pub requests_shed: Counter,
+    /// Bytes of the process in memory, as measured last.
+    pub memory_resident: Measure,
     /// Access-log lines that were lost: the writer was too slow, or the disk was full.
     pub log_lines_dropped: Counter,
     pub reloads_ok: Counter,
@@ -122,6 +187,10 @@ impl Metrics {
             requests: PerThread(Mutex::new(Vec::new())),
             connections_accepted: Counter::new(),
             connections_open: Gauge::new(),
+            connections_refused: Counter::new(),
+            requests_active: Active(Mutex::new(Vec::new())),
+            requests_shed: Counter::new(),
+            memory_resident: Measure(AtomicU64::new(0)),
             log_lines_dropped: Counter::new(),
             reloads_ok: Counter::new(),
             reloads_failed: Counter::new(),
@@ -148,6 +217,14 @@ impl Metrics {
         sample(&mut text, "rp_connections_accepted_total", self.connections_accepted.value());
         family(&mut text, "rp_connections_open", "gauge", "Connections of clients that are open now.");
         sample(&mut text, "rp_connections_open", self.connections_open.value());
+        family(&mut text, "rp_connections_refused", "counter", "Connections beyond what one address may have.");
+        sample(&mut text, "rp_connections_refused_total", self.connections_refused.value());
+        family(&mut text, "rp_requests_active", "gauge", "Requests under way, without tunnels.");
+        sample(&mut text, "rp_requests_active", self.requests_active.value());
+        family(&mut text, "rp_requests_shed", "counter", "Requests that were answered 503 for want of memory.");
+        sample(&mut text, "rp_requests_shed_total", self.requests_shed.value());
+        family(&mut text, "rp_memory_resident_bytes", "gauge", "Memory that the process takes.");
+        sample(&mut text, "rp_memory_resident_bytes", self.memory_resident.value());
         family(&mut text, "rp_log_lines_dropped", "counter", "Access-log lines that were lost.");
         sample(&mut text, "rp_log_lines_dropped_total", self.log_lines_dropped.value());
         family(&mut text, "rp_reloads", "counter", "Times that the configuration was read again, by outcome.");
@@ -205,6 +282,18 @@ rp_connections_accepted_total 3
 # TYPE rp_connections_open gauge
 # HELP rp_connections_open Connections of clients that are open now.
 rp_connections_open 1
+# TYPE rp_connections_refused counter
+# HELP rp_connections_refused Connections beyond what one address may have.
+rp_connections_refused_total 0
+# TYPE rp_requests_active gauge
+# HELP rp_requests_active Requests under way, without tunnels.
+rp_requests_active 0
+# TYPE rp_requests_shed counter
+# HELP rp_requests_shed Requests that were answered 503 for want of memory.
+rp_requests_shed_total 0
+# TYPE rp_memory_resident_bytes gauge
+# HELP rp_memory_resident_bytes Memory that the process takes.
+rp_memory_resident_bytes 0
 # TYPE rp_log_lines_dropped counter
 # HELP rp_log_lines_dropped Access-log lines that were lost.
 rp_log_lines_dropped_total 7

@@ -5,6 +5,7 @@
 mod harness;
 
 mod announced;
+mod budget;
 mod demands;
 mod fields;
 mod flood;

@@ -22,6 +22,7 @@ pub use folder::Folder;
 pub use h2::{H2, H2Response, run};
 pub use message::{Framing, Message};
 pub use origin::{Origin, Wire};
+pub use pipe::Pipe;
 pub use proxy::{Proxy, Setup, command, free_port, of};
 pub use tls::{Authority, Identity, client_config};
 pub use websocket::{Frame, Opcode, WebSocket};
