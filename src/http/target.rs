@@ -33,6 +33,8 @@ impl Target {
             return Ok(Self { original, path: None, query: Query::Original });
         }
         let path = path::canonical(original.path()).map_err(|bad| Fault::detailed(Cause::BadPath, bad.why()))?;
+        // `http://example.com?x` has no path, which means `/` (RFC 9112, section 3.2.1), and is not written as one.
+        let path = path.or_else(|| original.as_str().starts_with('?').then(|| "/".to_owned()));
         Ok(Self { original, path: path.map(Into::into), query: Query::Original })
     }
 
@@ -150,6 +152,12 @@ mod tests {
         let mut out = Vec::new();
         target.write(&mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn rfc_9112_3_2_1_no_path_is_written_as_a_slash() {
+        assert_eq!(written(&target("http://example.com?x=1")), "/?x=1");
+        assert_eq!(written(&target("http://example.com")), "/");
     }
 
     #[test]

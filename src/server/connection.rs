@@ -48,13 +48,13 @@ pub struct Arrival {
 /// What holds for a connection from its beginning. Copied: a connection that held its configuration would keep one that
 /// was replaced long ago.
 #[derive(Debug, Clone, Copy)]
-struct Terms {
+pub(super) struct Terms {
     timeouts: Timeouts,
     limits: Limits,
 }
 
 impl Terms {
-    fn of(world: &World) -> Self {
+    pub(super) fn of(world: &World) -> Self {
         Self { timeouts: world.global.timeouts, limits: world.global.limits }
     }
 }
@@ -196,7 +196,7 @@ async fn spoken(stream: &TcpStream, peer: IpAddr, watch: &Watch, patience: Durat
     }
 }
 
-async fn serve_http1<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, terms: Terms)
+pub(super) async fn serve_http1<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, terms: Terms)
 where
     T: Socket + 'static,
 {
@@ -268,7 +268,7 @@ async fn linger<T: AsyncRead + AsyncWrite + Unpin>(stream: &mut T, watch: &Watch
     Box::pin(within(if watch.is_draining() { LINGER / 10 } else { LINGER }, goodbye)).await;
 }
 
-async fn serve_http2<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, terms: Terms)
+pub(super) async fn serve_http2<T>(stream: T, connection: Connection, view: View, watch: Rc<Watch>, terms: Terms)
 where
     T: Socket + 'static,
 {

@@ -2,6 +2,8 @@
 
 mod activation;
 pub mod admin;
+#[doc(hidden)]
+pub mod alone;
 mod announced;
 mod build;
 pub mod certificates;

@@ -6,6 +6,7 @@ mod harness;
 
 mod announced;
 mod budget;
+mod conformance;
 mod demands;
 mod fields;
 mod flood;
@@ -14,6 +15,7 @@ mod framing;
 mod paths;
 mod process;
 mod slow;
+mod slowhttptest;
 mod tls;
 mod translation;
 mod watch;

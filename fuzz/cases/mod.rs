@@ -1,0 +1,36 @@
+//! What the fuzzer tries, and what `cargo test` tries again: a case for each parser that strangers can reach. Each takes any
+//! bytes, and panics where what it promises does not hold.
+//!
+//! It is the library of the fuzz targets, and a module of `tests/corpus.rs`.
+
+pub mod announced;
+pub mod check;
+pub mod chunks;
+pub mod connection;
+pub mod format;
+pub mod frames;
+pub mod hpack;
+pub mod parse;
+pub mod path;
+pub mod request;
+pub mod response;
+mod strict;
+mod through;
+
+/// A case, by the name of its target.
+pub type Case = (&'static str, fn(&[u8]));
+
+/// All of them. `.ci/run` fuzzes each; the files in `fuzz/corpus/NAME` are what was found so far.
+pub const ALL: &[Case] = &[
+    ("parse", parse::run),
+    ("format", format::run),
+    ("check", check::run),
+    ("path", path::run),
+    ("request", request::run),
+    ("response", response::run),
+    ("chunks", chunks::run),
+    ("announced", announced::run),
+    ("connection", connection::run),
+    ("frames", frames::run),
+    ("hpack", hpack::run),
+];

@@ -1,0 +1,127 @@
+//! What the fuzzer has found worth keeping, tried again without it: each file of `fuzz/corpus` goes through the case of its
+//! folder's name.
+
+#[path = "../fuzz/cases/mod.rs"]
+mod cases;
+
+use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{self, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+/// No input takes longer, unoptimized and on a busy machine.
+const LONGEST: Duration = Duration::from_secs(10);
+/// All of it is small enough to be a part of the repository.
+const MOST: u64 = 3 * 1024 * 1024;
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+thread_local! {
+    /// Panics of this thread; one in a task of the runtime is caught there, and would be seen nowhere else.
+    static PANICS: Cell<usize> = const { Cell::new(0) };
+}
+
+fn replay(target: &str) {
+    static COUNTING: Once = Once::new();
+    COUNTING.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            before(info);
+        }));
+    });
+    let (_, case) = cases::ALL.iter().find(|(name, _)| *name == target).unwrap();
+    let files = files(&folder().join(target));
+    assert!(files.len() >= 5, "{target} has a corpus");
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
+        let start = Instant::now();
+        let panics = PANICS.get();
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| case(&bytes)));
+        assert!(outcome.is_ok() && panics == PANICS.get(), "{}", file.display());
+        assert!(start.elapsed() < LONGEST, "{} takes {:?}", file.display(), start.elapsed());
+    }
+}
+
+#[test]
+fn parse() {
+    replay("parse");
+}
+
+#[test]
+fn format() {
+    replay("format");
+}
+
+#[test]
+fn check() {
+    replay("check");
+}
+
+#[test]
+fn path() {
+    replay("path");
+}
+
+#[test]
+fn request() {
+    replay("request");
+}
+
+#[test]
+fn response() {
+    replay("response");
+}
+
+#[test]
+fn chunks() {
+    replay("chunks");
+}
+
+#[test]
+fn announced() {
+    replay("announced");
+}
+
+#[test]
+fn connection() {
+    replay("connection");
+}
+
+#[test]
+fn frames() {
+    replay("frames");
+}
+
+#[test]
+fn hpack() {
+    replay("hpack");
+}
+
+#[test]
+fn each_case_is_a_target_with_a_corpus_and_a_test() {
+    let names: BTreeSet<String> = cases::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml")).unwrap();
+    let tests = include_str!("corpus.rs");
+    for name in &names {
+        assert!(manifest.contains(&format!("[[bin]]\nname = \"{name}\"\n")), "{name} is no target");
+        assert!(tests.contains(&format!("fn {name}() {{\n    replay(\"{name}\");\n}}")), "{name} has no test");
+    }
+    let corpora = files(&folder());
+    let folders: BTreeSet<String> =
+        corpora.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    assert_eq!(folders, names);
+    let size: u64 = corpora.iter().flat_map(|folder| files(folder)).map(|file| file.metadata().unwrap().len()).sum();
+    assert!(size < MOST, "the corpora have {size} bytes");
+}
