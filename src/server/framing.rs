@@ -56,6 +56,12 @@ pub struct Broken {
     pub why: &'static str,
 }
 
+impl Default for Framing {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Framing {
     #[must_use]
     pub fn new() -> Self {
