@@ -70,9 +70,8 @@ pub fn requests(mut bytes: &[u8]) -> Vec<Request> {
 pub fn request(bytes: &[u8]) -> Read {
     let Some(end) = find(bytes, b"\r\n\r\n") else { return Read::Starved };
     let mut lines = split(&bytes[..end]);
-    let (method, target, minor) = match lines.next().map(request_line) {
-        Some(Some(line)) => line,
-        _ => return Read::Refused("a request line that is none"),
+    let Some((method, target, minor)) = lines.next().and_then(request_line) else {
+        return Read::Refused("a request line that is none");
     };
     let mut fields = Vec::new();
     for line in lines {
@@ -97,8 +96,7 @@ fn body(mut request: Request, rest: &[u8], head: usize) -> Read {
         }
         ([], [coding]) if coding.eq_ignore_ascii_case(b"chunked") && request.minor == 1 => match chunks(rest) {
             Chunks::Done { body, length, .. } => (body, length, true),
-            Chunks::Starved { body } => (body, 0, false),
-            Chunks::Refused { body } => (body, 0, false),
+            Chunks::Starved { body } | Chunks::Refused { body } => (body, 0, false),
         },
         _ => return Read::Refused("framing of two minds"),
     };
