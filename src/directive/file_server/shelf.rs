@@ -17,6 +17,9 @@ pub const FRESH: Duration = Duration::from_secs(1);
 const PLACES: usize = 1_024;
 /// Content on one worker's shelf, in bytes.
 const MOST: usize = 16 << 20;
+/// Places that are looked at for stale content whenever something is put on the shelf. Without it, what nobody asks for
+/// again stays until its place is wanted: with each reload one copy more of every file in use.
+const SWEPT: usize = 16;
 
 /// Whose file, and which of its representations.
 #[derive(Debug, Clone, Copy, Hash, PartialEq, Eq)]
@@ -79,7 +82,7 @@ impl Shelf {
         if !kept.is(key) {
             return None;
         }
-        if now.saturating_duration_since(kept.since) >= FRESH {
+        if kept.is_stale(now) {
             self.clear(place);
             return None;
         }
@@ -89,6 +92,9 @@ impl Shelf {
     fn keep(&mut self, key: Key<'_>, asset: &Rc<Asset>, length: usize, now: Instant) {
         let place = self.place(key);
         self.clear(place);
+        for _ in 0..SWEPT {
+            self.sweep(now);
+        }
         while self.bytes + length > MOST {
             self.clear(self.hand);
             self.hand = (self.hand + 1) % PLACES;
@@ -103,6 +109,13 @@ impl Shelf {
         });
     }
 
+    fn sweep(&mut self, now: Instant) {
+        if self.places[self.hand].as_ref().is_some_and(|kept| kept.is_stale(now)) {
+            self.clear(self.hand);
+        }
+        self.hand = (self.hand + 1) % PLACES;
+    }
+
     fn clear(&mut self, place: usize) {
         if let Some(Content::Memory(bytes)) = self.places[place].take().map(|kept| kept.asset.content.clone()) {
             self.bytes -= bytes.len();
@@ -111,6 +124,10 @@ impl Shelf {
 }
 
 impl Kept {
+    fn is_stale(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= FRESH
+    }
+
     fn is(&self, key: Key<'_>) -> bool {
         self.server == key.server && *self.path == *key.path && *self.wanted == *key.wanted
     }
@@ -156,5 +173,16 @@ mod tests {
         let counted: u64 = shelf.places.iter().flatten().map(|kept| kept.asset.size).sum();
         assert_eq!(counted, shelf.bytes as u64);
         assert_eq!(shelf.places.iter().flatten().count(), 64);
+    }
+    #[test]
+    fn xz09_what_nobody_asks_for_again_does_not_stay() {
+        let mut shelf = Shelf::new();
+        let start = Instant::now();
+        // As after reloads: the same file under a new key each time.
+        for turn in 0..4 * PLACES as u64 {
+            let now = start + FRESH * u32::try_from(turn).unwrap();
+            shelf.keep(Key { server: turn, ..key("/a") }, &asset(10), 10, now);
+        }
+        assert!(shelf.bytes <= 10 * PLACES / SWEPT, "{}", shelf.bytes);
     }
 }

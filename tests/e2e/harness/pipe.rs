@@ -123,10 +123,15 @@ impl Pipe {
     }
 }
 
-/// A listener that nobody serves: the end of connections that have been reset.
+/// The end of connections that have been reset: whoever comes there is sent away.
 fn void() -> std::net::SocketAddr {
-    static VOID: std::sync::OnceLock<std::net::TcpListener> = std::sync::OnceLock::new();
-    VOID.get_or_init(|| std::net::TcpListener::bind("127.0.0.1:0").unwrap()).local_addr().unwrap()
+    static VOID: std::sync::OnceLock<std::net::SocketAddr> = std::sync::OnceLock::new();
+    *VOID.get_or_init(|| {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || listener.incoming().for_each(drop));
+        address
+    })
 }
 
 pub fn is_timeout(error: &io::Error) -> bool {

@@ -118,9 +118,9 @@ impl Setup {
     }
 }
 
-/// `rp` with nothing of this machine around it.
+/// `rp` with nothing of this machine around it. `RP_BINARY` is another one than the one that was built with the test.
 pub fn command(folder: &Folder) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_rp"));
+    let mut command = Command::new(std::env::var_os("RP_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_rp").into()));
     command.current_dir(folder.path()).env("HOME", folder.path()).env_remove("NOTIFY_SOCKET");
     for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_RUNTIME_DIR"] {
         command.env(name, folder.path().join(name.to_ascii_lowercase()));
