@@ -171,8 +171,8 @@ impl Framing {
         if extension > LONGEST_EXTENSION || self.extensions > MOST_EXTENSIONS {
             return Err("too many chunk extensions");
         }
-        if memchr(b'\r', &line[digits..]).is_some() {
-            return Err("a carriage return alone");
+        if line[digits..].iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+            return Err("a control character in a chunk extension");
         }
         self.state = match hexadecimal(&line[..digits]).ok_or("a chunk size that is none")? {
             0 => State::Trailers,
@@ -233,17 +233,25 @@ fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0_u64, |sum, digit| {
+    let number = digits.iter().try_fold(0_u64, |sum, digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         sum.checked_mul(10)?.checked_add(digit)
-    })
+    })?;
+    signed(number)
+}
+
+/// A number that servers which count with a sign read as the same: beyond these, it is a negative one for them.
+fn signed(number: u64) -> Option<u64> {
+    i64::try_from(number).is_ok().then_some(number)
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || digits.len() > LONGEST_SIZE {
         return None;
     }
-    digits.iter().try_fold(0_u64, |sum, digit| Some(sum << 4 | u64::from(char::from(*digit).to_digit(16)?)))
+    let number =
+        digits.iter().try_fold(0_u64, |sum, digit| Some(sum << 4 | u64::from(char::from(*digit).to_digit(16)?)))?;
+    signed(number)
 }
 
 #[cfg(test)]
@@ -283,7 +291,8 @@ mod tests {
             Some("both Content-Length and Transfer-Encoding"),
         );
         check(&head("Content-Length: 5\r\nContent-Length: 5\r\n"), Some("more than one Content-Length"));
-        for value in ["", "+5", "5 5", "5,5", "0x5", "18446744073709551616", "5\u{b}", "\u{a0}5"] {
+        for value in ["", "+5", "5 5", "5,5", "0x5", "18446744073709551616", "9223372036854775808", "5\u{b}", "\u{a0}5"]
+        {
             check(&head(&format!("Content-Length: {value}\r\n")), Some("a Content-Length that is none"));
         }
         for value in ["", "gzip", "gzip, chunked", "chunked, chunked", "chunked;q=1", "\u{b}chunked"] {
@@ -294,13 +303,15 @@ mod tests {
     #[test]
     fn xf07_chunks_are_what_they_say() {
         let chunked = head("Transfer-Encoding: chunked\r\n");
-        for size in ["", " 5", "5 ", "+5", "-5", "0x5", "g", "11112222333344445"] {
+        for size in ["", " 5", "5 ", "+5", "-5", "0x5", "g", "11112222333344445", "8000000000000000"] {
             check(&format!("{chunked}{size}\r\nhello\r\n"), Some("a chunk size that is none"));
         }
         check(&format!("{chunked}5\nhello\r\n"), Some("a line feed alone"));
         check(&format!("{chunked}5\r\nhello\n"), Some("a line feed alone"));
         check(&format!("{chunked}5\r\nhelloo\r\n"), Some("a chunk longer than its size"));
-        check(&format!("{chunked}5;a\rb\r\n"), Some("a carriage return alone"));
+        for control in ['\r', '\0', '\u{1}', '\u{7f}'] {
+            check(&format!("{chunked}5;a{control}b\r\n"), Some("a control character in a chunk extension"));
+        }
         check(&format!("{chunked}5;{}\r\n", "a".repeat(300)), Some("too many chunk extensions"));
         check(
             &format!("{chunked}{}", format!("1;{}\r\nx\r\n", "a".repeat(250)).repeat(70)),

@@ -21,6 +21,7 @@ use crate::http::fault::{Cause, Fault};
 
 /// Before the next address is tried beside the ones that have not answered.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
+/// For each address, or three fifths of all the time where that is more: who waits for longer is waited for.
 const PER_ADDRESS: Duration = Duration::from_secs(3);
 
 /// How to speak TLS to a server.
@@ -46,10 +47,14 @@ pub struct Dialed {
 
 /// `allowed` is for all of it. The `announcement` goes before anything else, TLS included.
 pub async fn dial(target: &Target, tls: Option<&Tls>, announcement: &[u8], allowed: Duration) -> Result<Dialed, Fault> {
-    match timeout(allowed, dial_without_end(target, tls, announcement, allowed.min(PER_ADDRESS))).await {
+    match timeout(allowed, dial_without_end(target, tls, announcement, per_address(allowed))).await {
         Ok(result) => result,
         Err(_) => Err(Cause::ConnectTimeout.into()),
     }
+}
+
+fn per_address(allowed: Duration) -> Duration {
+    allowed.min(PER_ADDRESS.max(allowed * 3 / 5))
 }
 
 async fn dial_without_end(
@@ -189,6 +194,13 @@ mod tests {
             queued.push(stream);
         }
         (listener, address, queued)
+    }
+
+    #[test]
+    fn an_address_has_most_of_the_time_that_was_given() {
+        for (allowed, each) in [(1, 1), (3, 3), (5, 3), (10, 6), (60, 36)] {
+            assert_eq!(per_address(Duration::from_secs(allowed)), Duration::from_secs(each), "{allowed}");
+        }
     }
 
     #[tokio::test]

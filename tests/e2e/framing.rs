@@ -292,7 +292,14 @@ fn xf13_the_absolute_form_is_passed_on_in_origin_form() {
 fn xf14_only_one_expectation_is_known() {
     let origin = Origin::saying("reached");
     let proxy = Proxy::to(&origin);
-    for expectation in ["y 100-continue", "100-continued", "200-ok", "100-continue, 100-continue"] {
+    for expectation in [
+        "y 100-continue",
+        "100-continued",
+        "200-ok",
+        "100-continue, 100-continue",
+        "100-continue\r\nExpect: 100-continue",
+        "100-continue\r\nExpect: y",
+    ] {
         let mut client = proxy.client();
         client.send(post(&format!("Expect: {expectation}\r\nContent-Length: 0\r\n"), ""));
         assert_eq!(client.response().status(), 417, "{expectation}");

@@ -97,7 +97,8 @@ fn slow(crowd: &mut Crowd, door: SocketAddr) {
 
 fn rude(crowd: &mut Crowd, door: SocketAddr) {
     crowd.add("who resets within a request", OFTEN, move || {
-        let whole = format!("POST /upload HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 40000\r\n\r\n{}", "x".repeat(9000));
+        let whole =
+            format!("POST /upload HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: 40000\r\n\r\n{}", "x".repeat(9000));
         let mut turn = 0;
         move || {
             turn += 1;

@@ -40,6 +40,7 @@ upstream pool {{
     server {{$GOOD}}
     server {{$NOBODY}}
     keepalive 32 {{ idle 2s }}
+    timeout connect 10s
 }}
 snippet all {{
     header set X-Turn {turn}

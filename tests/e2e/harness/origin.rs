@@ -66,13 +66,16 @@ impl Origin {
         })
     }
 
-    /// An address where nobody listens.
+    /// An address where nobody listens, and nobody else will: the socket stays, for as long as the tests run.
     pub fn nobody() -> SocketAddr {
-        TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+        let socket = bound();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        std::mem::forget(socket);
+        address
     }
 
     fn listen(tls: Option<Arc<rustls::ServerConfig>>, script: impl Fn(&mut Wire) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listener();
         let address = listener.local_addr().unwrap();
         let state = Arc::<State>::default();
         let (script, shared) = (Arc::new(script), state.clone());
@@ -159,6 +162,19 @@ impl Drop for Origin {
         // Wakes the listener, which then ends.
         let _ = TcpStream::connect(self.address);
     }
+}
+
+/// With room for many who wait: on a busy machine whoever takes them may not have its turn for seconds.
+fn listener() -> TcpListener {
+    let socket = bound();
+    socket.listen(4096).unwrap();
+    socket.into()
+}
+
+fn bound() -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket
 }
 
 fn accept(tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<Pipe> {
