@@ -170,8 +170,6 @@ const DOES_NOT_APPLY: &[(&str, &str)] = &[
     ("xc09", "there is no cache"),
     ("xc10", "there is no cache"),
     ("xc11", "there is no cache"),
-    ("xz06", "names are resolved by the system's resolver; rp reads no DNS message"),
-    ("xz07", "no helper is asked over the network"),
     ("xz10", "rp changes no user: the service manager gives it a user, and the ports, by sockets or a capability"),
 ];
 

@@ -37,7 +37,10 @@ fn inside(block: &Block, cx: &mut Check) {
     for node in &block.nodes {
         match node.name() {
             "header" => header(node, cx),
-            _ if node.is_secret() => node.words.iter().skip(1).for_each(|word| option(node.name(), word, cx)),
+            // Names may stand before it.
+            _ if node.is_secret() => {
+                node.words.iter().skip(1).last().into_iter().for_each(|word| option(node.name(), word, cx))
+            }
             "use" | "route" | "when" => tokens(node, cx),
             name if name.starts_with('@') => tokens(node, cx),
             _ => {}

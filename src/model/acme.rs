@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::Global;
+use super::{Global, challenges, dns};
 use crate::check::near::nearest;
 use crate::check::value::{Text, Url};
 use crate::check::{Arguments, Check, Opt, Reported, known};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::{Node, Word};
-use crate::tls::acme::{Binding, Issuer, KNOWN, KeyType, Known};
+use crate::tls::acme::dns::Settings;
+use crate::tls::acme::{Binding, Issuer, KNOWN, KeyType, Kind, Known};
 
 /// Who is asked for certificates, and for which.
 #[derive(Debug, Clone)]
@@ -19,11 +20,22 @@ pub struct Acme {
     pub email: Option<String>,
     /// Files that say whom to believe, with the places that name them.
     pub roots: Vec<(PathBuf, Span)>,
+    /// Who changes the zone, so that an authority can look there.
+    pub dns: Option<Settings>,
+    /// What an authority is shown; `None`: by what rp listens on.
+    pub challenges: Option<Vec<Kind>>,
 }
 
 impl Default for Acme {
     fn default() -> Self {
-        Self { issuers: vec![Issuer::default()], key: KeyType::default(), email: None, roots: Vec::new() }
+        Self {
+            issuers: vec![Issuer::default()],
+            key: KeyType::default(),
+            email: None,
+            roots: Vec::new(),
+            dns: None,
+            challenges: None,
+        }
     }
 }
 
@@ -59,6 +71,14 @@ pub const OPTIONS: &[Opt] = &[
         "of which kind the keys of new certificates are (p256)",
     )
     .by_default(&["p256"]),
+    Opt::once(
+        "dns",
+        dns::SYNTAX,
+        "who changes the zone, for the challenge `dns-01`: wildcards have their certificates by it (nobody)",
+    )
+    .kinds(dns::KINDS)
+    .with(dns::OPTIONS),
+    challenges::OPTION,
 ];
 
 const CA_OPTIONS: &[Opt] = &[
@@ -105,6 +125,8 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
         match option.name {
             "root" => common.root = Some(root(&mut args, &mut acme.roots, cx)?),
             "profile" => common.profile = Some(args.expect::<Text>("a name", cx)?.0),
+            "dns" => return dns::read(inner, &mut acme, cx),
+            "challenges" => acme.challenges = Some(challenges::read(&mut args, cx)?),
             _ => acme.key = key_type(&mut args, cx)?,
         }
         args.done_without_block(cx)
@@ -113,6 +135,7 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
         acme.issuers = named.into_iter().map(|(issuer, _)| issuer).collect();
     }
     acme.issuers.iter_mut().for_each(|issuer| common.fill(issuer));
+    let outcome = outcome.and_then(|()| challenges::need_dns(node, &acme, cx));
     global.acme = Some(acme);
     outcome
 }
@@ -209,12 +232,6 @@ fn binding(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Binding, Reported
                 .help("copy the key as the authority shows it, without spaces"),
         ));
     };
-    if word.plain().is_some() {
-        cx.report(
-            Mistake::new(Code::W0019, word.span, "the key of an account stands here for all who see this file")
-                .help("take it from the environment or from a file: `{$EAB_HMAC}` or `{file./run/secrets/eab_hmac}`"),
-        );
-    }
     Ok(binding)
 }
 

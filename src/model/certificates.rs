@@ -45,7 +45,7 @@ impl Compiler<'_> {
     }
 
     fn held(&mut self, source: &TlsSource, address: &SiteAddress, names: &mut Names) -> Result<Held, Mistake> {
-        let (shown, certificate) = match (source, why_not(address)) {
+        let (shown, certificate) = match (source, self.why_not(address)) {
             (TlsSource::Files { certificate, certificate_at, key, key_at }, _) => {
                 (Source::Files, Some(self.files(certificate, *certificate_at, key, *key_at)?))
             }
@@ -135,6 +135,7 @@ impl Compiler<'_> {
             return Ok(Held::Nothing);
         }
         (self.wishes.issuers, self.wishes.key) = (acme.issuers(), acme.key);
+        self.wishes.dns.clone_from(&acme.dns);
         self.wishes.storage = self.storage()?;
         let (at, stores) = (at.unwrap_or(address.at), self.wishes.stores());
         for store in &*stores {
@@ -169,7 +170,24 @@ impl Compiler<'_> {
         }
         let port = self.model.global.http_port;
         let is_plain = doors.values().any(|door| door.transport == Transport::Plain && door.port == port);
-        self.wishes.kinds = if is_plain { vec![Kind::Http01, Kind::TlsAlpn01] } else { vec![Kind::TlsAlpn01] };
+        let usual = || if is_plain { vec![Kind::Http01, Kind::TlsAlpn01] } else { vec![Kind::TlsAlpn01] };
+        self.wishes.kinds =
+            self.model.global.acme.as_ref().and_then(|acme| acme.challenges.clone()).unwrap_or_else(usual);
+    }
+
+    /// Why no authority would give this a certificate.
+    fn why_not(&self, address: &SiteAddress) -> Option<&'static str> {
+        match address.host.as_ref().map(|host| Name::parse(&host.to_string())) {
+            Some(Some(Name::Wildcard(_))) if self.model.global.acme.as_ref().is_some_and(|acme| acme.dns.is_some()) => {
+                None
+            }
+            Some(Some(Name::Wildcard(_))) => {
+                Some("for a wildcard an authority looks into the zone, and nobody is named who changes it")
+            }
+            Some(Some(Name::Address(_))) => Some("rp asks authorities for names only, not for addresses"),
+            Some(Some(Name::Host(_))) => None,
+            _ => Some("there is no name that an authority could be asked for"),
+        }
     }
 
     /// One for as long as the configuration says the same of it, so that a server is spoken with over one connection.
@@ -244,21 +262,13 @@ impl Compiler<'_> {
     }
 }
 
-/// Why no authority would give this a certificate.
-fn why_not(address: &SiteAddress) -> Option<&'static str> {
-    match address.host.as_ref().map(|host| Name::parse(&host.to_string())) {
-        Some(Some(Name::Wildcard(_))) => Some("wildcards take a challenge by DNS, which rp cannot answer yet"),
-        Some(Some(Name::Address(_))) => Some("rp asks authorities for names only, not for addresses"),
-        Some(Some(Name::Host(_))) => None,
-        _ => Some("there is no name that an authority could be asked for"),
-    }
-}
-
 /// This must be said before its visitors say it.
 fn nobody_trusts(address: &SiteAddress, why: &str) -> Mistake {
     let host = address.host.as_ref().map(HostPattern::to_string);
     let file = host.as_ref().map_or("site", |host| host.trim_start_matches("*.")).to_owned();
     let host = host.unwrap_or_else(|| address.text.clone());
+    let by_dns = host.starts_with("*.") && address.is_public();
+    let dns = if by_dns { "say in `global` who changes the zone: acme { dns PROVIDER { … } }; or " } else { "" };
     Mistake::new(
         Code::W0015,
         address.at,
@@ -266,6 +276,6 @@ fn nobody_trusts(address: &SiteAddress, why: &str) -> Mistake {
     )
     .label(why)
     .help(format!(
-        "write: tls /etc/ssl/{file}.pem /etc/ssl/private/{file}.key; or, for clients that are told to trust it, write: tls internal"
+        "{dns}write: tls /etc/ssl/{file}.pem /etc/ssl/private/{file}.key; or, for clients that are told to trust it, write: tls internal"
     ))
 }

@@ -3,7 +3,9 @@
 mod acme;
 mod address;
 mod certificates;
+mod challenges;
 mod compile;
+mod dns;
 mod exposed;
 mod foreign;
 pub mod global;

@@ -78,7 +78,7 @@ pub enum Part {
 }
 
 /// Options whose words nobody is shown.
-const SECRETS: [&str; 2] = ["password", "secret"];
+const SECRETS: [&str; 7] = ["account", "eab", "password", "secret", "secret_key", "session_token", "token"];
 
 impl Node {
     /// Whether its words are for nobody's eyes.

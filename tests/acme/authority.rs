@@ -32,15 +32,20 @@ impl Pebble {
 
     /// With these variables for Pebble.
     pub fn with(variables: &[(&str, &str)]) -> Self {
-        Self::set_up(variables, &json!({}))
+        Self::set_up(variables, &json!({}), None)
     }
 
     /// With more in its configuration.
     pub fn configured(more: &Value) -> Self {
-        Self::set_up(&[], more)
+        Self::set_up(&[], more, None)
     }
 
-    fn set_up(variables: &[(&str, &str)], more: &Value) -> Self {
+    /// It finds names and texts by the name server at this port.
+    pub fn resolving(names: u16) -> Self {
+        Self::set_up(&[], &json!({}), Some(names))
+    }
+
+    fn set_up(variables: &[(&str, &str)], more: &Value, resolver: Option<u16>) -> Self {
         let folder = Folder::new();
         let root = Authority::new();
         root.issue(&["localhost", "127.0.0.1"]).save(&folder, "server");
@@ -64,7 +69,7 @@ impl Pebble {
         server.args(["-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-dns01", &at(dns), "-management", &at(names)]);
         server.args(["-http01", "", "-https01", "", "-tlsalpn01", ""]);
         let mut pebble = Command::new("pebble");
-        pebble.arg("-config").arg(&config).args(["-dnsserver", &at(dns)]);
+        pebble.arg("-config").arg(&config).args(["-dnsserver", &at(resolver.unwrap_or(dns))]);
         // It refuses one nonce in twenty by default, and questions that are asked twice can't be counted.
         let defaults = [("PEBBLE_VA_NOSLEEP", "1"), ("PEBBLE_AUTHZREUSE", "0"), ("PEBBLE_WFE_NONCEREJECT", "0")];
         pebble.envs(defaults).envs(variables.iter().copied());
@@ -140,10 +145,10 @@ fn ask(arguments: &[&str], url: &str) -> Vec<u8> {
 }
 
 /// A process that ends with the test.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Running {
-    fn of(mut command: Command, folder: &Folder, name: &str) -> Self {
+    pub fn of(mut command: Command, folder: &Folder, name: &str) -> Self {
         let log = File::create(folder.path().join(format!("{name}.log"))).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error} (the package is `pebble`)")))

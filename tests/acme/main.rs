@@ -4,8 +4,10 @@
 mod harness;
 
 mod authority;
+mod dns;
 mod issuers;
 mod lens;
+mod names;
 mod renewal;
 mod shared;
 

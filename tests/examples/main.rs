@@ -49,7 +49,7 @@ fn each_example_adapts_to_its_schema() {
     let schema = serde_json::from_str(include_str!("../../docs/schemas/adapt.json")).expect("it is JSON");
     let schema = jsonschema::validator_for(&schema).expect("it is a schema");
     let home = Folder::new();
-    let variables = ["CERTIFICATE", "KEY", "STORAGE", "LOG"].map(|name| (name, "/x"));
+    let variables = ["CERTIFICATE", "KEY", "STORAGE", "LOG", "TOKEN"].map(|name| (name, "/x"));
     for example in all() {
         let file = example.join("Proxyfile");
         let output = command(&home).envs(variables).arg("adapt").arg(&file).output().expect("rp can be run");
@@ -79,7 +79,9 @@ fn each_example_is_clean_and_formatted() {
     // `validate` looks at the files that are named.
     let (certificate, key) = certificate(&home);
     let storage = home.path("storage");
-    let variables = [("CERTIFICATE", certificate), ("KEY", key), ("STORAGE", storage), ("LOG", home.path("log"))];
+    let token = "a token".to_owned();
+    let variables =
+        [("CERTIFICATE", certificate), ("KEY", key), ("STORAGE", storage), ("LOG", home.path("log")), ("TOKEN", token)];
     for example in all() {
         let mut files = Vec::new();
         configurations(&example, &mut files);
@@ -272,6 +274,24 @@ fn https_by_itself() {
     let resolve = format!("example.com:{http}:127.0.0.1");
     let sent = curl(&["--head", "--resolve", &resolve, &format!("http://example.com:{http}/a")]).to_lowercase();
     assert!(sent.contains("308") && sent.contains(&format!("location: https://example.com:{https}/a")), "{sent}");
+}
+
+#[test]
+fn https_for_wildcards() {
+    let storage = Folder::new();
+    let nobody = format!("https://{}/directory", nobody().trim_start_matches("http://"));
+    let variables = [("STORAGE", storage.0.to_str().unwrap()), ("CA", nobody.as_str()), ("TOKEN", "a-secret-token")];
+    let rp = Rp::example("https-wildcard", &["HTTPS_PORT", "HTTP_PORT"], &variables);
+    let https = rp.ports()[0];
+    // The wildcard is asked for, too, and nobody is told the token.
+    let failed = rp.says("\"*.example.com\"");
+    assert!(failed.contains("certificate not obtained") && !failed.contains("a-secret-token"), "{failed}");
+    let get = |host: &str| {
+        let resolve = format!("{host}:{https}:127.0.0.1");
+        curl(&["--insecure", "--resolve", &resolve, &format!("https://{host}:{https}/")])
+    };
+    assert_eq!(get("shop.example.com"), "hello from shop.example.com\n");
+    assert_eq!(get("www.example.com"), "the front page\n");
 }
 
 /// A certificate of `example.com` and `www.example.com`, signed by itself, and its key.

@@ -122,10 +122,11 @@ pub const GLOBAL: &[Habit] = &[
     write(&["auto_https", "auto_https disable_redirects"], "https_redirect off", GLOBAL_PLACE),
     write(&["acme_ca"], "acme { ca <1 DIRECTORY> }", GLOBAL_PLACE),
     write(&["acme_ca_root"], "acme { root <1 FILE> }", GLOBAL_PLACE),
+    write(&["acme_dns", "dnsChallenge"], "acme { dns <1 cloudflare> { token <2 TOKEN> } }", GLOBAL_PLACE),
     write(&["cert_issuer", "certificatesResolvers"], "acme { ca DIRECTORY }", GLOBAL_PLACE),
     say(
-        &["acme_dns", "acme_eab", "on_demand_tls"],
-        "rp asks for certificates of the names of its sites, by the challenges http-01 and tls-alpn-01 alone",
+        &["acme_eab", "on_demand_tls"],
+        "rp asks for certificates of the names of its sites, with an account of its own",
     ),
     say(&["ocsp_stapling", "key_type"], "rp has no such setting, nor one that does the same"),
     say(&["local_certs", "skip_install_trust"], "a site asks for one itself: tls internal"),
@@ -229,7 +230,13 @@ pub const TLS: &[Habit] = &[
     write(&["ssl_crl", "crl"], "client_auth { ca FILE; crl <1 FILE> }", TLS_PLACE),
     write(&["load"], "tls <1 FOLDER>/", Site),
     instead(
-        &["issuer", "ca", "ca_root", "dns", "resolvers", "eab", "on_demand", "propagation_timeout"],
+        &["dns", "resolvers", "propagation_timeout"],
+        "who changes zones is said once for all sites",
+        "global { acme { dns cloudflare { token TOKEN } } }",
+        Place::Top,
+    ),
+    instead(
+        &["issuer", "ca", "ca_root", "eab", "on_demand"],
         "who signs certificates is said once for all sites",
         "global { acme { ca DIRECTORY } }",
         Place::Top,

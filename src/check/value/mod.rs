@@ -1,6 +1,7 @@
 //! The kinds of value. Each has one reader, and each reader says what to write instead.
 
 mod address;
+mod base64;
 mod duration;
 mod host;
 mod network;
@@ -12,6 +13,7 @@ mod text;
 mod url;
 
 pub use address::ListenAddress;
+pub use base64::base64;
 pub use host::HostPattern;
 pub use network::Network;
 pub use number::{Count, Percent, Port};

@@ -1,5 +1,5 @@
 //! What an authority is shown so that it believes whose name it is: a token under http-01 (RFC 8555, section 8.3), a
-//! certificate under tls-alpn-01 (RFC 8737).
+//! certificate under tls-alpn-01 (RFC 8737). The text of dns-01 stands elsewhere: see [`super::dns`].
 //!
 //! Workers look here for every request and every handshake, so while nothing is open that is one load of a number that
 //! hardly ever changes, and while something is, there is still no lock.
@@ -32,6 +32,8 @@ pub enum Kind {
     Http01,
     /// It comes to port 443.
     TlsAlpn01,
+    /// It asks the name servers of the zone (see [`super::dns`]).
+    Dns01,
 }
 
 impl fmt::Display for Kind {
@@ -39,6 +41,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Http01 => "http-01",
             Self::TlsAlpn01 => "tls-alpn-01",
+            Self::Dns01 => "dns-01",
         })
     }
 }
@@ -196,6 +199,8 @@ impl Drop for Open {
         match self.kind {
             Kind::Http01 => remove(&self.challenges.tokens, &self.key),
             Kind::TlsAlpn01 => remove(&self.challenges.configs, &self.key),
+            // Its text stands in a zone.
+            Kind::Dns01 => {}
         }
         self.challenges.open.fetch_sub(1, Ordering::Release);
     }

@@ -11,10 +11,12 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme};
 use http::{Method, Request, Response, StatusCode, Uri};
+use http_body::Body;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::super::client::{Client, ClientOptions, SystemRoots, Verify, reason};
@@ -33,7 +35,7 @@ pub(super) struct Way {
     tls: Client,
 }
 
-type Wrong = Box<dyn StdError + Send + Sync>;
+pub(super) type Wrong = Box<dyn StdError + Send + Sync>;
 
 /// An authority that wants to be left alone (RFC 8555, section 6.6). The library does not pass on for how long.
 #[derive(Debug, thiserror::Error)]
@@ -69,15 +71,10 @@ impl Way {
             .connect(tcp, self.tls.server_name(&host)?)
             .await
             .map_err(|error| format!("{} ({})", failed("no TLS with"), reason(&error)))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await?;
-        let driver = tokio::spawn(connection);
         name_target(&mut parts, &uri)?;
-        let request = Request::from_parts(parts, body);
-        let answer =
-            sender.send_request(request).await.map_err(|error| format!("{} ({error})", failed("no answer from")))?;
-        let (mut head, body) = answer.into_parts();
-        let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
-        driver.abort();
+        let (mut head, body) = exchange(tls, Request::from_parts(parts, body))
+            .await
+            .map_err(|error| format!("{} ({error})", failed("no answer from")))?;
         if let Some(busy) = busy(&head, &body, &failed("too many questions for")) {
             return Err(busy.into());
         }
@@ -90,8 +87,24 @@ impl Way {
     }
 }
 
+/// One question on a connection of its own, and its answer.
+pub(super) async fn exchange<IO, B>(stream: IO, request: Request<B>) -> Result<(http::response::Parts, Bytes), Wrong>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Wrong>,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let (head, body) = sender.send_request(request).await?.into_parts();
+    let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
+    driver.abort();
+    Ok((head, body))
+}
+
 /// On the wire there is a path, and the host in its field (RFC 9112, section 3.2.1).
-fn name_target(parts: &mut http::request::Parts, uri: &Uri) -> Result<(), Wrong> {
+pub(super) fn name_target(parts: &mut http::request::Parts, uri: &Uri) -> Result<(), Wrong> {
     let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     parts.uri = path.as_str().parse()?;
     let authority = uri.authority().map_or("", |name| name.as_str());

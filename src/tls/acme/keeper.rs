@@ -12,7 +12,7 @@ use super::account::Office;
 use super::challenge::Kind;
 use super::failure::{Failure, FailureKind};
 use super::holding::Task;
-use super::order::{self, Obtained, Wanted};
+use super::order::{self, Obtained, Stage, Wanted};
 use super::renewal::{self, Advice};
 use super::vault::{Job, Vault};
 use crate::telemetry::metrics;
@@ -67,10 +67,12 @@ pub async fn keep(vault: Arc<Vault>) {
 }
 
 async fn act(vault: Arc<Vault>, job: Arc<Job>) -> Done {
-    let late = || Failure::other("it takes longer than 10 minutes");
+    // A change of a zone may take its time, by what the user says.
+    let patience = PATIENCE + job.dns.as_ref().map_or(Duration::ZERO, |dns| dns.settings().wait);
+    let late = || Failure::other(format!("it takes longer than {} minutes", patience.as_secs() / 60));
     match job.task {
-        Task::Order => Done::Order(timeout(PATIENCE, alone(&vault, &job)).await.unwrap_or_else(|_| Err(late()))),
-        Task::Look => Done::Look(timeout(PATIENCE, look(&job)).await.unwrap_or_else(|_| Err(late()))),
+        Task::Order => Done::Order(timeout(patience, alone(&vault, &job)).await.unwrap_or_else(|_| Err(late()))),
+        Task::Look => Done::Look(timeout(patience, look(&job)).await.unwrap_or_else(|_| Err(late()))),
     }
 }
 
@@ -122,7 +124,8 @@ async fn obtain(vault: &Vault, job: &Job, lock: &Lock) -> Outcome {
 
 async fn ask(vault: &Vault, job: &Job, office: &Office, replaces: Option<&Certificate>) -> Result<Obtained, Failure> {
     let wanted = Wanted { name: job.name(), key: job.key_type, replaces };
-    let outcome = order::obtain(office, &vault.challenges, &wanted, &job.kinds).await;
+    let stage = Stage { challenges: Arc::clone(&vault.challenges), dns: job.dns.clone() };
+    let outcome = order::obtain(office, &stage, &wanted, &job.kinds).await;
     if let Err(failure) = &outcome {
         office.doubt(failure).await;
     }

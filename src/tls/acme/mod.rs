@@ -8,6 +8,7 @@
 pub mod account;
 pub mod challenge;
 pub mod client;
+pub mod dns;
 mod elsewhere;
 pub mod errand;
 pub mod failure;

@@ -11,6 +11,7 @@ use rcgen::{CertificateParams, DistinguishedName};
 
 use super::account::Office;
 use super::challenge::{Challenges, Kind, Open};
+use super::dns::{self, Dns};
 use super::{Failure, FailureKind, KeyType, patiently, renewal};
 use crate::tls::{Certificate, Name};
 
@@ -26,6 +27,28 @@ pub(super) struct Obtained {
     pub kind: Kind,
 }
 
+/// Where the authority can be shown something.
+#[derive(Debug, Clone)]
+pub(super) struct Stage {
+    pub challenges: Arc<Challenges>,
+    /// Who changes the zone, if anybody.
+    pub dns: Option<Arc<Dns>>,
+}
+
+/// What the authority is shown now.
+enum Shown {
+    Here(Open),
+    InDns(dns::Shown),
+}
+
+impl Shown {
+    async fn take_back(&mut self) {
+        if let Self::InDns(shown) = self {
+            shown.take_back().await;
+        }
+    }
+}
+
 /// What is asked for.
 pub(super) struct Wanted<'a> {
     pub name: &'a str,
@@ -37,13 +60,13 @@ pub(super) struct Wanted<'a> {
 /// Asks for a certificate. The first kind of challenge is tried first, and the next where the authority could not see it.
 pub(super) async fn obtain(
     office: &Office,
-    challenges: &Arc<Challenges>,
+    stage: &Stage,
     wanted: &Wanted<'_>,
     kinds: &[Kind],
 ) -> Result<Obtained, Failure> {
     let mut before: Option<Failure> = None;
     for kind in kinds {
-        match attempt(office, challenges, wanted, *kind).await {
+        match attempt(office, stage, wanted, *kind).await {
             Err(failure) if failure.kind == FailureKind::Challenge => {
                 let reason = before.map_or(String::new(), |before| format!("{before}; "));
                 before = Some(Failure { reason: format!("{reason}{kind}: {failure}"), ..failure });
@@ -54,22 +77,16 @@ pub(super) async fn obtain(
     Err(before.unwrap_or_else(|| Failure::other("there is no port at which the authority could look")))
 }
 
-async fn attempt(
-    office: &Office,
-    challenges: &Arc<Challenges>,
-    wanted: &Wanted<'_>,
-    kind: Kind,
-) -> Result<Obtained, Failure> {
+async fn attempt(office: &Office, stage: &Stage, wanted: &Wanted<'_>, kind: Kind) -> Result<Obtained, Failure> {
     let account = office.account().await?;
     let mut order = open(office, &account, wanted).await?;
-    let shown = authorize(&mut order, challenges, wanted.name, kind).await?;
-    if order.state().status != OrderStatus::Ready {
-        let decided = patiently!(order.poll_ready(&PATIENCE));
-        if !matches!(decided, Ok(OrderStatus::Ready)) {
-            return Err(refusal(&mut order, decided.err()).await);
-        }
+    let mut shown = authorize(&mut order, stage, wanted.name, kind).await?;
+    let judged = judgement(&mut order).await;
+    for shown in &mut shown {
+        shown.take_back().await;
     }
     drop(shown);
+    judged?;
     let (key, request) = request(wanted).await?;
     patiently!(order.finalize_csr(&request))?;
     let chain = patiently!(order.poll_certificate(&PATIENCE))?;
@@ -109,25 +126,29 @@ fn profile<'a>(office: &'a Office, account: &Account, identifier: &Identifier) -
     chosen.or_else(|| (matches!(identifier, Identifier::Ip(_)) && is_offered()).then_some(FOR_ADDRESSES))
 }
 
+/// Whether the authority believed what it saw.
+async fn judgement(order: &mut Order) -> Result<(), Failure> {
+    if order.state().status == OrderStatus::Ready {
+        return Ok(());
+    }
+    let decided = patiently!(order.poll_ready(&PATIENCE));
+    if matches!(decided, Ok(OrderStatus::Ready)) { Ok(()) } else { Err(refusal(order, decided.err()).await) }
+}
+
 /// Shows what the authority wants to see, and tells it to look.
-async fn authorize(
-    order: &mut Order,
-    challenges: &Arc<Challenges>,
-    name: &str,
-    kind: Kind,
-) -> Result<Vec<Open>, Failure> {
+async fn authorize(order: &mut Order, stage: &Stage, name: &str, kind: Kind) -> Result<Vec<Shown>, Failure> {
     patiently!(read(order))?;
-    let mut open = Vec::new();
+    let mut shown = Vec::new();
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
         match authorization.status {
             AuthorizationStatus::Valid => {}
-            AuthorizationStatus::Pending => open.push(show(&mut authorization, challenges, name, kind).await?),
+            AuthorizationStatus::Pending => shown.push(show(&mut authorization, stage, name, kind).await?),
             _ => return Err(Failure::other("the authority gave an authorization that cannot be used")),
         }
     }
-    Ok(open)
+    Ok(shown)
 }
 
 /// Reads the authorizations that have not been read yet.
@@ -141,28 +162,42 @@ async fn read(order: &mut Order) -> Result<(), instant_acme::Error> {
 
 async fn show<'a>(
     authorization: &'a mut AuthorizationHandle<'a>,
-    challenges: &Arc<Challenges>,
+    stage: &Stage,
     name: &str,
     kind: Kind,
-) -> Result<Open, Failure> {
+) -> Result<Shown, Failure> {
     let wanted = match kind {
         Kind::Http01 => ChallengeType::Http01,
         Kind::TlsAlpn01 => ChallengeType::TlsAlpn01,
+        Kind::Dns01 => ChallengeType::Dns01,
     };
     let Some(mut challenge) = authorization.challenge(wanted) else {
         let reason = "the authority does not offer this challenge".to_owned();
         return Err(Failure { reason, kind: FailureKind::Challenge });
     };
     let text = challenge.key_authorization();
-    let open = match kind {
-        Kind::Http01 => challenges.show_token(name, &challenge.token, text.as_str()),
-        Kind::TlsAlpn01 => challenges
-            .show_certificate(name, text.digest().as_ref())
-            .map_err(|trouble| Failure::other(trouble.to_string()))?,
+    let mut shown = match kind {
+        Kind::Http01 => Shown::Here(stage.challenges.show_token(name, &challenge.token, text.as_str())),
+        Kind::TlsAlpn01 => {
+            let shown = stage.challenges.show_certificate(name, text.digest().as_ref());
+            Shown::Here(shown.map_err(|trouble| Failure::other(trouble.to_string()))?)
+        }
+        Kind::Dns01 => {
+            let dns = stage.dns.as_ref().ok_or_else(|| Failure::other("nobody is named who changes the zone"))?;
+            let shown = dns.show(name, &text.dns_value()).await;
+            // Another challenge may do, where there is one.
+            Shown::InDns(shown.map_err(|failure| Failure { kind: FailureKind::Challenge, ..failure })?)
+        }
     };
-    challenges.share(&open).await;
-    patiently!(challenge.set_ready())?;
-    Ok(open)
+    if let Shown::Here(open) = &shown {
+        stage.challenges.share(open).await;
+    }
+    let told = patiently!(challenge.set_ready());
+    if told.is_err() {
+        shown.take_back().await;
+    }
+    told?;
+    Ok(shown)
 }
 
 /// What the authority saw stands with the challenge, not with the order.

@@ -12,6 +12,8 @@ use super::super::trouble::Trouble;
 const CERTIFICATE: &str = "certificate.pem";
 const ACCOUNT: &str = "account.json";
 const ROOT: &str = "acme";
+/// What stands for `*.` in a folder's name.
+const WILDCARD: &str = "wildcard_.";
 
 /// What is kept of one authority.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +58,7 @@ impl Store {
         let keys = wait(self.storage.list(&self.folder))?;
         let name = |key: &String| {
             let (name, file) = key[self.folder.len() + 1..].split_once('/')?;
-            (file == CERTIFICATE).then(|| name.to_owned())
+            (file == CERTIFICATE).then(|| name_of(name))
         };
         Ok(keys.iter().filter_map(name).collect())
     }
@@ -95,7 +97,7 @@ impl Store {
 
     /// The right to ask for a name's certificate, which one instance has at a time; `None` while another has it.
     pub async fn lock(&self, name: &str) -> Result<Option<Lock>, Trouble> {
-        self.storage.lock(&format!("{}/{name}", self.folder)).await
+        self.storage.lock(&format!("{}/{}", self.folder, folder_of(name))).await
     }
 
     /// The right to open the account; `None` while another has it.
@@ -113,8 +115,18 @@ impl Store {
 
     /// A host has no slash and no empty label, so it is one segment of a key and never a way out.
     fn certificate(&self, name: &str) -> String {
-        format!("{}/{name}/{CERTIFICATE}", self.folder)
+        format!("{}/{}/{CERTIFICATE}", self.folder, folder_of(name))
     }
+}
+
+/// A star in a folder's name is asking for an accident in a shell. No authority gives a certificate for a name with an
+/// underscore, so no other name has this folder.
+fn folder_of(name: &str) -> String {
+    name.strip_prefix("*.").map_or_else(|| name.to_owned(), |rest| format!("{WILDCARD}{rest}"))
+}
+
+fn name_of(folder: &str) -> String {
+    folder.strip_prefix(WILDCARD).map_or_else(|| folder.to_owned(), |rest| format!("*.{rest}"))
 }
 
 #[cfg(test)]
@@ -149,6 +161,17 @@ mod tests {
         let mode = |key: &str| std::fs::metadata(scratch.path(key)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&store.certificate("a.test")), 0o600);
         assert_eq!(mode(&store.folder), 0o700);
+    }
+
+    #[test]
+    fn a_wildcard_has_a_folder_without_a_star() {
+        let scratch = Scratch::new();
+        let store = Store::of(&scratch.storage(), LETS_ENCRYPT);
+        let signed = World::new().sign(&["*.a.test"]);
+        assert!(wait(store.save(None, "*.a.test", &signed.key, &signed.chain)).unwrap());
+        assert!(scratch.path(&format!("{}/wildcard_.a.test/certificate.pem", store.folder)).is_file());
+        assert_eq!(store.names().unwrap(), ["*.a.test"]);
+        assert!(store.load("*.a.test").unwrap().is_some_and(|kept| kept.covers("b.a.test")));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::account::Office;
 use super::challenge::{Challenges, Kind};
+use super::dns::{self, Dns};
 use super::failure::Failure;
 use super::holding::{Holding, Task};
 use super::placeholder::placeholder;
@@ -29,8 +30,10 @@ pub struct Wishes {
     pub issuers: Vec<Issuer>,
     pub storage: Storage,
     pub names: BTreeSet<Box<str>>,
-    /// What the authority can be shown, best first.
+    /// What the authority can be shown, best first. For a wildcard it is always dns-01.
     pub kinds: Vec<Kind>,
+    /// Who changes the zone, if anybody.
+    pub dns: Option<dns::Settings>,
     pub key: KeyType,
 }
 
@@ -57,6 +60,7 @@ pub(super) struct State {
     pub stores: Stores,
     kinds: Vec<Kind>,
     key: KeyType,
+    dns: Option<Arc<Dns>>,
     pub holdings: BTreeMap<Key, Holding>,
 }
 
@@ -89,6 +93,7 @@ pub(super) struct Job {
     pub at: usize,
     pub key: Key,
     pub kinds: Vec<Kind>,
+    pub dns: Option<Arc<Dns>>,
     pub key_type: KeyType,
     /// Whether an order has to succeed elsewhere first.
     pub rehearse: bool,
@@ -139,8 +144,12 @@ impl Vault {
         let offices: Vec<Arc<Office>> = wishes.issuers.iter().zip(&*stores).map(open).collect();
         let unchanged = offices.len() == state.offices.len()
             && offices.iter().zip(&state.offices).all(|(new, old)| Arc::ptr_eq(new, old));
-        if !unchanged {
-            // Whoever was asked in vain is not the one who is asked now.
+        let same_zone = state.dns.as_ref().map(|known| known.settings()) == wishes.dns.as_ref();
+        if !same_zone {
+            state.dns = wishes.dns.as_ref().map(|settings| Arc::new(Dns::new(settings)));
+        }
+        if !unchanged || !same_zone || state.kinds != wishes.kinds {
+            // Whoever was asked in vain is not the one who is asked now, or is shown something else.
             state.holdings.values_mut().for_each(Holding::forgive);
         }
         state.offices = offices;
@@ -211,7 +220,8 @@ impl Vault {
             .min_by_key(|(task, _, _, holding)| (*task == Task::Look, holding.certificate.is_some(), holding.next()))?;
         let office = Arc::clone(state.offices.get(at)?);
         holding.busy = Some(task);
-        let mut kinds = state.kinds.clone();
+        // Below a wildcard there may be any number of machines: its zone alone speaks for it (RFC 8555, section 8.3).
+        let mut kinds = if key.1.starts_with("*.") { vec![Kind::Dns01] } else { state.kinds.clone() };
         // What worked is tried first.
         kinds.sort_by_key(|kind| Some(*kind) != holding.kind);
         Some(Job {
@@ -220,6 +230,7 @@ impl Vault {
             at,
             key: key.clone(),
             kinds,
+            dns: state.dns.clone(),
             key_type: state.key,
             rehearse: holding.tries.get(at).is_some_and(|attempt| attempt.rehearse),
             held: holding.certificate.clone(),
@@ -299,6 +310,7 @@ mod tests {
             storage: scratch.storage(),
             names: names.iter().map(|name| (*name).into()).collect(),
             kinds: vec![Kind::Http01, Kind::TlsAlpn01],
+            dns: None,
             key: KeyType::default(),
         }
     }
