@@ -114,6 +114,7 @@ codes! {
     W0020 Warning "credentials that are sent without TLS",
     W0021 Warning "a value that another of its list covers",
     W0022 Warning "a block with nothing in it",
+    W0030 Warning "keys of TLS that are written to a file",
     W0031 Warning "a list of revoked certificates that is out of date",
     W0040 Warning "a comment for rp that it cannot read",
     W0041 Warning "an allowance for nothing",

@@ -2,6 +2,7 @@
 
 use super::Line;
 use super::reverse_proxy::pool::{self, PoolModel};
+use super::reverse_proxy::secure;
 use super::reverse_proxy::server::ServerModel;
 use crate::check::value::Text;
 use crate::check::{Arguments, Check, Opt, Reported};
@@ -21,7 +22,7 @@ pub const OPTIONS: &[Opt] = &[
     pool::BALANCE,
     pool::HOST,
     pool::PROXY_PROTOCOL,
-    pool::TLS,
+    secure::TLS,
 ];
 
 /// Reads an `upstream` block; its name has been defined already.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::acme::{self, Acme};
 use super::storage;
+use super::strangers::{self, Names};
 use crate::check::value::{Count, Network, Port, Size};
 use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
@@ -39,6 +40,9 @@ pub struct Global {
     pub grace: Duration,
     /// Who signs certificates of public names; `None`: nobody is asked.
     pub acme: Option<Acme>,
+    pub names: Names,
+    /// Where the keys of TLS sessions are written, for those who debug; `None`: nowhere.
+    pub key_log: Option<(PathBuf, Span)>,
 }
 
 /// Where `rp reload` reaches the process.
@@ -129,6 +133,8 @@ impl Default for Global {
             limits: Limits::default(),
             grace: Duration::from_secs(30),
             acme: Some(Acme::default()),
+            names: Names::default(),
+            key_log: None,
         }
     }
 }
@@ -204,6 +210,9 @@ pub const OPTIONS: &[Opt] = &[
             "how much memory the process takes before new requests are answered 503 and new connections wait; `off` is no limit (80 % of what the machine or its control group has)",
         ),
     ]),
+    strangers::DEFAULT,
+    strangers::FALLBACK,
+    strangers::KEY_LOG,
     Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)").by_default(&["30s"]),
     Opt::once("email", "email ADDRESS", "whom the certificate authority may write to (nobody)"),
     Opt::once(
@@ -254,6 +263,8 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
         "timeout" => timeout(&mut global.timeouts, &mut args, cx)?,
         "limit" => limit(&mut global.limits, &mut args, cx)?,
         "grace" => global.grace = args.expect("a duration", cx)?,
+        "default_sni" | "fallback_sni" => global.names.read(option.name, &mut args, cx)?,
+        "key_log" => global.key_log = Some(strangers::key_log(node, &mut args, cx)?),
         "acme" => return acme::read(node, global, cx),
         _ => return acme::email(args, &mut global.acme, cx),
     }

@@ -4,17 +4,19 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
+use rustls::{KeyLog, ServerConfig};
 
-use super::compile::{Compiler, front};
+use super::compile::{Compiler, Purpose, front};
 use super::listen::Planned;
-use crate::diagnostic::{Mistake, Span};
+use crate::check::value::HostPattern;
+use crate::diagnostic::{Code, Mistake, Span, plain};
 use crate::directive::Front;
 use crate::directive::tls::{ClientsModel, PolicyModel, Source, TlsModel};
 use crate::http::connection::PolicyId;
 use crate::site::Demands;
 use crate::tls::clients::{Clients, Mode};
-use crate::tls::{ByName, Names, Options, Resolver, Tickets, server_config};
+use crate::tls::key_log::KeyFile;
+use crate::tls::{ByName, Name, Names, Options, Resolver, Tickets, server_config};
 
 /// How a door shakes hands.
 #[derive(Debug)]
@@ -81,6 +83,7 @@ impl Compiler<'_> {
                 }
             }
         }
+        self.for_others(&mut names, &mut by_name);
         let addresses: Vec<IpAddr> = names.addresses().collect();
         let resolver = Resolver::new(names);
         let mut policies = Vec::with_capacity(demanded.len());
@@ -92,6 +95,25 @@ impl Compiler<'_> {
             }
         }
         DoorTls { by_name: (policies.len() > 1).then_some(by_name), policies }
+    }
+
+    /// Whom clients see that ask for nobody, or for somebody who is not here.
+    fn for_others(&self, names: &mut Names, by_name: &mut ByName<usize>) {
+        let of = |host: &Option<(HostPattern, Span)>| Name::parse(&host.as_ref()?.0.to_string());
+        let model = &self.model.global.names;
+        // At a port where that site is not, nobody is seen.
+        if let Some(name) = of(&model.default)
+            && let Some(at) = by_name.of(&name).copied()
+        {
+            names.show_to_nameless(&name);
+            by_name.set_nameless(at);
+        }
+        if let Some(name) = of(&model.fallback)
+            && let Some(at) = by_name.of(&name).copied()
+        {
+            names.show_to_unknown(&name);
+            by_name.set_unknown(at);
+        }
     }
 
     fn policy_tls(
@@ -141,7 +163,24 @@ impl Compiler<'_> {
                 Some(verifier)
             }
         };
-        Ok(Options { tickets: self.tickets(policy, &scope), clients, ..policy.options() })
+        let (tickets, key_log) = (self.tickets(policy, &scope), self.key_log()?);
+        Ok(Options { tickets, clients, key_log, ..policy.options() })
+    }
+
+    fn key_log(&mut self) -> Result<Option<Arc<dyn KeyLog>>, Mistake> {
+        let Some((path, at)) = self.model.global.key_log.clone() else { return Ok(None) };
+        let key = format!("key log {}", path.display());
+        if let Some(open) = self.supplies.find::<KeyFile>(&key) {
+            return Ok(Some(open));
+        }
+        if !matches!(self.purpose, Purpose::Serve(_)) {
+            return Ok(None);
+        }
+        let opened = KeyFile::open(&path).map_err(|error| {
+            Mistake::new(Code::E0053, at, format!("cannot write `{}`: {}", path.display(), plain(&error)))
+                .help("name a file in a folder that this user may write to")
+        })?;
+        Ok(Some(self.supplies.adopt(&key, || opened)))
     }
 
     fn clients(&mut self, model: &ClientsModel) -> Result<Clients, Mistake> {

@@ -14,6 +14,7 @@ mod hosts;
 mod listen;
 pub mod outline;
 mod storage;
+mod strangers;
 pub mod top;
 
 use std::collections::BTreeSet;
@@ -139,6 +140,7 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     cx.report_unused_upstreams();
     exposed::exposed(&model, &mut cx);
     address::conflicts(&model.sites, &model.global, &mut cx);
+    strangers::stand_ins(&model.sites, &model.global, &mut cx);
     (model, cx.finish())
 }
 

@@ -220,6 +220,9 @@ impl Plane {
     }
 
     fn open(&mut self, sockets: Sockets) {
+        if let Some((path, _)) = &self.shared.world().global.key_log {
+            tracing::warn!(file = %path.display(), "the keys of TLS sessions are written to a file: who has it can read the traffic");
+        }
         for (address, bound) in sockets {
             let local = bound.first().map_or_else(|| address.to_string(), Bound::shown);
             let tls = self.shared.world().doors.get(&address).is_some_and(|door| door.tls.is_some());

@@ -41,6 +41,7 @@ pub struct ClientOptions {
     /// Asked for and verified instead of the origin's host.
     pub name: Option<ServerName<'static>>,
     pub min: Version,
+    pub max: Version,
     /// Shown when the origin asks for it.
     pub certificate: Option<Arc<CertifiedKey>>,
     pub alpn: Vec<Alpn>,
@@ -49,7 +50,7 @@ pub struct ClientOptions {
 impl Default for ClientOptions {
     fn default() -> Self {
         let alpn = vec![Alpn::H2, Alpn::Http11];
-        Self { verify: Verify::System, name: None, min: Version::Tls12, certificate: None, alpn }
+        Self { verify: Verify::System, name: None, min: Version::Tls12, max: Version::Tls13, certificate: None, alpn }
     }
 }
 
@@ -94,7 +95,7 @@ impl Client {
             Verify::Off => Arc::new(Anybody),
         };
         let builder = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&versions(options.min, Version::Tls13))
+            .with_protocol_versions(&versions(options.min, options.max))
             .map_err(|error| Trouble::NothingOffered(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(verifier);

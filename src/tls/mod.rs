@@ -10,6 +10,7 @@ pub mod client;
 pub mod clients;
 pub mod folder;
 pub mod internal;
+pub mod key_log;
 pub mod name;
 pub mod pair;
 pub mod provider;

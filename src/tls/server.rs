@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::{KeyLog, ServerConfig};
 
 use super::provider::{Alpn, Group, Suite, Version, provider_with, versions};
 use super::tickets::Tickets;
@@ -22,6 +22,8 @@ pub struct Options {
     pub tickets: Arc<Tickets>,
     /// Who is asked for a certificate; `None`: nobody.
     pub clients: Option<Arc<dyn ClientCertVerifier>>,
+    /// Who is told the keys of sessions; `None`: nobody.
+    pub key_log: Option<Arc<dyn KeyLog>>,
 }
 
 impl Default for Options {
@@ -34,6 +36,7 @@ impl Default for Options {
             suites: None,
             tickets: Tickets::new(),
             clients: None,
+            key_log: None,
         }
     }
 }
@@ -58,6 +61,9 @@ pub fn server_config(resolver: Arc<dyn ResolvesServerCert>, options: &Options) -
     config.max_early_data_size = 0;
     // The cache of compressed chains holds four: with more certificates than that each full handshake would deflate.
     config.cert_compressors = Vec::new();
+    if let Some(key_log) = &options.key_log {
+        config.key_log = Arc::clone(key_log);
+    }
     Ok(Arc::new(config))
 }
 

@@ -129,3 +129,96 @@ fn t05_http2_is_left_out_where_a_site_does_not_want_it() {
     });
     assert_eq!(response.status, 200);
 }
+
+#[test]
+fn xt08_a_site_can_stand_in_for_names_that_are_unknown() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let (certificate, key) = authority.issue(&["a.test", "b.test", "127.0.0.1"]).save(&folder, "site");
+    let start = |global: &str| {
+        of(&format!(
+            "global {{ {global} }}
+             https://a.test:0 {{ bind 127.0.0.1; tls {{$CERT}} {{$KEY}} {{ versions 1.3 }}; respond a }}
+             https://b.test:0 {{ bind 127.0.0.1; tls {{$CERT}} {{$KEY}}; respond b }}"
+        ))
+        .with("CERT", certificate.display())
+        .with("KEY", key.display())
+        .start()
+    };
+    // What the certificate is for has been tested elsewhere: these clients look at the version alone.
+    let shown = |proxy: &Proxy, arguments: &[&str]| {
+        let output = std::process::Command::new("openssl")
+            .args(["s_client", "-connect", &proxy.address().to_string(), "-brief"])
+            .args(arguments)
+            .stdin(std::process::Stdio::null())
+            .output()
+            .expect("openssl is here");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        said.contains("CONNECTION ESTABLISHED")
+    };
+    let none = ["-noservername"];
+    let unknown = ["-servername", "unknown.test"];
+    let old = ["-servername", "unknown.test", "-tls1_2"];
+    let proxy = start("workers 1");
+    assert!(!shown(&proxy, &none) && !shown(&proxy, &unknown));
+    let proxy = start("default_sni b.test");
+    assert!(shown(&proxy, &none) && !shown(&proxy, &unknown));
+    assert!(shown(&proxy, &["-noservername", "-tls1_2"]));
+    // Its options come along with its certificate.
+    let proxy = start("fallback_sni a.test");
+    assert!(!shown(&proxy, &none) && shown(&proxy, &unknown) && !shown(&proxy, &old));
+    assert!(
+        Client::tls(proxy.address(), "127.0.0.1", authority.client(&[])).is_err(),
+        "an address is asked for by no name"
+    );
+    let proxy = start("fallback_sni a.test; default_sni a.test");
+    let mut client = Client::tls(proxy.address(), "127.0.0.1", authority.client(&[])).unwrap();
+    assert_eq!(client.get("a.test", "/").text(), "a");
+    assert_eq!(client.get("b.test", "/").status(), 421);
+}
+
+#[test]
+fn the_keys_of_sessions_are_written_where_somebody_asks_for_it() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let (certificate, key) = authority.issue(&["a.test"]).save(&folder, "site");
+    let log = folder.path().join("keys.log");
+    let proxy = of("global { key_log {$LOG} }
+         https://a.test:0 { bind 127.0.0.1; tls {$CERT} {$KEY}; respond ok }")
+    .with("CERT", certificate.display())
+    .with("KEY", key.display())
+    .with("LOG", log.display())
+    .start();
+    let said = proxy.said("the keys of TLS sessions are written to a file: who has it can read the traffic");
+    assert_eq!(said["level"], "warn");
+    let mut client = Client::tls(proxy.address(), "a.test", authority.client(&[])).unwrap();
+    assert_eq!(client.get("a.test", "/").text(), "ok");
+    let text = std::fs::read_to_string(&log).unwrap();
+    let first = text.lines().find(|line| line.starts_with("SERVER_TRAFFIC_SECRET_0 ")).expect("it is there");
+    let lengths: Vec<usize> = first.split(' ').map(str::len).collect();
+    assert_eq!(lengths[1], 64, "{first}");
+    assert_eq!(lengths[2], 96, "of SHA-384: {first}");
+    assert_eq!(std::fs::metadata(&log).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn t09_the_versions_that_servers_are_spoken_to_in_are_chosen() {
+    use crate::harness::Origin;
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let ca = folder.write("ca.pem", authority.pem());
+    let identity = authority.issue(&["localhost"]);
+    let old = Origin::tls(identity.server_of(&[], &[&rustls::version::TLS12]), |_, wire| wire.ok("old"));
+    let new = Origin::tls(identity.server_of(&[], &[&rustls::version::TLS13]), |_, wire| wire.ok("new"));
+    let status = |origin: &Origin, versions: &str| {
+        of(&format!(
+            ":0 {{\n bind 127.0.0.1\n reverse_proxy https://localhost:{{$PORT}} {{ tls {{ ca {{$CA}}; {versions} }} }}\n}}"
+        ))
+        .with("PORT", origin.address.port())
+        .with("CA", ca.display())
+        .start()
+        .get("/")
+        .status()
+    };
+    assert_eq!((status(&old, ""), status(&new, "")), (200, 200));
+    assert_eq!((status(&old, "versions 1.3"), status(&new, "versions 1.3")), (502, 200));
+    assert_eq!((status(&old, "versions 1.2"), status(&new, "versions 1.2")), (200, 502));
+}

@@ -3,6 +3,7 @@
 mod answer;
 mod location;
 pub mod pool;
+pub mod secure;
 pub mod server;
 mod tunnel;
 
@@ -44,7 +45,7 @@ const OPTIONS: &[Opt] = &[
     pool::BALANCE,
     pool::HOST,
     pool::PROXY_PROTOCOL,
-    pool::TLS,
+    secure::TLS,
     Opt::once("forwarded", "forwarded on|off", "also sends the `Forwarded` field of RFC 7239 (off)")
         .by_default(&["off"]),
     Opt::once(

@@ -1,20 +1,18 @@
 //! What an upstream is made of: servers and how to reach them. Read from an `upstream` block and from `reverse_proxy`.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::secure::TlsModel;
 use super::server::ServerModel;
-use crate::check::value::{Count, Text};
+use crate::check::value::Count;
 use crate::check::{Arguments, Check, Opt, Reported, Value, one_of};
 use crate::diagnostic::{Code, Mistake, Span, Written};
 use crate::directive::Line;
 use crate::http::proxy_protocol::Version;
 use crate::site::Supplies;
 use crate::syntax::tree::{Node, Word};
-use crate::tls::client::{Client, ClientOptions, Verify};
-use crate::tls::{Certificate, client};
 use crate::upstream::{
     Address, HostField, Limits, Policy, Scheme, ServerSettings, Settings, Target, Timeouts, Tls, Upstream,
 };
@@ -48,21 +46,11 @@ pub const PROXY_PROTOCOL: Opt = Opt::once(
     "proxy_protocol v1|v2",
     "tells servers by the PROXY protocol who the client is; each request has a connection of its own then, of HTTP/1",
 );
-pub const TLS: Opt = Opt::once("tls", "tls { … }", "how to speak TLS to `https://` servers").with(TLS_OPTIONS);
-
 const KEEPALIVE_OPTIONS: &[Opt] = &[
     Opt::once("idle", "idle DURATION", "closes a connection that was not used for so long (50s)").by_default(&["50s"]),
     Opt::once("requests", "requests COUNT", "closes a connection after so many requests (10000)")
         .by_default(&["10000"]),
     Opt::once("lifetime", "lifetime DURATION", "closes a connection of this age (1h)").by_default(&["1h"]),
-];
-
-const TLS_OPTIONS: &[Opt] = &[
-    Opt::once("ca", "ca FILE", "a PEM file of the authorities to believe, instead of the system's"),
-    Opt::once("name", "name HOST", "the name to ask for and to verify, instead of the server's own"),
-    Opt::once("certificate", "certificate FILE KEY", "what to show when the server asks for a certificate"),
-    Opt::once("http2", "http2 on|off", "speaks HTTP/2 where the server offers it (on)").by_default(&["on"]),
-    Opt::once("verify", "verify on|off", "`off` believes anybody: only for a test (on)").by_default(&["on"]),
 ];
 
 /// A pool of servers, checked.
@@ -87,16 +75,6 @@ pub struct PoolModel {
     pub lines: Box<[Line]>,
 }
 
-/// How to speak TLS to the servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsModel {
-    ca: Option<(PathBuf, Span)>,
-    name: Option<String>,
-    certificate: Option<(PathBuf, PathBuf, Span)>,
-    http2: bool,
-    verify: bool,
-}
-
 impl PoolModel {
     #[must_use]
     pub fn new(name: &str, at: Span) -> Self {
@@ -113,7 +91,7 @@ impl PoolModel {
             announce: None,
             announce_at: Written::default(),
             keepalive_at: Written::default(),
-            tls: TlsModel { ca: None, name: None, certificate: None, http2: true, verify: true },
+            tls: TlsModel::default(),
             tls_at: None,
             lines: Box::default(),
         }
@@ -145,7 +123,10 @@ impl PoolModel {
                     choice(node, HOST.syntax, &[("client", HostField::Kept), ("server", HostField::Server)], cx)?;
                 Ok(())
             }
-            _ => self.tls(node, cx),
+            _ => {
+                self.tls_at = Some(node.words[0].span);
+                self.tls.read(node, cx)
+            }
         }
     }
 
@@ -208,31 +189,6 @@ impl PoolModel {
         })
     }
 
-    fn tls(&mut self, node: &Node, cx: &mut Check) -> Result<(), Reported> {
-        Arguments::of(node, TLS.syntax).done(cx)?;
-        self.tls_at = Some(node.words[0].span);
-        let tls = &mut self.tls;
-        cx.options(node, TLS_OPTIONS, |option, inner, cx| {
-            let mut args = Arguments::of(inner, option.syntax);
-            let at = inner.words.get(1).map_or(inner.span, |word| word.span);
-            match option.name {
-                "ca" => tls.ca = Some((args.expect::<Text>("a file", cx)?.0.into(), at)),
-                "name" => {
-                    let name = args.expect::<Text>("a name", cx)?.0;
-                    client::server_name(&name).map_err(|trouble| cx.report(trouble.at(at)))?;
-                    tls.name = Some(name);
-                }
-                "certificate" => {
-                    let certificate = args.expect::<Text>("a certificate", cx)?.0.into();
-                    tls.certificate = Some((certificate, args.expect::<Text>("its key", cx)?.0.into(), at));
-                }
-                "http2" => tls.http2 = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,
-                _ => tls.verify = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,
-            }
-            args.done_without_block(cx)
-        })
-    }
-
     /// What only all options together can tell.
     pub fn settle(&mut self, cx: &mut Check) -> Result<(), Reported> {
         let https = self.servers.iter().any(|server| server.target.scheme == Scheme::Https);
@@ -244,12 +200,7 @@ impl PoolModel {
         }
         self.of_one(cx);
         self.announced(cx)?;
-        if let (Some((_, at)), false) = (&self.tls.ca, self.tls.verify) {
-            cx.report(
-                Mistake::new(Code::W0009, *at, "with `verify off` nobody is asked who vouches for the server")
-                    .help("remove `verify off`: this file says whom to believe"),
-            );
-        }
+        self.tls.settle(cx);
         Ok(())
     }
 
@@ -296,7 +247,7 @@ impl PoolModel {
     /// Resolves nothing and connects to nothing: a server that is down is no reason not to start.
     pub fn build(&self, supplies: &mut Supplies) -> Result<Arc<Upstream>, Mistake> {
         let https = self.servers.iter().any(|server| server.target.scheme == Scheme::Https);
-        let client = if https { Some(self.client(supplies)?) } else { None };
+        let client = if https { Some(self.tls.client(self.at, supplies)?) } else { None };
         let servers = self
             .servers
             .iter()
@@ -321,43 +272,6 @@ impl PoolModel {
             host: self.host,
             announce: self.announce,
         })))
-    }
-
-    /// The client, and the key that says what it was made from. One client for equal settings: its sessions resume.
-    fn client(&self, supplies: &mut Supplies) -> Result<(Arc<Client>, String), Mistake> {
-        use crate::tls::Alpn;
-        let tls = &self.tls;
-        supplies.files.extend(tls.ca.iter().map(|(path, _)| path.clone()));
-        supplies
-            .files
-            .extend(tls.certificate.iter().flat_map(|(certificate, key, _)| [certificate.clone(), key.clone()]));
-        let at = tls.ca.as_ref().map_or(self.at, |(_, at)| *at);
-        let certificate = match &tls.certificate {
-            None => None,
-            Some((certificate, key, at)) => {
-                Some(Certificate::load(certificate, key).map_err(|trouble| trouble.at(*at))?)
-            }
-        };
-        let stamp =
-            tls.ca.as_ref().and_then(|(path, _)| std::fs::metadata(path).ok()).and_then(|meta| meta.modified().ok());
-        let shown = certificate.as_ref().map(|certificate| *certificate.fingerprint());
-        let key = format!("tls-client {tls:?} {stamp:?} {shown:?}");
-        let options = ClientOptions {
-            verify: match &tls.ca {
-                _ if !tls.verify => Verify::Off,
-                Some((path, _)) => Verify::Authorities(path.clone()),
-                None => Verify::System,
-            },
-            name: match &tls.name {
-                Some(name) => Some(client::server_name(name).map_err(|trouble| trouble.at(self.at))?),
-                None => None,
-            },
-            certificate: certificate.map(|certificate| certificate.key().clone()),
-            alpn: if tls.http2 { vec![Alpn::H2, Alpn::Http11] } else { vec![Alpn::Http11] },
-            ..ClientOptions::default()
-        };
-        let built = Client::build(&options, &supplies.roots).map_err(|trouble| trouble.at(at))?;
-        Ok((supplies.adopt(&key, || built), key))
     }
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 pub use clients::ClientsModel;
 pub use policy::PolicyModel;
+pub(super) use policy::several;
 
 use super::{Directive, Front, Room};
 use crate::check::value::Text;

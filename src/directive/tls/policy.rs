@@ -177,7 +177,7 @@ fn number(version: Version) -> &'static str {
 }
 
 /// All that is left, each once.
-fn several<V: Value + PartialEq>(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<V>, Reported> {
+pub fn several<V: Value + PartialEq>(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<V>, Reported> {
     let mut values: Vec<V> = Vec::new();
     let first = args.expect_word(V::KIND, cx)?;
     for word in std::iter::once(first).chain(std::iter::from_fn(|| args.word())) {
