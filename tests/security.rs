@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 /// Families, by the first two letters of their ids.
 const FAMILIES: &[(&str, &str)] = &[
     ("xf", "Requests that can be cut in two ways"),
-    ("xg", "From HTTP/2 to HTTP/1"),
+    ("xg", "From HTTP/2 and HTTP/3 to HTTP/1"),
     ("xu", "Upgrades and tunnels"),
     ("xr", "Answers of servers"),
-    ("xh", "HTTP/2 as a weapon"),
+    ("xh", "HTTP/2 and HTTP/3 as weapons"),
     ("xl", "Slow clients and floods"),
     ("xt", "TLS and identity"),
     ("xp", "Paths, hosts and routing"),
@@ -151,10 +151,7 @@ const THREATS: &[(&str, &str)] = &[
 
 /// Threats to what rp does not have, each with the reason.
 const DOES_NOT_APPLY: &[(&str, &str)] = &[
-    ("xg03", "HTTP/3 is not spoken"),
     ("xr06", "rp decompresses nothing"),
-    ("xh09", "HTTP/3 is not spoken"),
-    ("xh10", "HTTP/3 is not spoken"),
     ("xl11", "there is no cache"),
     ("xa03", "there is no `forward_auth`"),
     ("xa06", "there is no `forward_auth`"),

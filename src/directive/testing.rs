@@ -48,7 +48,7 @@ fn read(statements: &str, cx: &mut Check) -> super::Body {
 pub fn secure(path: &str, host: &str) -> Exchange {
     let tls = TlsFacts {
         version: "TLSv1.3",
-        suite: "TLS13_AES_128_GCM_SHA256",
+        suite: Some("TLS13_AES_128_GCM_SHA256"),
         sni: Some(host.into()),
         ..TlsFacts::default()
     };

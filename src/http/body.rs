@@ -16,6 +16,39 @@ use super::fault::{Cause, Fault};
 /// A stream of frames of a kind that this file need not know.
 pub type Stream = Pin<Box<dyn HttpBody<Data = Bytes, Error = Fault>>>;
 
+/// What a client sends, as the library of its version of HTTP hands it over.
+pub enum Received {
+    Hyper(Incoming),
+    Stream(Stream),
+}
+
+impl Received {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+        match self {
+            Self::Hyper(incoming) => Pin::new(incoming)
+                .poll_frame(cx)
+                .map_err(|error| Fault::detailed(Cause::ClientAbort, error.to_string())),
+            Self::Stream(stream) => stream.as_mut().poll_frame(cx),
+        }
+    }
+
+    /// Whether nothing comes.
+    #[must_use]
+    pub fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Hyper(incoming) => incoming.is_end_stream(),
+            Self::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Hyper(incoming) => incoming.size_hint(),
+            Self::Stream(stream) => stream.size_hint(),
+        }
+    }
+}
+
 /// The body of a request or a response. Frames pass through it one at a time; nothing is gathered.
 #[derive(Default)]
 pub enum Body {
@@ -103,7 +136,7 @@ impl HttpBody for Body {
 
 /// What a client sends, with the time between two reads and the size in all bounded.
 pub struct ClientBody {
-    incoming: Incoming,
+    incoming: Received,
     idle: Duration,
     deadline: Deadline,
     /// Bytes that may still come.
@@ -114,7 +147,7 @@ pub struct ClientBody {
 
 impl ClientBody {
     #[must_use]
-    pub fn new(incoming: Incoming, idle: Duration, read: Rc<Cell<u64>>) -> Self {
+    pub fn new(incoming: Received, idle: Duration, read: Rc<Cell<u64>>) -> Self {
         Self { incoming, idle, deadline: Deadline::new(), left: u64::MAX, read }
     }
 
@@ -130,7 +163,7 @@ impl HttpBody for ClientBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = &mut *self;
-        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+        let Poll::Ready(frame) = this.incoming.poll_frame(cx) else {
             if !this.deadline.is_set() {
                 this.deadline.set(this.idle);
             }
@@ -148,8 +181,7 @@ impl HttpBody for ClientBody {
                 this.read.set(this.read.get() + length);
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(Fault::detailed(Cause::ClientAbort, error.to_string()))),
-            None => None,
+            other => other,
         })
     }
 

@@ -49,7 +49,8 @@ impl PolicyId {
 pub struct TlsFacts {
     /// `TLSv1.3`
     pub version: &'static str,
-    pub suite: &'static str,
+    /// Where it is known: QUIC does not tell.
+    pub suite: Option<&'static str>,
     /// In lower case.
     pub sni: Option<Box<str>>,
     pub policy: PolicyId,

@@ -37,7 +37,7 @@ impl Survey {
         for name in headers.keys() {
             let name = name.as_str().as_bytes();
             match name[0] {
-                b'c' | b'k' | b't' | b'u' | b'p' => survey.hop |= hop(name),
+                b'a' | b'c' | b'k' | b't' | b'u' | b'p' => survey.hop |= hop(name),
                 b'h' => {
                     survey.host |= name == b"host";
                     survey.hop |= hop(name);
@@ -119,7 +119,7 @@ fn asks_for_trailers(headers: &HeaderMap) -> bool {
 const CONNECTION: usize = 0;
 const TE: usize = 2;
 
-static HOP: [HeaderName; 10] = [
+static HOP: [HeaderName; 11] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::TE,
@@ -130,6 +130,8 @@ static HOP: [HeaderName; 10] = [
     header::PROXY_AUTHORIZATION,
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy"),
+    // It names ports of whoever says it (RFC 7838, section 2.1), which clients of ours do not reach.
+    header::ALT_SVC,
 ];
 
 /// The place of a name in [`HOP`] as a bit, or none.
@@ -145,6 +147,7 @@ fn hop(name: &[u8]) -> u16 {
         b"proxy-authorization" => 7,
         b"proxy-connection" => 8,
         b"proxy" => 9,
+        b"alt-svc" => 10,
         _ => return 0,
     };
     1 << at

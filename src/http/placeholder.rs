@@ -122,7 +122,7 @@ pub static TABLE: &[Placeholder] = &[
     }),
     plain!("tls.suite", "the cipher suite, by its IANA name", |v, out| {
         if let Some(tls) = &v.exchange.connection.tls {
-            out.extend_from_slice(tls.suite.as_bytes());
+            out.extend_from_slice(tls.suite.unwrap_or_default().as_bytes());
         }
     }),
     plain!("tls.client.subject", "whose certificate the client has shown: `CN=alice,O=Acme` (RFC 4514)", |v, out| {

@@ -101,7 +101,7 @@ pub static ROOMS: &[Room] = &[
     Room {
         name: "protocol",
         syntax: "protocol http/1.0|http/1.1|h2|h3|websocket|grpc …",
-        doc: "how the client speaks; `h3` is kept for HTTP/3, which nobody is offered yet",
+        doc: "how the client speaks; `h3` is HTTP/3",
         example: "protocol websocket",
     },
     Room {

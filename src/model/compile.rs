@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{LocalBoxFuture, ready};
 use http::header::{self, HeaderValue};
@@ -81,6 +81,8 @@ pub struct Door {
     /// None where it is plain, or where nobody comes through.
     pub tls: Option<Arc<DoorTls>>,
     pub router: Router,
+    /// What answers over TCP say of HTTP/3, once it is known where that is.
+    pub alt_svc: OnceLock<HeaderValue>,
 }
 
 /// An access log.
@@ -250,7 +252,7 @@ impl Compiler<'_> {
             };
             let router = self.route(&planned, sites, model.global.https_port);
             let Planned { port, at, transport, .. } = planned;
-            doors.insert(listen, Arc::new(Door { port, at, transport, tls, router }));
+            doors.insert(listen, Arc::new(Door { port, at, transport, tls, router, alt_svc: OnceLock::new() }));
         }
         doors
     }

@@ -34,6 +34,8 @@ pub struct Global {
     pub https_port: u16,
     /// Sites with certificates are also reached by http, and sent on from there.
     pub redirect: bool,
+    /// HTTP/3 beside TLS, at the same ports.
+    pub http3: bool,
     pub timeouts: Timeouts,
     pub limits: Limits,
     /// How long a shutdown waits for requests that are under way.
@@ -129,6 +131,7 @@ impl Default for Global {
             http_port: 80,
             https_port: 443,
             redirect: true,
+            http3: true,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             grace: Duration::from_secs(30),
@@ -176,13 +179,15 @@ pub const OPTIONS: &[Opt] = &[
         "sends those who come by HTTP to an HTTPS site on to HTTPS, with 308 (on)",
     )
     .by_default(&["on"]),
+    Opt::once("http3", "http3 on|off", "speaks HTTP/3 by UDP at every port that speaks TLS, and tells clients so (on)")
+        .by_default(&["on"]),
     Opt::many("timeout", "timeout handshake|header|body|idle|write DURATION", "how long to wait for a client")
         .by_default(&["handshake 10s", "header 10s", "body 30s", "write 30s"])
         .kinds(&[
             ("handshake", "for the TLS handshake (10s)"),
             ("header", "for the head of a request (10s)"),
             ("body", "between two pieces of its body (30s)"),
-            ("idle", "between two requests (75s, over HTTP/2 180s)"),
+            ("idle", "between two requests (75s, over HTTP/2 and HTTP/3 180s)"),
             ("write", "until it takes more of an answer (30s)"),
         ]),
     Opt::many(
@@ -196,7 +201,7 @@ pub const OPTIONS: &[Opt] = &[
         ("uri", "the size of its URI (8KiB)"),
         ("fields", "how many fields it has (100)"),
         ("requests", "how many requests come on one connection (10000)"),
-        ("streams", "how many of them at once, over HTTP/2 (100)"),
+        ("streams", "how many of them at once, over HTTP/2 and HTTP/3 (100)"),
         (
             "connections",
             "how many connections there are in all (80 % of the file descriptors that the process may have)",
@@ -260,6 +265,7 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
         "http_port" => global.http_port = args.expect::<Port>("a port", cx)?.0,
         "https_port" => global.https_port = args.expect::<Port>("a port", cx)?.0,
         "https_redirect" => global.redirect = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,
+        "http3" => global.http3 = args.expect::<crate::check::value::Switch>("on or off", cx)?.0,
         "timeout" => timeout(&mut global.timeouts, &mut args, cx)?,
         "limit" => limit(&mut global.limits, &mut args, cx)?,
         "grace" => global.grace = args.expect("a duration", cx)?,

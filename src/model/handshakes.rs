@@ -1,9 +1,13 @@
 //! How a door shakes hands: the certificates of its sites, and what each of them demands.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use quinn::crypto::rustls::QuicServerConfig;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use rustls::{KeyLog, ServerConfig};
 
 use super::compile::{Compiler, Purpose, front};
@@ -16,7 +20,7 @@ use crate::http::connection::PolicyId;
 use crate::site::Demands;
 use crate::tls::clients::{Clients, Mode};
 use crate::tls::key_log::KeyFile;
-use crate::tls::{ByName, Name, Names, Options, Resolver, Tickets, server_config};
+use crate::tls::{Alpn, ByName, Name, Names, Options, Resolver, Tickets, quic_config, server_config};
 
 /// How a door shakes hands.
 #[derive(Debug)]
@@ -24,7 +28,52 @@ pub struct DoorTls {
     /// At least one.
     policies: Vec<PolicyTls>,
     /// Which of them is whose; `None` where all sites have the same one, so that nothing is looked up.
-    by_name: Option<ByName<usize>>,
+    by_name: Option<Arc<ByName<usize>>>,
+    /// Where HTTP/3 is spoken.
+    pub quic: Option<DoorQuic>,
+}
+
+/// The same for QUIC, where the name that a client asks for is not known before it is decided what it is met with: one policy
+/// has it, and who asks for a site of another one comes by TCP.
+pub struct DoorQuic {
+    pub policy: PolicyId,
+    config: Arc<QuicServerConfig>,
+    by_address: HashMap<IpAddr, Arc<QuicServerConfig>>,
+}
+
+impl DoorQuic {
+    #[must_use]
+    pub fn config(&self, local: Option<IpAddr>) -> &Arc<QuicServerConfig> {
+        local.and_then(|ip| self.by_address.get(&ip)).unwrap_or(&self.config)
+    }
+
+    /// Whether clients that came to this address are shown a certificate of its own.
+    #[must_use]
+    pub fn knows(&self, local: IpAddr) -> bool {
+        self.by_address.contains_key(&local)
+    }
+}
+
+impl fmt::Debug for DoorQuic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DoorQuic").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+/// Certificates of the sites of one policy alone.
+#[derive(Debug)]
+struct OfPolicy {
+    inner: Arc<dyn ResolvesServerCert>,
+    by_name: Arc<ByName<usize>>,
+    at: usize,
+    local: Option<IpAddr>,
+}
+
+impl ResolvesServerCert for OfPolicy {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let chosen = self.by_name.choose(hello.server_name(), self.local);
+        chosen.filter(|at| **at == self.at).and_then(|_| self.inner.resolve(hello))
+    }
 }
 
 /// What holds for the sites of one policy.
@@ -94,7 +143,10 @@ impl Compiler<'_> {
                 Err(mistake) => self.mistakes.push(mistake),
             }
         }
-        DoorTls { by_name: (policies.len() > 1).then_some(by_name), policies }
+        let by_name = (policies.len() > 1).then(|| Arc::new(by_name));
+        let quic =
+            self.model.global.http3.then(|| self.quic(&demanded, &resolver, &addresses, by_name.as_ref())).flatten();
+        DoorTls { policies, by_name, quic }
     }
 
     /// Whom clients see that ask for nobody, or for somebody who is not here.
@@ -130,6 +182,33 @@ impl Compiler<'_> {
             addresses.iter().map(|ip| Ok((*ip, build(resolver.at(*ip))?))).collect::<Result<_, Mistake>>()?;
         let verifies = policy.clients.as_ref().is_some_and(|clients| clients.mode != Mode::Unverified);
         Ok(PolicyTls { id: self.policy(policy), config: build(resolver.clone())?, by_address, verifies })
+    }
+
+    /// For the policy of those sites that demand nothing of their own, else for the first that leaves TLS 1.3.
+    fn quic(
+        &mut self,
+        demanded: &[(String, PolicyModel)],
+        resolver: &Arc<Resolver>,
+        addresses: &[IpAddr],
+        by_name: Option<&Arc<ByName<usize>>>,
+    ) -> Option<DoorQuic> {
+        let first = demanded.iter().position(|(_, policy)| policy.is_default());
+        first.into_iter().chain(0..demanded.len()).find_map(|at| {
+            let (_, policy) = &demanded[at];
+            // What is wrong with it has been told.
+            let options = self.handshake(policy, Span::default()).ok()?;
+            // Who wants HTTP/1.1 alone has said so.
+            if !options.alpn.contains(&Alpn::H2) {
+                return None;
+            }
+            let build = |inner: Arc<dyn ResolvesServerCert>, local| {
+                let own = by_name.map(|by_name| OfPolicy { inner: inner.clone(), by_name: by_name.clone(), at, local });
+                quic_config(own.map_or(inner, |own| Arc::new(own) as _), &options)
+            };
+            let config = build(resolver.clone(), None)?;
+            let by_address = addresses.iter().map(|ip| Some((*ip, build(resolver.at(*ip), Some(*ip))?)));
+            Some(DoorQuic { policy: self.policy(policy), config, by_address: by_address.collect::<Option<_>>()? })
+        })
     }
 
     fn tls_model(&self, site: usize) -> TlsModel {

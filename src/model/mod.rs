@@ -24,7 +24,7 @@ pub use crate::site::Legacy;
 pub use address::{SiteAddress, Transport};
 pub use compile::{Door, Inherited, Log, Purpose, Shown, Source, World, compile};
 pub use global::{Admin, Global, Limits, Timeouts};
-pub use handshakes::DoorTls;
+pub use handshakes::{DoorQuic, DoorTls};
 
 use crate::check::allow::Allowances;
 use crate::check::expand::{Surroundings, expand, is_left_over};

@@ -4,16 +4,17 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 
 use super::activation::Given;
-use super::listener::{self, Bound};
+use super::listener::{self, Beside, Bound};
 use super::stamp::{Moment, Stamp};
 use crate::check::expand::{Process, Surroundings};
 use crate::check::value::ListenAddress;
 use crate::diagnostic::{Code, Mistake, Severity, Sources, Span};
 use crate::model::outline::Outline;
-use crate::model::{self, Checked, Inherited, Purpose, World, compile};
+use crate::model::{self, Checked, Door, Inherited, Purpose, World, compile};
 use crate::syntax::include::Disk;
 
 /// Where the configuration comes from.
@@ -101,7 +102,11 @@ impl Surroundings for Noting {
 }
 
 /// Sockets that are bound and not yet anybody's.
-pub(super) type Sockets = Vec<(ListenAddress, Vec<Bound>)>;
+#[derive(Default)]
+pub(super) struct Sockets {
+    pub streams: Vec<(ListenAddress, Vec<Bound>)>,
+    pub datagrams: Vec<(ListenAddress, Vec<UdpSocket>)>,
+}
 
 pub(super) struct Built {
     pub world: World,
@@ -154,27 +159,72 @@ fn in_order(findings: &mut [Mistake]) {
     findings.sort_by_key(|mistake| (mistake.at.file, mistake.at.start));
 }
 
+/// Where the process listens already, with the places as they really are.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    /// The system chooses for port 0.
+    pub streams: BTreeMap<ListenAddress, String>,
+    /// Those of datagrams by their ports, and others that nobody uses any more.
+    pub datagrams: BTreeMap<ListenAddress, u16>,
+}
+
 /// Binds what the new world listens on and the old one did not.
-pub(super) fn bind(
-    world: &World,
-    listening: &BTreeMap<ListenAddress, String>,
-    given: &Given,
-    workers: usize,
-) -> Result<Sockets, Vec<Mistake>> {
-    let mut sockets = Sockets::new();
+pub(super) fn bind(world: &World, open: &Open, given: &Given, workers: usize) -> Result<Sockets, Vec<Mistake>> {
+    let mut sockets = Sockets::default();
     let mut mistakes = Vec::new();
     let loopback6 =
         |address: &ListenAddress| matches!(address, ListenAddress::Ip(ip) if ip.is_ipv6() && ip.ip().is_loopback());
-    for (address, door) in world.doors.iter().filter(|(address, _)| !listening.contains_key(address)) {
-        let bound = given.find(address).transpose().and_then(|given| listener::bind(address, workers, given));
-        match bound {
-            Ok(bound) => sockets.push((address.clone(), bound)),
+    for (address, door) in &world.doors {
+        match bind_door(address, door, open, given, workers) {
+            Ok((streams, datagrams)) => {
+                sockets.streams.extend(streams.map(|bound| (address.clone(), bound)));
+                sockets.datagrams.extend(datagrams.map(|bound| (address.clone(), bound)));
+            }
             // A machine without IPv6 still has `localhost`.
-            Err(error) if loopback6(address) && error.kind() == io::ErrorKind::AddrNotAvailable => {}
-            Err(error) => mistakes.push(cannot_listen(address, &error, door.at)),
+            Err(Beside::Stream(error)) if loopback6(address) && error.kind() == io::ErrorKind::AddrNotAvailable => {}
+            Err(Beside::Stream(error)) => mistakes.push(cannot_listen(address, &error, door.at)),
+            Err(Beside::Datagram(error)) => mistakes.push(no_datagrams(address, &error, door.at)),
         }
     }
     if mistakes.is_empty() { Ok(sockets) } else { Err(mistakes) }
+}
+
+type Both = (Option<Vec<Bound>>, Option<Vec<UdpSocket>>);
+
+fn bind_door(address: &ListenAddress, door: &Door, open: &Open, given: &Given, workers: usize) -> Result<Both, Beside> {
+    let wants_datagrams =
+        door.tls.as_ref().is_some_and(|tls| tls.quic.is_some()) && !open.datagrams.contains_key(address);
+    let given = given.find(address).transpose().map_err(Beside::Stream)?;
+    match (open.streams.get(address), given) {
+        (None, None) if wants_datagrams => {
+            let (streams, datagrams) = listener::bind_with_datagrams(address, workers)?;
+            Ok((Some(streams), Some(datagrams)))
+        }
+        (None, given) => {
+            let streams = listener::bind(address, workers, given).map_err(Beside::Stream)?;
+            // Whoever opened this socket may do what we may not.
+            let datagrams = wants_datagrams.then(|| listener::datagrams(&streams, workers)).and_then(|outcome| {
+                outcome
+                    .inspect_err(
+                        |error| tracing::warn!(%address, %error, "no HTTP/3 here: the port cannot be had for UDP"),
+                    )
+                    .ok()
+            });
+            Ok((Some(streams), datagrams))
+        }
+        // HTTP/3 was switched on where the rest stays as it is.
+        (Some(local), _) if wants_datagrams => match local.parse() {
+            Ok(local) => Ok((None, Some(listener::datagrams_at(local, workers).map_err(Beside::Datagram)?))),
+            Err(_) => Ok((None, None)),
+        },
+        (Some(_), _) => Ok((None, None)),
+    }
+}
+
+fn no_datagrams(address: &ListenAddress, error: &io::Error, at: Span) -> Mistake {
+    let text = format!("cannot listen on `{address}` by UDP, for HTTP/3: {}", reason(error));
+    Mistake::new(Code::E0052, at, text)
+        .help("`ss -lunp` names who has the port; stop it, or do without HTTP/3: global { http3 off }")
 }
 
 fn cannot_listen(address: &ListenAddress, error: &io::Error, at: Span) -> Mistake {

@@ -10,6 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -26,6 +28,7 @@ use super::socket::Socket;
 use super::watched::{Expired, LINGER, Watch, Watched};
 use super::world::{Shared, View};
 use crate::check::value::ListenAddress;
+use crate::http::body::Received;
 use crate::http::connection::{Connection, PolicyId, TlsFacts};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
@@ -48,13 +51,14 @@ pub struct Arrival {
 /// What holds for a connection from its beginning. Copied: a connection that held its configuration would keep one that
 /// was replaced long ago.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
-    timeouts: Timeouts,
-    limits: Limits,
+pub struct Terms {
+    pub timeouts: Timeouts,
+    pub limits: Limits,
 }
 
 impl Terms {
-    pub(super) fn of(world: &World) -> Self {
+    #[must_use]
+    pub fn of(world: &World) -> Self {
         Self { timeouts: world.global.timeouts, limits: world.global.limits }
     }
 }
@@ -97,7 +101,7 @@ pub async fn serve_tcp(mut stream: TcpStream, arrival: Arrival) {
 
 /// A place among the connections of this address, where they are counted; an error where it has as many as it may. A proxy
 /// that is trusted brings the connections of many clients.
-fn seat(global: &Global, peer: IpAddr) -> Result<Option<Seat>, ()> {
+pub(super) fn seat(global: &Global, peer: IpAddr) -> Result<Option<Seat>, ()> {
     match global.limits.per_address {
         Some(most) if !global.trusted.at(Some(peer)) => seats::take(peer, most).map(Some).ok_or(()),
         _ => Ok(None),
@@ -142,7 +146,7 @@ async fn secure(
             let client = client.map(|shown| Box::new(tls::subject::describe(shown, door.verifies(policy))));
             let facts = facts.map(|facts| {
                 let tls::TlsFacts { version, suite, sni, .. } = facts;
-                TlsFacts { version: version.as_str(), suite, sni, policy, client }
+                TlsFacts { version: version.as_str(), suite: Some(suite), sni, policy, client }
             });
             drop(door);
             let connection = Connection::new(Some(peer), local.port(), facts).to(local.ip());
@@ -204,7 +208,7 @@ where
     let peer = connection.peer.ip();
     let context =
         Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel: tunnel.clone() });
-    let service = service_fn(move |request| handle(context.clone(), request));
+    let service = service_fn(move |request: Request<Incoming>| handle(context.clone(), request.map(Received::Hyper)));
     let io = TokioIo::new(Watched::http1(stream, watch.clone()));
     let mut driver = http1::Builder::new()
         .max_header_size(terms.limits.header)
@@ -277,7 +281,7 @@ where
     let limits = &terms.limits;
     let peer = connection.peer.ip();
     let context = Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel });
-    let service = service_fn(move |request| handle(context.clone(), request));
+    let service = service_fn(move |request: Request<Incoming>| handle(context.clone(), request.map(Received::Hyper)));
     let (gather, outlet) = gather(Watched::http2(stream, watch.clone()));
     let io = TokioIo::new(gather);
     let driver = http2::Builder::new(Local { write: terms.timeouts.write })
@@ -351,7 +355,7 @@ fn refused(error: &io::Error, peer: std::net::IpAddr) {
 }
 
 /// A client that gives up most of what it asks for (threat XH01).
-fn restless(peer: std::net::IpAddr) {
+pub fn restless(peer: std::net::IpAddr) {
     static EVERY: Every = Every::second();
     if let Some(suppressed) = EVERY.pass() {
         tracing::info!(%peer, suppressed, "a client that gives up most of its requests is left");

@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::UdpSocket;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use http::HeaderValue;
 use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use super::activation::Given;
-use super::build::{Built, Reading, Refused, Sockets, Source, bind, build};
+use super::build::{Built, Open, Reading, Refused, Sockets, Source, bind, build};
+use super::http3::endpoint::Datagrams;
 use super::listener::Bound;
 use super::stamp::Stamp;
 use super::worker::{self, Census, Handle, Order};
@@ -29,8 +32,7 @@ pub struct Plane {
     shared: Arc<Shared>,
     census: Arc<Census>,
     workers: Vec<Handle>,
-    /// With the place as it really is: the system chooses for port 0.
-    listening: BTreeMap<ListenAddress, String>,
+    listening: Open,
     given: Given,
     writers: Writers,
     inputs: Inputs,
@@ -80,7 +82,7 @@ impl Plane {
         let Built { world, warnings, sources, sites, outline } = built?;
         let count = world.global.workers.unwrap_or_else(cores);
         let census = Census::new(most_connections(&world));
-        let sockets = match bind(&world, &BTreeMap::new(), &given, count) {
+        let sockets = match bind(&world, &Open::default(), &given, count) {
             Ok(sockets) => sockets,
             Err(findings) => return Err(Refused { findings, sources }),
         };
@@ -99,7 +101,7 @@ impl Plane {
             shared,
             census,
             workers,
-            listening: BTreeMap::new(),
+            listening: Open::default(),
             given,
             writers,
             in_force: inputs.seen.clone(),
@@ -110,7 +112,7 @@ impl Plane {
         };
         plane.open(sockets);
         plane.ask();
-        for socket in plane.given.unused(plane.listening.keys()) {
+        for socket in plane.given.unused(plane.listening.streams.keys()) {
             tracing::warn!(socket, "the service manager opened a socket that no site listens on");
         }
         Ok((plane, Loaded { warnings, sources, sites, changes: Vec::new() }))
@@ -145,7 +147,7 @@ impl Plane {
     }
 
     pub fn listeners(&self) -> impl Iterator<Item = &str> {
-        self.listening.values().map(String::as_str)
+        self.listening.streams.values().map(String::as_str)
     }
 
     /// Puts the configuration in force as it is now. Everything that can fail is done before anything changes.
@@ -198,7 +200,7 @@ impl Plane {
         };
         self.census.allow(most_connections(&world));
         let gone: Vec<ListenAddress> =
-            self.listening.keys().filter(|address| !world.doors.contains_key(address)).cloned().collect();
+            self.listening.streams.keys().filter(|address| !world.doors.contains_key(address)).cloned().collect();
         self.shared.swap(world);
         self.in_force = self.inputs.seen.clone();
         self.loaded = SystemTime::now();
@@ -220,23 +222,50 @@ impl Plane {
     }
 
     fn open(&mut self, sockets: Sockets) {
-        if let Some((path, _)) = &self.shared.world().global.key_log {
+        let world = self.shared.world();
+        if let Some((path, _)) = &world.global.key_log {
             tracing::warn!(file = %path.display(), "the keys of TLS sessions are written to a file: who has it can read the traffic");
         }
-        for (address, bound) in sockets {
+        for (address, sockets) in sockets.datagrams {
+            self.open_datagrams(&world, address, sockets);
+        }
+        for (address, bound) in sockets.streams {
             let local = bound.first().map_or_else(|| address.to_string(), Bound::shown);
-            let tls = self.shared.world().doors.get(&address).is_some_and(|door| door.tls.is_some());
-            tracing::info!(address = %local, tls, "listening");
+            let tls = world.doors.get(&address).is_some_and(|door| door.tls.is_some());
+            let http3 = tls && self.listening.datagrams.contains_key(&address);
+            tracing::info!(address = %local, tls, http3, "listening");
             for (worker, bound) in self.workers.iter().zip(bound) {
                 // A worker that has ended has said why.
                 let _ = worker.orders.send(Order::Listen(address.clone(), bound));
             }
-            self.listening.insert(address, local);
+            self.listening.streams.insert(address, local);
+        }
+        self.announce_http3(&world);
+    }
+
+    fn open_datagrams(&mut self, world: &World, address: ListenAddress, sockets: Vec<UdpSocket>) {
+        let port = sockets.first().and_then(|socket| socket.local_addr().ok()).map(|local| local.port());
+        let all = world.doors.get(&address).and_then(|door| Datagrams::of(sockets, door, &world.global));
+        let (Some(port), Some(all)) = (port, all) else { return };
+        for (worker, datagrams) in self.workers.iter().zip(all) {
+            let _ = worker.orders.send(Order::Datagrams(address.clone(), Box::new(datagrams)));
+        }
+        self.listening.datagrams.insert(address, port);
+    }
+
+    /// From here on answers over TCP say where HTTP/3 is.
+    fn announce_http3(&self, world: &World) {
+        for (address, door) in &world.doors {
+            if let Some(port) = self.listening.datagrams.get(address)
+                && door.tls.as_ref().is_some_and(|tls| tls.quic.is_some())
+            {
+                door.alt_svc.get_or_init(|| alt_svc(*port));
+            }
         }
     }
 
     fn close(&mut self, address: &ListenAddress) {
-        let local = self.listening.remove(address);
+        let local = self.listening.streams.remove(address);
         self.order(|| Order::Close(address.clone()));
         self.unlink(address);
         tracing::info!(address = local, "no longer listening");
@@ -278,7 +307,7 @@ impl Plane {
 
     /// Ends, whatever is under way.
     pub fn end(self) {
-        self.listening.keys().for_each(|address| self.unlink(address));
+        self.listening.streams.keys().for_each(|address| self.unlink(address));
         for worker in self.workers {
             drop(worker.orders);
             let _ = worker.thread.join();
@@ -305,6 +334,18 @@ fn attempt(mut reading: Reading, writers: &mut Writers, legacy: model::Legacy) -
 
 fn files(reading: &Reading, others: &[PathBuf]) -> Vec<PathBuf> {
     [&reading.checked.files, &reading.secrets, others].concat()
+}
+
+/// RFC 7838. Each is made once for the life of the process, in memory that is not counted: a count of references would be
+/// shared by all cores that answer.
+fn alt_svc(port: u16) -> HeaderValue {
+    static KNOWN: Mutex<BTreeMap<u16, HeaderValue>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = || {
+        let text: &'static str = Box::leak(format!("h3=\":{port}\"; ma=86400").into());
+        HeaderValue::from_static(text)
+    };
+    known.entry(port).or_insert_with(made).clone()
 }
 
 fn cores() -> usize {

@@ -39,6 +39,13 @@ pub fn is_giving_up() -> bool {
     GIVING_UP.get()
 }
 
+/// Drops something because its client took nothing.
+pub fn giving_up(drop: impl FnOnce()) {
+    GIVING_UP.set(true);
+    drop();
+    GIVING_UP.set(false);
+}
+
 /// Spawns where it stands.
 #[derive(Debug, Clone, Copy)]
 pub struct Local {
@@ -87,9 +94,7 @@ impl<F: Future> Future for Taken<F> {
             return Poll::Pending;
         }
         // Dropping hyper's task resets the stream.
-        GIVING_UP.set(true);
-        this.future.set(None);
-        GIVING_UP.set(false);
+        giving_up(|| this.future.set(None));
         Poll::Ready(())
     }
 }

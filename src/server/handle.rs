@@ -7,14 +7,13 @@ use std::time::Duration;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
-use hyper::body::Incoming;
 
 use super::head;
 use super::journey::{Journey, Outbound};
 use super::memory;
 use super::watched::Watch;
 use super::world::{HeldDoor, Hold, View};
-use crate::http::body::{Body, ClientBody};
+use crate::http::body::{Body, ClientBody, Received};
 use crate::http::connection::Connection;
 use crate::http::exchange::{Exchange, Notes, TunnelSlot};
 use crate::http::fault::{Cause, Fault};
@@ -37,7 +36,7 @@ pub struct Context {
 /// hyper's request nor a fault need room in it.
 pub fn handle(
     context: Rc<Context>,
-    request: Request<Incoming>,
+    request: Request<Received>,
 ) -> impl Future<Output = Result<Response<Outbound>, Infallible>> {
     let served = context.watch.begin();
     let (world, door) = context.view.now();
@@ -79,6 +78,11 @@ fn conclude(context: &Context, mut journey: Box<Journey>, mut answer: Answer, la
     if http1 && !switched && (last || context.watch.is_unframed()) {
         answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    if journey.exchange.version < Version::HTTP_3
+        && let Some(alt_svc) = journey.alt_svc()
+    {
+        answer.headers_mut().entry(header::ALT_SVC).or_insert(alt_svc);
+    }
     let (parts, body) = answer.into_parts();
     if let Some(ledger) = journey.exchange.notes.tunnel.clone() {
         journey.becomes_tunnel();
@@ -111,7 +115,7 @@ fn begin(
     context: &Context,
     world: Hold,
     door: Option<HeldDoor>,
-    request: Request<Incoming>,
+    request: Request<Received>,
 ) -> (Box<Journey>, Option<Fault>) {
     let (parts, incoming) = request.into_parts();
     let (mut exchange, fault) = head::read(&context.connection, &context.tunnel, &world.global, parts);
@@ -120,7 +124,7 @@ fn begin(
 }
 
 /// What the client sends; `idle` bounds the time between two pieces of it.
-fn body(incoming: Incoming, notes: &mut Notes, idle: Duration) -> Body {
+fn body(incoming: Received, notes: &mut Notes, idle: Duration) -> Body {
     if incoming.is_end_stream() {
         return Body::Empty;
     }

@@ -102,6 +102,15 @@ impl Journey {
         self.under_way = None;
     }
 
+    /// What the answer says of HTTP/3, where that is spoken at this door.
+    pub fn alt_svc(&self) -> Option<HeaderValue> {
+        let door = self.door.as_ref()?;
+        let (alt_svc, quic) = (door.alt_svc.get()?, door.tls.as_ref()?.quic.as_ref()?);
+        // Sites with other demands are not found there.
+        let is_there = self.exchange.connection.tls.as_ref().is_some_and(|tls| tls.policy == quic.policy);
+        is_there.then(|| alt_svc.clone())
+    }
+
     pub fn refuse(&mut self, fault: Fault) -> Answer {
         let answer = page::fault(&self.exchange, &fault);
         self.exchange.notes.error = Some(fault);
@@ -147,7 +156,7 @@ impl Journey {
             route: None,
             tunnel_end: notes.tunnel.as_ref().and_then(|ledger| ledger.ended()).map(End::as_str),
             tls_version: exchange.connection.tls.as_ref().map(|tls| tls.version),
-            tls_suite: exchange.connection.tls.as_ref().map(|tls| tls.suite),
+            tls_suite: exchange.connection.tls.as_ref().and_then(|tls| tls.suite),
             tls_client: exchange.connection.tls.as_ref().and_then(|tls| Some(&*tls.client.as_ref()?.subject)),
             fields: &[],
         };

@@ -2,7 +2,7 @@
 //! `SO_REUSEPORT` group resets the connections that wait in its queue.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -13,6 +13,8 @@ use crate::check::value::ListenAddress;
 
 /// As long as the system lets it be (`net.core.somaxconn`).
 const BACKLOG: i32 = 4096;
+/// Bytes of datagrams that wait for a worker, or for the network.
+const BUFFER: usize = 2 * 1024 * 1024;
 
 /// One socket, not yet in any runtime.
 #[derive(Debug)]
@@ -75,6 +77,59 @@ pub fn bind(address: &ListenAddress, workers: usize, given: Option<Bound>) -> io
     }
 }
 
+/// For each worker a socket, and one for datagrams at the same port.
+pub fn bind_with_datagrams(address: &ListenAddress, workers: usize) -> Result<(Vec<Bound>, Vec<UdpSocket>), Beside> {
+    // Where the system chooses a port, somebody else may have it for datagrams.
+    let mut tries = if matches!(address, ListenAddress::Ip(ip) if ip.port() == 0) || *address == ListenAddress::Any(0) {
+        20
+    } else {
+        1
+    };
+    loop {
+        tries -= 1;
+        let bound = bind(address, workers, None).map_err(Beside::Stream)?;
+        match datagrams(&bound, workers) {
+            Ok(datagrams) => return Ok((bound, datagrams)),
+            Err(error) if tries == 0 => return Err(Beside::Datagram(error)),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Which of two sockets at one port could not be had.
+#[derive(Debug)]
+pub enum Beside {
+    Stream(io::Error),
+    Datagram(io::Error),
+}
+
+/// Sockets for datagrams where these listen.
+pub fn datagrams(beside: &[Bound], workers: usize) -> io::Result<Vec<UdpSocket>> {
+    datagrams_at(beside.first().and_then(Bound::local).ok_or(io::ErrorKind::AddrNotAvailable)?, workers)
+}
+
+/// The same at an address.
+pub fn datagrams_at(address: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
+    let open = || Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP));
+    // As below: nobody else is to be in the group.
+    let probe = open()?;
+    only_its_family(&probe, address)?;
+    probe.bind(&address.into())?;
+    drop(probe);
+    (0..workers)
+        .map(|_| {
+            let socket = open()?;
+            only_its_family(&socket, address)?;
+            socket.set_reuse_port(true)?;
+            socket.bind(&address.into())?;
+            socket.set_nonblocking(true)?;
+            // The system's default holds 150 full datagrams. It gives what it may (`net.core.rmem_max`).
+            let _ = (socket.set_recv_buffer_size(BUFFER), socket.set_send_buffer_size(BUFFER));
+            Ok(socket.into())
+        })
+        .collect()
+}
+
 /// Sockets that share a port, so that the kernel spreads connections over the workers.
 fn group(address: SocketAddr, workers: usize) -> io::Result<Vec<Bound>> {
     // Without this a second process could join the group and take half of the traffic unnoticed: so the first socket is
@@ -99,6 +154,10 @@ fn group(address: SocketAddr, workers: usize) -> io::Result<Vec<Bound>> {
 
 fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     socket.set_reuse_address(true)?;
+    only_its_family(socket, address)
+}
+
+fn only_its_family(socket: &Socket, address: SocketAddr) -> io::Result<()> {
     if let SocketAddr::V6(v6) = address {
         // One socket for both families where the address is `::`.
         socket.set_only_v6(!v6.ip().is_unspecified())?;

@@ -14,6 +14,7 @@ mod framing;
 mod gather;
 mod handle;
 mod head;
+mod http3;
 mod journey;
 mod listener;
 mod memory;

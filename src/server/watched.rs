@@ -96,6 +96,17 @@ impl Watch {
         self.http2.set(true);
     }
 
+    /// From here on the time between requests is that of HTTP/2; what is below them has times of its own.
+    pub fn speaks_http3(&self) {
+        self.speaks_http2();
+        self.deadline.set(self.timeouts.idle_http2);
+    }
+
+    /// Ready once there has been no request for too long.
+    pub fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_deadline(cx).is_some() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
     /// A request's head is complete; says how many there were with it.
     pub fn begin(&self) -> u32 {
         self.active.set(self.active.get() + 1);

@@ -12,14 +12,19 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::connection::{Arrival, serve_tcp, serve_unix};
+use super::http3;
+use super::http3::endpoint::{self, Configs, Datagrams};
 use super::listener::Bound;
 use super::memory;
 use super::watched::Watch;
-use super::world::{Shared, refresh};
+use super::world::{Shared, View, refresh};
 use crate::check::value::ListenAddress;
 use crate::http::{deadline, tunnel};
 use crate::telemetry::{metrics, writer};
 use crate::upstream;
+
+/// Handshakes of QUIC that may be under way at once; clients beyond have to show first that they are where they say.
+const MOST_HALF_OPEN: usize = 100;
 
 /// A tunnel has no end of its own: it gets this long when the process ends.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(30);
@@ -28,6 +33,9 @@ const LONGEST_GOODBYE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub enum Order {
     Listen(ListenAddress, Bound),
+    /// The same for QUIC. Such a socket is kept for as long as the process lives: it speaks where the configuration in force
+    /// says so, and refuses where not, so that clients do not wait.
+    Datagrams(ListenAddress, Box<Datagrams>),
     /// No new connections from there; those that are open end when what is under way on them has.
     Close(ListenAddress),
     /// A new configuration is in force.
@@ -48,12 +56,14 @@ pub struct Handle {
 pub struct Census {
     open: AtomicUsize,
     most: AtomicUsize,
+    /// QUIC connections whose handshakes are under way.
+    half_open: AtomicUsize,
 }
 
 impl Census {
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
-        Arc::new(Self { open: AtomicUsize::new(0), most: AtomicUsize::new(most) })
+        Arc::new(Self { open: AtomicUsize::new(0), most: AtomicUsize::new(most), half_open: AtomicUsize::new(0) })
     }
 
     pub fn allow(&self, most: usize) {
@@ -66,6 +76,7 @@ impl Census {
 }
 
 struct Worker {
+    index: usize,
     shared: Arc<Shared>,
     census: Arc<Census>,
     connections: RefCell<Vec<(Rc<ListenAddress>, Weak<Watch>)>>,
@@ -86,7 +97,7 @@ pub fn start(index: usize, shared: Arc<Shared>, census: Arc<Census>) -> io::Resu
             .build_local(tokio::runtime::LocalOptions::default())
         {
             Ok(runtime) => {
-                runtime.block_on(work(shared, census, ear));
+                runtime.block_on(work(index, shared, census, ear));
                 // What is cut off here still has a line to write.
                 drop(runtime);
                 writer::flush();
@@ -97,8 +108,9 @@ pub fn start(index: usize, shared: Arc<Shared>, census: Arc<Census>) -> io::Resu
     Ok(Handle { orders, thread })
 }
 
-async fn work(shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::UnboundedReceiver<Order>) {
+async fn work(index: usize, shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::UnboundedReceiver<Order>) {
     let worker = Rc::new(Worker {
+        index,
         shared,
         census,
         connections: RefCell::default(),
@@ -129,6 +141,9 @@ async fn work(shared: Arc<Shared>, census: Arc<Census>, mut ear: mpsc::Unbounded
                     if let Some(old) = listeners.insert(address, task.abort_handle()) {
                         old.abort();
                     }
+                }
+                Some(Order::Datagrams(address, datagrams)) => {
+                    tokio::task::spawn_local(listen(worker.clone(), address, *datagrams));
                 }
                 Some(Order::Close(address)) => {
                     if let Some(task) = listeners.remove(&address) {
@@ -196,6 +211,50 @@ async fn accept(worker: Rc<Worker>, address: ListenAddress, bound: Bound) {
         },
     };
     tracing::error!(%address, error = %outcome, "cannot listen");
+}
+
+/// Takes QUIC connections for as long as the worker lives.
+async fn listen(worker: Rc<Worker>, address: ListenAddress, datagrams: Datagrams) {
+    let address = Rc::new(address);
+    let opened = endpoint::open(datagrams, worker.index).and_then(|open| Ok((open.local_addr()?.port(), open)));
+    let (port, endpoint) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return tracing::error!(%address, %error, "cannot speak HTTP/3"),
+    };
+    let mut configs = Configs::default();
+    while let Some(incoming) = endpoint.accept().await {
+        let (world, door) = View::new(worker.shared.clone(), ListenAddress::clone(&address)).now();
+        let config = door.and_then(|door| configs.at(&door, &world.global, incoming.local_ip()));
+        // Who is refused at once tries TCP at once.
+        let Some(config) = config.filter(|_| !worker.draining.get() && !worker.census.is_full() && !memory::is_short())
+        else {
+            incoming.refuse();
+            continue;
+        };
+        // Threat XH10: then only those get an answer of some size that are where they say.
+        if worker.census.half_open.load(Ordering::Relaxed) >= MOST_HALF_OPEN && !incoming.remote_address_validated() {
+            let _ = incoming.retry();
+            continue;
+        }
+        let half_open = HalfOpen::of(&worker.census);
+        worker.admit(&address, |arrival| http3::serve(incoming, config, port, half_open, arrival));
+    }
+}
+
+/// Counts a handshake while it lasts.
+struct HalfOpen(Arc<Census>);
+
+impl HalfOpen {
+    fn of(census: &Arc<Census>) -> Self {
+        census.half_open.fetch_add(1, Ordering::Relaxed);
+        Self(census.clone())
+    }
+}
+
+impl Drop for HalfOpen {
+    fn drop(&mut self) {
+        self.0.half_open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Waits while the process has as many connections as it may, or no memory for another one. Asked before a connection is accepted, and again once it

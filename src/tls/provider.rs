@@ -29,6 +29,7 @@ impl Version {
 /// An application protocol in its ALPN spelling.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Alpn {
+    H3,
     H2,
     Http11,
 }
@@ -40,13 +41,14 @@ impl Alpn {
 
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::H3 => "h3",
             Self::H2 => "h2",
             Self::Http11 => "http/1.1",
         }
     }
 
     pub fn from_bytes(protocol: &[u8]) -> Option<Self> {
-        [Self::H2, Self::Http11].into_iter().find(|known| known.as_bytes() == protocol)
+        [Self::H3, Self::H2, Self::Http11].into_iter().find(|known| known.as_bytes() == protocol)
     }
 }
 
@@ -204,7 +206,7 @@ mod tests {
         for group in Group::ALL {
             assert_eq!(Group::parse(group.as_str()), Some(group));
         }
-        for alpn in [Alpn::H2, Alpn::Http11] {
+        for alpn in [Alpn::H3, Alpn::H2, Alpn::Http11] {
             assert_eq!(Alpn::from_bytes(alpn.as_bytes()), Some(alpn));
         }
         assert_eq!(Suite::parse("TLS_RSA_WITH_AES_128_CBC_SHA"), None);

@@ -15,6 +15,7 @@ mod failures;
 mod files;
 mod forwarded;
 mod framing;
+mod http3;
 mod manipulation;
 mod mending;
 mod policies;

@@ -29,7 +29,7 @@ impl Value for Alpn {
     const EXAMPLE: &'static str = "h2 or http/1.1";
 
     fn parse(text: &str) -> Result<Self, Wrong> {
-        if let Some(known) = Alpn::from_bytes(text.as_bytes()) {
+        if let Some(known) = Alpn::from_bytes(text.as_bytes()).filter(|known| *known != Self::H3) {
             return Ok(known);
         }
         let lower = text.to_ascii_lowercase();

@@ -7,6 +7,7 @@
 mod client;
 mod folder;
 pub mod h2;
+pub mod h3;
 mod message;
 pub mod origin;
 mod pipe;
@@ -20,6 +21,7 @@ use std::time::{Duration, Instant};
 pub use client::{Client, get};
 pub use folder::Folder;
 pub use h2::{H2, H2Response, run};
+pub use h3::{H3, H3Response};
 pub use message::{Framing, Message};
 pub use origin::{Origin, Wire};
 pub use pipe::Pipe;
@@ -39,6 +41,18 @@ pub fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         }
         assert!(start.elapsed() < PATIENCE, "{what} does not happen");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The same for a test that has tasks to go on with meanwhile.
+pub async fn soon<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = found() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "{what} does not happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

@@ -1,0 +1,525 @@
+//! Threats XG and XH over HTTP/3 and QUIC: streams and datagrams that no client library would send.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::harness::h3::{DATA, HEADERS, Outcome, RawH3, frame, head, literal, quic, section};
+use crate::harness::{Authority, Folder, H3, Origin, Proxy, of, run, soon};
+use crate::watch::resident;
+
+const MESSAGE_ERROR: u64 = 0x10e;
+const FRAME_UNEXPECTED: u64 = 0x105;
+const EXCESSIVE_LOAD: u64 = 0x107;
+const DECOMPRESSION_FAILED: u64 = 0x200;
+
+/// A proxy of one worker with a certificate for `example.com`, and a client that believes it.
+fn secure(origin: &Origin) -> (Proxy, Arc<rustls::ClientConfig>) {
+    let (authority, files) = (Authority::new(), Folder::new());
+    let (certificate, key) = authority.issue(&["example.com"]).save(&files, "site");
+    let config = "global { workers 1 }\nhttps://example.com:0 {\n bind 127.0.0.1\n tls {$CERT} {$KEY}\n \
+         reverse_proxy {$ORIGIN}\n}";
+    let setup = of(config).with("CERT", certificate.display()).with("KEY", key.display());
+    let mut proxy = setup.with("ORIGIN", origin).start();
+    proxy.kept.push(files);
+    (proxy, authority.client(&["h3"]))
+}
+
+/// Sends heads: none is served, and nothing reaches the origin.
+fn refused(cases: &[(&str, Vec<u8>)]) {
+    let origin = Origin::saying("reached");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        for (what, head) in cases {
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let outcome = raw.ask(&[frame(HEADERS, head)]).await;
+            assert!(outcome.is_refusal(), "{what}: {outcome:?}");
+            assert_eq!(origin.connections(), 0, "{what} reached the origin: {:?}", text(&origin));
+        }
+        let raw = RawH3::connect(proxy.address(), config).await;
+        assert_eq!(raw.ask(&[frame(HEADERS, &head("GET", "/", &[]))]).await.status(), Some(200), "the harness can ask");
+    });
+}
+
+fn text(origin: &Origin) -> String {
+    String::from_utf8_lossy(&origin.all_bytes()).into_owned()
+}
+
+/// A request with one more field, of any bytes.
+fn with(name: &[u8], value: &[u8]) -> Vec<u8> {
+    [head("GET", "/", &[]), literal(name, value)].concat()
+}
+
+#[test]
+fn xg01_fields_of_one_hop_are_no_part_of_http3() {
+    let fields = [
+        ("transfer-encoding", "chunked"),
+        ("connection", "x-forwarded-for"),
+        ("keep-alive", "timeout=5"),
+        ("upgrade", "websocket"),
+        ("proxy-connection", "keep-alive"),
+        ("te", "trailers, chunked"),
+    ];
+    refused(&fields.map(|(name, value)| (name, with(name.as_bytes(), value.as_bytes()))));
+}
+
+#[test]
+fn xg03_a_body_is_as_long_as_it_said_or_the_request_never_looks_whole() {
+    let origin = Origin::saying("whole");
+    let (proxy, config) = secure(&origin);
+    let ask = |length: &str| frame(HEADERS, &head("POST", "/", &[("content-length", length)]));
+    run(async {
+        let cases: Vec<(&str, Vec<Vec<u8>>)> = vec![
+            ("ends at once", vec![ask("5")]),
+            ("ends early", vec![ask("10"), frame(DATA, b"abc")]),
+            ("an empty frame and no more", vec![ask("5"), frame(DATA, b"")]),
+            ("too long", vec![ask("3"), frame(DATA, b"longer")]),
+            ("too long in two frames", vec![ask("3"), frame(DATA, b"abc"), frame(DATA, b"d")]),
+            ("more than nothing", vec![ask("0"), frame(DATA, b"GET /evil HTTP/1.1\r\n\r\n")]),
+            ("ends within a frame", vec![ask("3"), frame(DATA, b"abc")[..4].to_vec()]),
+            ("ends within a frame, without a length", vec![frame(HEADERS, &head("POST", "/", &[])), vec![0, 9, b'a']]),
+            ("trailers instead", vec![ask("5"), frame(HEADERS, &section(&[("x-a", "b")]))]),
+        ];
+        for (what, frames) in cases {
+            let outcome = RawH3::connect(proxy.address(), config.clone()).await.ask(&frames).await;
+            assert!(matches!(outcome, Outcome::Reset(_)), "{what}: {outcome:?}");
+        }
+        for length in ["+3", "3, 3", "0x3", "", "99999999999999999999999"] {
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let outcome = raw.ask(&[ask(length), frame(DATA, b"abc")]).await;
+            assert_eq!(outcome, Outcome::Reset(MESSAGE_ERROR), "{length:?}");
+        }
+        assert_eq!(origin.whole_requests(), 0, "{}", text(&origin));
+        soon("no connection to the origin is kept", || (origin.open() == 0).then_some(())).await;
+        // Behind all of them on one connection, the next request is itself.
+        let raw = RawH3::connect(proxy.address(), config.clone()).await;
+        raw.ask(&[ask("40"), frame(DATA, b"abc")]).await;
+        assert_eq!(raw.ask(&[frame(HEADERS, &head("GET", "/second", &[]))]).await.status(), Some(200));
+        assert_eq!(origin.whole_requests(), 1, "{}", text(&origin));
+        // What means nothing changes nothing.
+        let frames =
+            [frame(0x21, b"x"), ask("6"), frame(DATA, b""), frame(DATA, b"abc"), frame(0x40, b""), frame(DATA, b"def")];
+        assert_eq!(raw.ask(&frames).await.status(), Some(200));
+        assert_eq!(origin.requests().last().unwrap().body, b"abcdef");
+    });
+}
+
+#[test]
+fn xg04_names_and_values_that_would_break_a_line_are_refused_over_http3() {
+    refused(&[
+        ("CR LF in a value", with(b"x-a", b"b\r\nx-evil: 1")),
+        ("LF in a value", with(b"x-a", b"b\nx-evil: 1")),
+        ("NUL in a value", with(b"x-a", b"b\0")),
+        ("DEL in a value", with(b"x-a", b"b\x7f")),
+        ("CR LF in a name", with(b"x-a: b\r\nx-evil", b"1")),
+        ("colon in a name", with(b"x-a:", b"b")),
+        ("colon before a name", with(b":x-a", b"b")),
+        ("space in a name", with(b"x a", b"b")),
+        ("space behind a name", with(b"content-length ", b"5")),
+        ("capitals in a name", with(b"X-A", b"b")),
+        ("no name", with(b"", b"b")),
+        ("a name beyond ASCII", with("caf\u{e9}".as_bytes(), b"b")),
+    ]);
+}
+
+/// A head of these four pseudo-fields.
+fn pseudo(method: &str, scheme: &str, authority: &str, path: &str) -> Vec<u8> {
+    section(&[(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)])
+}
+
+#[test]
+fn xg05_pseudo_fields_make_one_request_line_over_http3() {
+    let (host, get) = ("example.com", "GET");
+    refused(&[
+        ("an empty path", pseudo(get, "https", host, "")),
+        ("a path without a slash", pseudo(get, "https", host, "a")),
+        ("a path that is a URL", pseudo(get, "https", host, "http://other.example/")),
+        ("a space in the path", pseudo(get, "https", host, "/ HTTP/1.1")),
+        ("a line in the path", pseudo(get, "https", host, "/ HTTP/1.1\r\nHost: other\r\n\r\nGET /")),
+        ("a NUL in the path", pseudo(get, "https", host, "/\0")),
+        ("a star", pseudo(get, "https", host, "*")),
+        ("a space in the method", pseudo("GET /evil HTTP/1.1", "https", host, "/")),
+        ("no method", pseudo("", "https", host, "/")),
+        ("a URL as scheme", pseudo(get, "http://other.example/", host, "/")),
+        ("a line in the scheme", pseudo(get, "https\r\nx: y", host, "/")),
+        ("userinfo", pseudo(get, "https", "user@example.com", "/")),
+        ("a path in the authority", pseudo(get, "https", "example.com/evil", "/")),
+        ("a space in the authority", pseudo(get, "https", "example.com evil", "/")),
+        ("two authorities in one", pseudo(get, "https", "example.com,other.example", "/")),
+        ("a port that is none", pseudo(get, "https", "example.com:80:80", "/")),
+        ("TRACE", pseudo("TRACE", "https", host, "/")),
+        ("CONNECT", section(&[(":method", "CONNECT"), (":authority", "other.example:443")])),
+        (
+            "a tunnel for another protocol",
+            [pseudo("CONNECT", "https", host, "/"), literal(b":protocol", b"websocket")].concat(),
+        ),
+    ]);
+}
+
+#[test]
+fn xg06_pseudo_fields_stand_once_and_first_over_http3() {
+    let base = [(":method", "GET"), (":scheme", "https"), (":authority", "example.com"), (":path", "/")];
+    let mut cases = Vec::new();
+    for (at, (name, value)) in base.iter().enumerate() {
+        cases.push(("the same again", section(&[&base[..], &[(*name, *value)]].concat())));
+        let late = [&base[..at], &base[at + 1..], &[("x-a", "b"), (*name, *value)]].concat();
+        cases.push(("behind a field", section(&late)));
+        if *name != ":authority" {
+            cases.push(("missing", section(&[&base[..at], &base[at + 1..]].concat())));
+        }
+    }
+    cases.push(("unknown", section(&[&base[..], &[(":evil", "1")]].concat())));
+    cases.push((":status", section(&[&base[..], &[(":status", "200")]].concat())));
+    cases.push(("no host at all", section(&[base[0], base[1], base[3]])));
+    refused(&cases);
+}
+
+#[test]
+fn xg07_the_authority_and_the_host_field_agree_over_http3() {
+    refused(&[
+        ("another host", head("GET", "/", &[("host", "other.example")])),
+        ("two hosts", head("GET", "/", &[("host", "example.com"), ("host", "other.example")])),
+    ]);
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let raw = RawH3::connect(proxy.address(), config).await;
+        let head = head("GET", "/", &[("host", "example.com"), ("cookie", "a=1"), ("cookie", "b=2")]);
+        assert_eq!(raw.ask(&[frame(HEADERS, &head)]).await.status(), Some(200));
+    });
+    assert_eq!(
+        (origin.request().field("host"), origin.request().field("cookie")),
+        (Some("example.com"), Some("a=1; b=2"))
+    );
+}
+
+#[test]
+fn xg09_pseudo_fields_are_no_trailers_over_http3() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let raw = RawH3::connect(proxy.address(), config).await;
+        let trailers = frame(HEADERS, &section(&[(":path", "/evil")]));
+        let outcome = raw.ask(&[frame(HEADERS, &head("POST", "/", &[])), frame(DATA, b"abc"), trailers]).await;
+        assert!(matches!(outcome, Outcome::Reset(_)), "{outcome:?}");
+    });
+    assert!(!text(&origin).contains("evil"));
+}
+
+#[test]
+fn xh01_streams_that_are_reset_at_once_end_the_connection_of_http3() {
+    let origin = Origin::new(|_, wire| wire.wait_closed());
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let raw = RawH3::connect(proxy.address(), config).await;
+        let ask = frame(HEADERS, &head("GET", "/hang", &[]));
+        for _ in 0..2_000 {
+            let Ok((mut send, mut receive)) = raw.quic.open_bi().await else { break };
+            if send.write_all(&ask).await.is_err() {
+                break;
+            }
+            let _ = (send.reset(0x10c_u32.into()), receive.stop(0x10c_u32.into()));
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(raw.closed().await, Outcome::Closed(EXCESSIVE_LOAD));
+        soon("no server is left waiting", || (origin.open() == 0).then_some(())).await;
+    });
+}
+
+#[test]
+fn xh04_heads_that_unpack_to_large_ones_are_answered_or_refused() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let base = head("GET", "/", &[]);
+        // Bytes on the wire and what becomes of it: many small fields, one large one, and one beyond all measure.
+        let many = [base.clone(), literal(b"a", b"").repeat(2_000)].concat();
+        let crumbs = [base.clone(), literal(b"cookie", b"a=b").repeat(150)].concat();
+        let large = [base.clone(), literal(b"x-a", &vec![b'a'; 40_000])].concat();
+        for (what, block) in [("many", many), ("crumbs", crumbs), ("large", large)] {
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let outcome = raw.ask(&[frame(HEADERS, &block)]).await;
+            assert_eq!(outcome.status(), Some(431), "{what}: {outcome:?}");
+        }
+        let raw = RawH3::connect(proxy.address(), config).await;
+        let beyond = [base, literal(b"x-a", &vec![b'a'; 200_000])].concat();
+        assert_eq!(raw.ask(&[frame(HEADERS, &beyond)]).await, Outcome::Reset(EXCESSIVE_LOAD));
+        assert_eq!(origin.connections(), 0);
+    });
+}
+
+/// The beginning of a frame that claims to have a gigabyte.
+fn endless(kind: u8) -> Vec<u8> {
+    vec![kind, 0xc0, 0, 0, 0, 0x40, 0, 0, 0]
+}
+
+#[test]
+fn xh09_frames_that_claim_a_gigabyte_take_no_memory() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let mut other = H3::connect(proxy.address(), "example.com", config.clone()).await;
+        other.get("example.com", "/").await;
+        let before = resident(&proxy);
+        for kind in [1, 0x21] {
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let (mut send, receive) = raw.quic.open_bi().await.unwrap();
+            let _ = send.write_all(&endless(kind)).await;
+            // It is not waited for.
+            for _ in 0..64 {
+                if send.write_all(&vec![0; 1024 * 1024]).await.is_err() {
+                    break;
+                }
+            }
+            let outcome = raw.outcome(receive).await;
+            assert!(matches!(outcome, Outcome::Reset(EXCESSIVE_LOAD) | Outcome::Closed(EXCESSIVE_LOAD)), "{outcome:?}");
+        }
+        let mut raw = RawH3::connect(proxy.address(), config.clone()).await;
+        raw.control(&endless(0x07)).await;
+        assert_eq!(raw.closed().await, Outcome::Closed(EXCESSIVE_LOAD));
+        // Heads that have nearly come, on as many streams as there may be.
+        let raw = RawH3::connect(proxy.address(), config).await;
+        let mut streams = Vec::new();
+        for _ in 0..100 {
+            let Ok((mut send, receive)) = raw.quic.open_bi().await else { break };
+            let _ = send.write_all(&[&[1, 0x80, 0, 0xf0, 0][..], &vec![0; 60_000]].concat()).await;
+            streams.push((send, receive));
+        }
+        assert_eq!(raw.closed().await, Outcome::Closed(EXCESSIVE_LOAD));
+        let growth = resident(&proxy).saturating_sub(before);
+        assert!(growth < 16 * 1024, "the process grew by {growth} KiB");
+        assert_eq!(other.get("example.com", "/").await.text(), "ok");
+    });
+}
+
+#[test]
+fn xh09_nothing_refers_to_a_table() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        // A required insert count that blocks the stream; names and values from before and behind the base.
+        for block in [&[0x05, 0x00, 0x80][..], &[0, 0, 0x80], &[0, 0, 0x10], &[0, 0, 0x41, 0x00], &[0, 0, 0x01, 0x00]] {
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let outcome = raw.ask(&[frame(HEADERS, block)]).await;
+            assert_eq!(outcome, Outcome::Closed(DECOMPRESSION_FAILED), "{block:x?}");
+        }
+        // Instructions for one are taken as far as a window goes, and not acted upon.
+        let raw = RawH3::connect(proxy.address(), config.clone()).await;
+        let before = resident(&proxy);
+        let mut encoder = raw.quic.open_uni().await.unwrap();
+        encoder.write_all(&[2]).await.unwrap();
+        let insert = [&[0x40 | 0x01, b'a', 0x7f, 0x80, 0x07][..], &[b'v'; 1023 - 127 + 127]].concat();
+        let flood = async {
+            loop {
+                encoder.write_all(&insert).await.unwrap();
+            }
+        };
+        let _: Result<(), _> = tokio::time::timeout(Duration::from_millis(500), flood).await;
+        assert_eq!(raw.ask(&[frame(HEADERS, &head("GET", "/", &[]))]).await.status(), Some(200));
+        let growth = resident(&proxy).saturating_sub(before);
+        assert!(growth < 4 * 1024, "the process grew by {growth} KiB");
+    });
+}
+
+#[test]
+fn xh05_streams_and_frames_that_mean_nothing_are_counted() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let raw = RawH3::connect(proxy.address(), config.clone()).await;
+        for _ in 0..200 {
+            let Ok(mut send) = raw.quic.open_uni().await else { break };
+            let _ = send.write_all(&[0x21]).await;
+            let _ = send.reset(0_u32.into());
+        }
+        assert_eq!(raw.closed().await, Outcome::Closed(EXCESSIVE_LOAD));
+        for (what, frames, code) in [
+            ("empty DATA", [0, 0].repeat(10_000), EXCESSIVE_LOAD),
+            ("frames of no kind", [0x21, 0].repeat(10_000), EXCESSIVE_LOAD),
+            ("settings in a request", vec![4, 0], FRAME_UNEXPECTED),
+            ("a frame of HTTP/2", vec![2, 0], FRAME_UNEXPECTED),
+        ] {
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let outcome = raw.ask(&[frame(HEADERS, &head("POST", "/", &[])), frames]).await;
+            assert!(matches!(outcome, Outcome::Closed(found) if found == code), "{what}: {outcome:?}");
+        }
+    });
+}
+
+/// The first datagrams of as many clients, each of its own connection.
+async fn first_datagrams(count: usize, config: &Arc<rustls::ClientConfig>) -> Vec<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for _ in 0..count {
+        // Each has its own to talk to: who gives up says goodbye.
+        let sink = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let client = quic(sink.local_addr().unwrap(), "example.com", config.clone());
+        let mut datagrams = Vec::new();
+        let caught = async {
+            // A hello with a hybrid key takes two.
+            while datagrams.len() < 2 {
+                let mut buffer = vec![0; 2048];
+                let (length, _) = sink.recv_from(&mut buffer).await.unwrap();
+                buffer.truncate(length);
+                datagrams.push(buffer);
+            }
+        };
+        tokio::select! {
+            _ = client => unreachable!("nobody answers"),
+            () = caught => {}
+        }
+        all.push(datagrams);
+    }
+    all
+}
+
+/// What comes within some time.
+async fn heard(socket: &tokio::net::UdpSocket, time: Duration) -> Vec<Vec<u8>> {
+    let mut heard = Vec::new();
+    let listen = async {
+        loop {
+            let mut buffer = vec![0; 2048];
+            let (length, _) = socket.recv_from(&mut buffer).await.unwrap();
+            buffer.truncate(length);
+            heard.push(buffer);
+        }
+    };
+    let _: Result<(), _> = tokio::time::timeout(time, listen).await;
+    heard
+}
+
+#[test]
+fn xh10_who_is_not_known_to_be_there_gets_three_times_what_it_sent_at_most() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        for datagrams in first_datagrams(3, &config).await {
+            let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let mut sent = 0;
+            for datagram in &datagrams {
+                sent += socket.send_to(datagram, proxy.address()).await.unwrap();
+            }
+            // Long enough for what is lost to be sent again.
+            let heard: usize = heard(&socket, Duration::from_millis(1200)).await.iter().map(Vec::len).sum();
+            assert!(heard > 0 && heard <= 3 * sent, "{heard} bytes for {sent}");
+        }
+    });
+}
+
+#[test]
+fn xh10_many_who_do_not_go_on_make_others_show_that_they_are_there() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let mut clients = first_datagrams(105, &config).await;
+        let last = clients.pop().unwrap();
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        for datagrams in &clients {
+            for datagram in datagrams {
+                socket.send_to(datagram, proxy.address()).await.unwrap();
+            }
+            // They are taken one after the other.
+            tokio::time::timeout(Duration::from_secs(5), socket.readable()).await.unwrap().unwrap();
+            while socket.try_recv_from(&mut [0; 2048]).is_ok() {}
+        }
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.send_to(&last[0], proxy.address()).await.unwrap();
+        let answers = heard(&socket, Duration::from_millis(500)).await;
+        // RFC 9000, section 17.2.5.
+        let is_retry = |datagram: &Vec<u8>| datagram[0] & 0xf0 == 0xf0 && datagram[1..5] == [0, 0, 0, 1];
+        assert!(answers.len() == 1 && is_retry(&answers[0]) && answers[0].len() < last[0].len(), "{answers:x?}");
+        // A client that is there goes the longer way.
+        let mut client = H3::connect(proxy.address(), "example.com", config).await;
+        assert_eq!(client.get("example.com", "/").await.text(), "ok");
+    });
+}
+
+#[test]
+fn xh10_resets_without_a_connection_are_few_and_smaller_than_what_asked_for_them() {
+    let origin = Origin::saying("ok");
+    let (proxy, _) = secure(&origin);
+    run(async {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        for at in 0..200_u32 {
+            let id: Vec<u8> = at.to_be_bytes().iter().chain(&[0; 4]).copied().collect();
+            let datagram = [&[0x40][..], &id, &[7; 60]].concat();
+            socket.send_to(&datagram, proxy.address()).await.unwrap();
+        }
+        let answers = heard(&socket, Duration::from_millis(500)).await;
+        assert!(answers.len() < 100, "{} answers", answers.len());
+        assert!(answers.iter().all(|answer| answer.len() < 69), "{:?}", answers.iter().map(Vec::len).max());
+    });
+}
+
+/// Passes datagrams on between a client and the proxy, from whichever of its own addresses it is told to use.
+struct Relay {
+    address: SocketAddr,
+    /// A client behind it comes from the second of its sockets once this is set, and hears nothing from there.
+    elsewhere: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Relay {
+    fn before(proxy: SocketAddr, other: &str) -> Self {
+        use std::sync::atomic::Ordering;
+        let inside = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+        let outside = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+        let other = UdpSocket::bind((other, 0)).unwrap();
+        let address = inside.local_addr().unwrap();
+        let elsewhere = Arc::<std::sync::atomic::AtomicBool>::default();
+        let client = Arc::<std::sync::Mutex<Option<SocketAddr>>>::default();
+        let (from, to, who, moved) = (inside.clone(), outside.clone(), client.clone(), elsewhere.clone());
+        std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while let Ok((length, peer)) = from.recv_from(&mut buffer) {
+                *who.lock().unwrap() = Some(peer);
+                let by = if moved.load(Ordering::SeqCst) { &other } else { &*to };
+                let _ = by.send_to(&buffer[..length], proxy);
+            }
+        });
+        std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            while let Ok((length, _)) = outside.recv_from(&mut buffer) {
+                if let Some(peer) = *client.lock().unwrap() {
+                    let _ = inside.send_to(&buffer[..length], peer);
+                }
+            }
+        });
+        Self { address, elsewhere }
+    }
+}
+
+#[test]
+fn xh10_an_address_that_a_client_has_only_named_is_not_its_own() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    let relay = Relay::before(proxy.address(), "127.0.0.9");
+    run(async {
+        let mut client = H3::connect(relay.address, "example.com", config).await;
+        assert_eq!(client.get("example.com", "/before").await.text(), "ok");
+        relay.elsewhere.store(true, std::sync::atomic::Ordering::SeqCst);
+        let mut stream = client.open(H3::request("GET", "example.com", "/after")).await.unwrap();
+        stream.finish().await.unwrap();
+        soon("the request", || (origin.requests().len() == 2).then_some(())).await;
+    });
+    for request in origin.requests() {
+        assert_eq!(request.field("x-real-ip"), Some("127.0.0.1"), "{request:?}");
+        assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"), "{request:?}");
+    }
+}
+
+#[test]
+fn xt11_early_data_is_not_taken() {
+    let origin = Origin::saying("ok");
+    let (proxy, config) = secure(&origin);
+    let mut early = (*config).clone();
+    early.enable_early_data = true;
+    let early = Arc::new(early);
+    run(async {
+        let mut first = H3::connect(proxy.address(), "example.com", early.clone()).await;
+        first.get("example.com", "/").await;
+        let crypto = quinn::crypto::rustls::QuicClientConfig::try_from(early).unwrap();
+        let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
+        let config = quinn::ClientConfig::new(Arc::new(crypto));
+        let connecting = endpoint.connect_with(config, proxy.address(), "example.com").unwrap();
+        assert!(connecting.into_0rtt().is_err(), "the ticket allows early data");
+    });
+}
