@@ -18,6 +18,7 @@ mod framing;
 mod http3;
 mod manipulation;
 mod mending;
+mod placements;
 mod policies;
 mod rate_limit;
 mod refused;
