@@ -37,9 +37,11 @@ complete -c rp -n "__fish_rp_needs_command" -f -a "hash" -d 'Hash a password, fo
 complete -c rp -n "__fish_rp_needs_command" -f -a "reload" -d 'Tell the running process to put its Proxyfile in force: exit code 0 if it is, 1 if it was refused'
 complete -c rp -n "__fish_rp_needs_command" -f -a "status" -d 'Show what the running process does'
 complete -c rp -n "__fish_rp_needs_command" -f -a "certs" -d 'Show the certificates of the running process, or those in storage where none runs'
+complete -c rp -n "__fish_rp_needs_command" -f -a "storage" -d 'Move what is kept to another storage, or lay it aside'
 complete -c rp -n "__fish_rp_needs_command" -f -a "serve" -d 'Serve a folder without a Proxyfile'
 complete -c rp -n "__fish_rp_needs_command" -f -a "proxy" -d 'Proxy to a server without a Proxyfile'
 complete -c rp -n "__fish_rp_needs_command" -f -a "trust" -d 'Make this machine trust the certificates that rp makes for `localhost` and private names'
+complete -c rp -n "__fish_rp_needs_command" -f -a "untrust" -d 'Take that trust back'
 complete -c rp -n "__fish_rp_needs_command" -f -a "lsp" -d 'Serve an editor: findings as you type, completion, explanations, names that can be followed'
 complete -c rp -n "__fish_rp_needs_command" -f -a "help" -d 'Explain a command, a directive, a matcher or a finding'
 complete -c rp -n "__fish_rp_using_subcommand run" -l no-watch -d 'Put a changed file in force only when told to, by `rp reload` or SIGHUP'
@@ -109,6 +111,16 @@ cessation-of-operation\t''"
 complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from revoke" -l socket -d 'The admin socket of the process, where its `admin` option names another one than the default' -r -F
 complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from revoke" -s h -l help -d 'Print help'
 complete -c rp -n "__fish_rp_using_subcommand certs; and __fish_seen_subcommand_from revoke" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand storage; and not __fish_seen_subcommand_from export import" -s h -l help -d 'Print help'
+complete -c rp -n "__fish_rp_using_subcommand storage; and not __fish_seen_subcommand_from export import" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand storage; and not __fish_seen_subcommand_from export import" -f -a "export" -d 'Write accounts, certificates, keys and rp\'s own authority to a file, which its owner alone can read'
+complete -c rp -n "__fish_rp_using_subcommand storage; and not __fish_seen_subcommand_from export import" -f -a "import" -d 'Put what was exported into the storage, over what is there under the same names'
+complete -c rp -n "__fish_rp_using_subcommand storage; and __fish_seen_subcommand_from export" -l storage -d 'The storage folder itself' -r -F
+complete -c rp -n "__fish_rp_using_subcommand storage; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c rp -n "__fish_rp_using_subcommand storage; and __fish_seen_subcommand_from export" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand storage; and __fish_seen_subcommand_from import" -l storage -d 'The storage folder itself' -r -F
+complete -c rp -n "__fish_rp_using_subcommand storage; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c rp -n "__fish_rp_using_subcommand storage; and __fish_seen_subcommand_from import" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_using_subcommand serve" -l listen -d 'Where to listen; `:8080` lets other machines in' -r
 complete -c rp -n "__fish_rp_using_subcommand serve" -l browse -d 'List folders that have no index.html'
 complete -c rp -n "__fish_rp_using_subcommand serve" -l print -d 'Write the Proxyfile that this stands for to standard output, and serve nothing'
@@ -122,9 +134,11 @@ complete -c rp -n "__fish_rp_using_subcommand proxy" -s v -l verbose -d 'More of
 complete -c rp -n "__fish_rp_using_subcommand proxy" -s h -l help -d 'Print help'
 complete -c rp -n "__fish_rp_using_subcommand proxy" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_using_subcommand trust" -l storage -d 'The storage folder itself' -r -F
-complete -c rp -n "__fish_rp_using_subcommand trust" -l uninstall -d 'Take the trust back'
 complete -c rp -n "__fish_rp_using_subcommand trust" -s h -l help -d 'Print help'
 complete -c rp -n "__fish_rp_using_subcommand trust" -s V -l version -d 'Print version'
+complete -c rp -n "__fish_rp_using_subcommand untrust" -l storage -d 'The storage folder itself' -r -F
+complete -c rp -n "__fish_rp_using_subcommand untrust" -s h -l help -d 'Print help'
+complete -c rp -n "__fish_rp_using_subcommand untrust" -s V -l version -d 'Print version'
 complete -c rp -n "__fish_rp_using_subcommand lsp" -l stdio -d 'Speak over standard input and output: the only way there is, so it need not be said'
 complete -c rp -n "__fish_rp_using_subcommand lsp" -s h -l help -d 'Print help'
 complete -c rp -n "__fish_rp_using_subcommand lsp" -s V -l version -d 'Print version'

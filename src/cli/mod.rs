@@ -13,6 +13,7 @@ pub mod manual;
 mod reload;
 mod run;
 mod serve;
+mod storage;
 mod test;
 mod trust;
 mod validate;
@@ -55,12 +56,16 @@ enum Command {
     Status(reload::Status),
     /// Show the certificates of the running process, or those in storage where none runs
     Certs(certs::Certs),
+    /// Move what is kept to another storage, or lay it aside
+    Storage(storage::Storage),
     /// Serve a folder without a Proxyfile
     Serve(serve::Serve),
     /// Proxy to a server without a Proxyfile
     Proxy(serve::Proxy),
     /// Make this machine trust the certificates that rp makes for `localhost` and private names
     Trust(trust::Trust),
+    /// Take that trust back
+    Untrust(trust::Untrust),
     /// Serve an editor: findings as you type, completion, explanations, names that can be followed
     Lsp(lsp::Lsp),
     /// Explain a command, a directive, a matcher or a finding
@@ -124,9 +129,11 @@ pub fn main() -> ExitCode {
         Command::Reload(reload) => reload.execute(),
         Command::Status(status) => status.execute(),
         Command::Certs(certs) => certs.execute(),
+        Command::Storage(storage) => storage.execute(),
         Command::Serve(serve) => serve.execute(),
         Command::Proxy(proxy) => proxy.execute(),
         Command::Trust(trust) => trust.execute(),
+        Command::Untrust(untrust) => untrust.execute(),
         Command::Lsp(_) => lsp::execute(),
         Command::Help(help) => help.execute(),
     };

@@ -1,4 +1,4 @@
-//! `rp trust`: makes this machine believe rp's own authority.
+//! `rp trust` and `rp untrust`: whether this machine believes rp's own authority.
 
 use std::path::{Path, PathBuf};
 
@@ -13,49 +13,69 @@ use crate::tls::trust::{self, TrustTrouble};
 
 #[derive(Debug, Args)]
 pub struct Trust {
+    #[command(flatten)]
+    of: Of,
+}
+
+#[derive(Debug, Args)]
+pub struct Untrust {
+    #[command(flatten)]
+    of: Of,
+}
+
+#[derive(Debug, Args)]
+struct Of {
     /// The configuration whose `storage` holds the authority [default: Proxyfile, if there is one]
     file: Option<PathBuf>,
     /// The storage folder itself
     #[arg(long, value_name = "FOLDER", conflicts_with = "file")]
     storage: Option<PathBuf>,
-    /// Take the trust back
-    #[arg(long)]
-    uninstall: bool,
 }
 
 impl Trust {
     pub fn execute(&self) -> Outcome {
-        let storage = match storage(self.file.as_ref(), self.storage.as_ref()) {
-            Ok(storage) => storage,
-            Err(outcome) => return outcome,
-        };
-        // What is there is only read: opened by root, the files of another user would become root's.
-        let kept = match Authority::kept_root(&storage) {
-            Ok(None) if self.uninstall => {
-                return complain(format!("there is no authority in `{}`, so nothing trusts it", storage.place()));
-            }
-            Ok(None) => Authority::open(&storage).map(|authority| authority.root_pem().to_owned()),
-            Ok(Some(kept)) => Ok(kept),
-            Err(trouble) => Err(trouble),
-        };
-        let root = match kept.map_err(complain).and_then(|pem| Lent::of(&storage, &pem).map_err(complain)) {
-            Ok(root) => root,
-            Err(outcome) => return outcome,
-        };
-        let done = if self.uninstall { trust::uninstall(&root.path) } else { trust::install(&root.path) };
-        match done {
-            Ok(lines) => {
-                lines.iter().for_each(|line| println!("{line}"));
-                Outcome::Clean
-            }
-            // Under `sudo` the storage would be root's own, which holds another authority.
-            Err(TrustTrouble::NotRoot) => complain(format!(
-                "only root can change whom this machine trusts. Run:\n\n    sudo rp trust{} --storage {}",
-                if self.uninstall { " --uninstall" } else { "" },
-                quoted(storage.place())
-            )),
-            Err(trouble) => complain(trouble),
+        let outcome = self.of.storage().and_then(|storage| {
+            // What is there is only read: opened by root, the files of another user would become root's.
+            let kept = Authority::kept_root(&storage).transpose();
+            let made = || Authority::open(&storage).map(|authority| authority.root_pem().to_owned());
+            let root = Lent::of(&storage, &kept.unwrap_or_else(made).map_err(complain)?).map_err(complain)?;
+            told(trust::install(&root.path), "trust", &storage)
+        });
+        outcome.unwrap_or_else(|failed| failed)
+    }
+}
+
+impl Untrust {
+    pub fn execute(&self) -> Outcome {
+        let outcome = self.of.storage().and_then(|storage| {
+            let Some(pem) = Authority::kept_root(&storage).map_err(complain)? else {
+                return Err(complain(format!("there is no authority in `{}`, so nothing trusts it", storage.place())));
+            };
+            let root = Lent::of(&storage, &pem).map_err(complain)?;
+            told(trust::uninstall(&root.path), "untrust", &storage)
+        });
+        outcome.unwrap_or_else(|failed| failed)
+    }
+}
+
+impl Of {
+    fn storage(&self) -> Result<Storage, Outcome> {
+        storage(self.file.as_ref(), self.storage.as_ref())
+    }
+}
+
+fn told(done: Result<Vec<String>, TrustTrouble>, command: &str, storage: &Storage) -> Result<Outcome, Outcome> {
+    match (done, storage.folder()) {
+        (Ok(lines), _) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            Ok(Outcome::Clean)
         }
+        // Under `sudo` the storage would be root's own, which holds another authority.
+        (Err(TrustTrouble::NotRoot), Some(_)) => Err(complain(format!(
+            "only root can change whom this machine trusts. Run:\n\n    sudo rp {command} --storage {}",
+            quoted(storage.place())
+        ))),
+        (Err(trouble), _) => Err(complain(trouble)),
     }
 }
 

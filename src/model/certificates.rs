@@ -15,7 +15,6 @@ use crate::tls::acme::Kind;
 use crate::tls::client::authorities;
 use crate::tls::internal::Authority;
 use crate::tls::storage::Place;
-use crate::tls::storage::redis::Address;
 use crate::tls::{Certificate, Name, Names, Part, Slot, Storage, Trouble, folder};
 
 /// What a name shows.
@@ -160,10 +159,8 @@ impl Compiler<'_> {
                 self.mistakes.push(trouble.at(*at));
             }
         }
-        if let Some(Place::Redis { server, .. }) = &self.model.global.storage
-            && let Address::Tls { root: Some(root), .. } = &server.address
-        {
-            self.supplies.files.push(root.clone());
+        if let Some(root) = self.model.global.storage.as_ref().and_then(Place::root) {
+            self.supplies.files.push(root.to_owned());
             if let Err(trouble) = authorities(root) {
                 self.mistakes.push(trouble.at(self.model.global.storage_root_at));
             }

@@ -12,28 +12,35 @@ use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::{Node, Word};
 use crate::tls::storage::redis::{Address, Server};
+use crate::tls::storage::s3::{Bucket, Endpoint};
 use crate::tls::storage::{Copy, Place, Secret, is_key};
 
-pub const SYNTAX: &str = "storage file FOLDER, storage redis URL { … }";
+pub const SYNTAX: &str = "storage file FOLDER, storage redis URL { … }, storage s3 URL { … }";
 
-pub const OPTIONS: &[Opt] = &[
-    Opt::once("username", "username NAME", "who asks, where the server knows several users (its default user)"),
-    Opt::once("password", "password SECRET", "what it knows rp by (none)"),
-    Opt::once("prefix", "prefix TEXT", "what every key begins with (`rp:`)").by_default(&["rp:"]),
-    Opt::once(
-        "root",
-        "root FILE",
-        "the PEM file of whoever signed the server's certificate (the system's authorities)",
-    ),
-    Opt::once("timeout", "timeout DURATION", "for one answer (2s)").by_default(&["2s"]),
-    Opt::once("lease", "lease DURATION", "how long a lock outlives an instance that died with it (30s)")
-        .by_default(&["30s"]),
-    Opt::once(
-        "copy",
-        "copy FOLDER|off",
-        "where this machine keeps copies of certificates, for a start without the server (`copies` in the usual folder)",
-    ),
-];
+const USERNAME: Opt =
+    Opt::once("username", "username NAME", "redis: who asks, where the server knows several users (its default user)");
+const PASSWORD: Opt = Opt::once("password", "password SECRET", "redis: what it knows rp by (none)");
+const KEY: Opt = Opt::once("key", "key ID", "s3: who signs");
+const SECRET: Opt = Opt::once("secret", "secret SECRET", "s3: what is signed with");
+const REGION: Opt = Opt::once("region", "region NAME", "s3: where the bucket is (`us-east-1`)");
+const PREFIX: Opt = Opt::once("prefix", "prefix TEXT", "what every key begins with (`rp:` in redis, `rp/` in s3)");
+const ROOT: Opt = Opt::once(
+    "root",
+    "root FILE",
+    "the PEM file of whoever signed the server's certificate (the system's authorities)",
+);
+const PATIENCE: Opt = Opt::once("timeout", "timeout DURATION", "for one answer (2s; of s3 10s)");
+const LEASE_OPTION: Opt =
+    Opt::once("lease", "lease DURATION", "how long a lock outlives an instance that died with it (30s)");
+const COPY: Opt = Opt::once(
+    "copy",
+    "copy FOLDER|off",
+    "where this machine keeps copies of certificates, for a start without the server (`copies` in the usual folder)",
+);
+
+pub const OPTIONS: &[Opt] = &[USERNAME, PASSWORD, KEY, SECRET, REGION, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY];
+const OF_REDIS: &[Opt] = &[USERNAME, PASSWORD, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY];
+const OF_S3: &[Opt] = &[KEY, SECRET, REGION, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY];
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(30);
@@ -43,6 +50,9 @@ const LEASE: Duration = Duration::from_secs(30);
 struct Said {
     username: Option<Box<str>>,
     password: Option<(Secret, Span)>,
+    key: Option<Box<str>>,
+    secret: Option<Secret>,
+    region: Option<Box<str>>,
     prefix: Option<Box<str>>,
     root: Option<(PathBuf, Span)>,
     timeout: Option<Duration>,
@@ -59,26 +69,38 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
     if args.keyword("redis") {
         let word = args.expect_word("the URL of a server", cx)?.clone();
         args.done(cx)?;
-        let said = block(node, cx)?;
+        let said = block(node, OF_REDIS, cx)?;
         global.storage_root_at = said.root.as_ref().map_or(word.span, |(_, at)| *at);
         let copy = said.copy.clone();
         global.storage = Some(Place::Redis { server: server(&word, said, cx)?, copy });
         return Ok(());
     }
+    if args.keyword("s3") {
+        let word = args.expect_word("the URL of a bucket", cx)?.clone();
+        args.done(cx)?;
+        let said = block(node, OF_S3, cx)?;
+        global.storage_root_at = said.root.as_ref().map_or(word.span, |(_, at)| *at);
+        let copy = said.copy.clone();
+        global.storage = Some(Place::S3 { bucket: bucket(&word, said, cx)?, copy });
+        return Ok(());
+    }
     let word = args.peek().map_or(node.words[0].span, |word| word.span);
     Err(cx.report(
         Mistake::new(Code::E0020, word, "`storage` says first of what kind it is")
-            .help("write: storage file /var/lib/rp, or: storage redis redis://10.0.0.5:6379"),
+            .help("write: storage file /var/lib/rp, or: storage redis redis://10.0.0.5:6379, or: storage s3 https://s3.example.com/bucket { … }"),
     ))
 }
 
-fn block(node: &Node, cx: &mut Check) -> Result<Said, Reported> {
+fn block(node: &Node, table: &'static [Opt], cx: &mut Check) -> Result<Said, Reported> {
     let mut said = Said::default();
-    cx.options(node, OPTIONS, |option, inner, cx| {
+    cx.options(node, table, |option, inner, cx| {
         let mut args = Arguments::of(inner, option.syntax);
         match option.name {
             "username" => said.username = Some(args.expect::<Text>("a name", cx)?.0.into()),
             "password" => said.password = Some(secret(&mut args, cx)?),
+            "key" => said.key = Some(args.expect::<Text>("a key's id", cx)?.0.into()),
+            "secret" => said.secret = Some(secret(&mut args, cx)?.0),
+            "region" => said.region = Some(args.expect::<Text>("a region", cx)?.0.into()),
             "prefix" => said.prefix = Some(prefix(&mut args, cx)?),
             "root" => {
                 let word = args.expect_word("a file", cx)?;
@@ -166,6 +188,56 @@ fn server(word: &Word, said: Said, cx: &mut Check) -> Result<Server, Reported> {
     })
 }
 
+/// `https://host[:port]/bucket`; without TLS on this machine alone, since what is kept are private keys.
+fn bucket(word: &Word, said: Said, cx: &mut Check) -> Result<Bucket, Reported> {
+    let text = cx.value::<Text>(word)?.0;
+    let root = said.root.map(|(root, _)| root);
+    let Some((endpoint, bucket)) = endpoint(&text, root) else {
+        return Err(cx.report(
+            Mistake::new(Code::E0020, word.span, format!("`{text}` is not the address of a bucket"))
+                .help("write the server and behind it the bucket: https://s3.eu-central-1.amazonaws.com/my-bucket"),
+        ));
+    };
+    let is_here = matches!(&*endpoint.host, "localhost" | "127.0.0.1" | "[::1]");
+    if !endpoint.tls && !is_here {
+        return Err(cx.report(
+            Mistake::new(Code::E0020, word.span, "private keys would pass this network for all to read")
+                .help(format!("write: {}", text.replacen("http:", "https:", 1))),
+        ));
+    }
+    let (Some(key), Some(secret)) = (said.key, said.secret) else {
+        return Err(cx.report(
+            Mistake::new(Code::E0020, word.span, "a bucket is asked with a `key` and a `secret`")
+                .help("write: storage s3 https://… { key {$S3_KEY}; secret {$S3_SECRET} }"),
+        ));
+    };
+    Ok(Bucket {
+        endpoint,
+        bucket,
+        region: said.region.unwrap_or_else(|| "us-east-1".into()),
+        key,
+        secret,
+        prefix: said.prefix.unwrap_or_else(|| "rp/".into()),
+        timeout: said.timeout.unwrap_or(Duration::from_secs(10)),
+        lease: said.lease.unwrap_or(LEASE),
+    })
+}
+
+fn endpoint(text: &str, root: Option<PathBuf>) -> Option<(Endpoint, Box<str>)> {
+    let uri: Uri = text.parse().ok()?;
+    let tls = match uri.scheme_str()? {
+        "https" => true,
+        "http" => false,
+        _ => return None,
+    };
+    let host: Box<str> = uri.host().filter(|host| !host.is_empty())?.into();
+    let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+    let bucket = uri.path().trim_matches('/');
+    let is_plain = is_key(bucket) && !bucket.contains('/') && uri.query().is_none();
+    let is_bare = !uri.authority()?.as_str().contains('@');
+    (is_plain && is_bare).then(|| (Endpoint { host, port, tls, root }, bucket.into()))
+}
+
 struct Url {
     address: Address,
     username: Option<Box<str>>,
@@ -225,6 +297,18 @@ mod tests {
             (server.as_str(), username.as_deref(), password.as_ref().map(Secret::expose))
         });
         assert_eq!(read, expected, "{text}");
+    }
+
+    #[test]
+    fn addresses_of_buckets() {
+        let read = |text: &str| {
+            endpoint(text, None).map(|(at, bucket)| format!("{} {} {} {bucket}", at.tls, at.host, at.port))
+        };
+        assert_eq!(read("https://s3.a.test/rp").as_deref(), Some("true s3.a.test 443 rp"));
+        assert_eq!(read("http://[::1]:9000/rp/").as_deref(), Some("false [::1] 9000 rp"));
+        for other in ["s3://rp", "https://a.test", "https://a.test/b/c", "https://k:s@a.test/b", "https://a.test/b?x"] {
+            assert_eq!(read(other), None, "{other}");
+        }
     }
 
     #[test]

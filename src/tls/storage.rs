@@ -3,10 +3,12 @@
 //! What is kept has a key that reads like a path: `acme/ca.example-directory/example.com/certificate.pem`. A backend knows
 //! nothing of what lies under it.
 
+pub mod archive;
 mod clerk;
 mod copy;
 pub mod file;
 pub mod redis;
+pub mod s3;
 pub mod secret;
 
 use std::cmp::Ordering;
@@ -86,6 +88,7 @@ impl Lock {
 pub enum Place {
     Folder(PathBuf),
     Redis { server: redis::Server, copy: Copy },
+    S3 { bucket: s3::Bucket, copy: Copy },
 }
 
 /// Where a machine keeps its copies of a storage elsewhere.
@@ -125,6 +128,7 @@ impl Storage {
         let (remote, name, copy): (Box<dyn Backend>, _, _) = match place {
             Place::Folder(folder) => return Ok(Self::file(folder)),
             Place::Redis { server, copy } => (Box::new(redis::Redis::new(server)?), server.to_string(), copy),
+            Place::S3 { bucket, copy } => (Box::new(s3::S3::new(bucket)?), bucket.to_string(), copy),
         };
         let backend: Arc<dyn Backend> = match copy.folder(&name) {
             Some(folder) => Arc::new(copy::Copied::new(remote, &folder)),
@@ -249,6 +253,19 @@ impl Storage {
                 return Err(Trouble::Locked { place: self.name_of(name) });
             }
             thread::sleep(LOOK);
+        }
+    }
+}
+
+impl Place {
+    /// The file of authorities that a server's certificate is checked by.
+    pub fn root(&self) -> Option<&Path> {
+        match self {
+            Self::Redis { server: redis::Server { address: redis::Address::Tls { root, .. }, .. }, .. } => {
+                root.as_deref()
+            }
+            Self::S3 { bucket, .. } => bucket.endpoint.root.as_deref(),
+            _ => None,
         }
     }
 }

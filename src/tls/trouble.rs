@@ -58,6 +58,8 @@ pub enum Trouble {
     Unreachable { place: String, why: String },
     #[error("the storage `{place}` refuses ({why}): give rp's user there the rights that it needs")]
     Refused { place: String, why: String },
+    #[error("this is no archive of a storage ({0}): name a file that `rp storage export` wrote")]
+    Archive(String),
     #[error("`{place}` is held by another process: wait until it is done, or end it")]
     Locked { place: String },
     #[error(

@@ -247,3 +247,43 @@ fn what_another_instance_gets_is_shown_soon() {
     let told: Value = entry(&output.stdout, "example.com");
     assert_eq!(told["issuer"], "authority of a test");
 }
+
+/// What `rp` with these words says, and whether it was content.
+fn rp(words: &[&str]) -> (bool, String) {
+    let folder = Folder::new();
+    let output = harness::command(&folder).args(words).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+#[test]
+fn what_is_kept_moves_from_a_folder_to_a_server() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (redis, files) = (Redis::start(), Folder::new());
+    let signed = Authority::new().issue(&["example.com"]);
+    files.write("old/acme/ca.test-dir/example.com/certificate.pem", format!("{}{}", signed.key, signed.certificate));
+    let at = |name: &str| files.path().join(name).display().to_string();
+    files.write("old/internal/root.crt", "root");
+    files.write("old/internal/root.key", "key");
+    files.write("old/challenges/http-01/token", "what passes is not kept");
+    let (archive, file) = (at("all.json"), at("Proxyfile"));
+    assert_eq!(rp(&["storage", "export", &archive, "--storage", &at("old")]), (true, String::new()));
+    let mode = std::fs::metadata(&archive).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+
+    let config = format!("global {{ storage redis {} {{ copy off }} }}\n:0 {{ respond ok }}\n", redis.place());
+    files.write("Proxyfile", config);
+    let (done, told) = rp(&["storage", "import", &archive, &file]);
+    assert!(done && told.starts_with("3 things are now in `unix/"), "{told}");
+    let told = rp(&["certs", "--format", "json", &file]).1;
+    assert_eq!(entry(told.as_bytes(), "example.com")["issuer"], "authority of a test");
+    let back = rp(&["storage", "export", "-", &file]).1;
+    assert_eq!(back, std::fs::read_to_string(&archive).unwrap());
+
+    std::fs::create_dir(files.path().join("empty")).unwrap();
+    let (done, told) = rp(&["untrust", "--storage", &at("empty")]);
+    assert!(!done && told.contains("so nothing trusts it"), "{told}");
+
+    files.write("broken.json", "{}");
+    let (done, told) = rp(&["storage", "import", &at("broken.json"), &file]);
+    assert!(!done && told.contains("this is no archive of a storage"), "{told}");
+}
