@@ -99,6 +99,7 @@ fn exchange(coding: &str) -> Exchange {
         notes: Notes::default(),
         fault: None,
         started: Instant::now(),
+        rehearsed: false,
         upgrade: Upgrade::No,
         auth: None,
         origin: None,

@@ -224,6 +224,8 @@ pub struct Exchange {
     /// Why `handle_errors` runs.
     pub fault: Option<Fault>,
     pub started: Instant,
+    /// The request is a rehearsal's, whose clock shows `started` alone.
+    pub rehearsed: bool,
     /// Takes the upgraded connection's other half, where the client asked to switch protocols.
     pub upgrade: Upgrade,
     /// What the limits that this request came through said, the last one last.
@@ -346,6 +348,7 @@ impl Exchange {
             notes: Notes::default(),
             fault: None,
             started: Instant::now(),
+            rehearsed: false,
             upgrade: Upgrade::No,
             limits: SmallVec::new(),
             auth: None,

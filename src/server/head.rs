@@ -71,6 +71,7 @@ pub fn read(
         notes: Notes::default(),
         fault: None,
         started,
+        rehearsed: false,
         upgrade,
         limits: SmallVec::new(),
         auth: None,

@@ -201,3 +201,15 @@ fn a_reload_keeps_what_is_known_and_equal_limits_stay_apart() {
     let elsewhere = compile(&mut third, "b.example", &["rate_limit 1/h"]);
     assert_eq!(run(&elsewhere), 404, "an equal limit of another site is another limit");
 }
+
+#[test]
+fn s01_who_waited_before_the_limit_is_not_refused_for_those_who_did_not() {
+    let limit = limit("rate_limit 1000/s burst 0");
+    let mut waited = request(&[]);
+    // Its own time is before the one that the limit has seen last.
+    waited.started -= Duration::from_secs(1);
+    let mut quick = request(&[]);
+    quick.started -= Duration::from_millis(500);
+    assert!(passes(&limit, &mut quick));
+    assert!(passes(&limit, &mut waited));
+}

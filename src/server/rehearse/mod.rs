@@ -231,6 +231,7 @@ impl Scene<'_> {
             exchange.body = Body::stream(Declared(request.body));
         }
         exchange.started = self.began + request.after;
+        exchange.rehearsed = true;
         Ok((exchange, fault))
     }
 }
