@@ -57,6 +57,7 @@ fn exchange() -> Exchange {
         notes: Notes::default(),
         fault: None,
         started: Instant::now(),
+        rehearsed: false,
         upgrade: Upgrade::No,
         auth: None,
         origin: None,

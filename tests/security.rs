@@ -167,7 +167,6 @@ const DOES_NOT_APPLY: &[(&str, &str)] = &[
     ("xc09", "there is no cache"),
     ("xc10", "there is no cache"),
     ("xc11", "there is no cache"),
-    ("xz10", "rp changes no user: the service manager gives it a user, and the ports, by sockets or a capability"),
 ];
 
 /// Where the written part of the page ends.

@@ -173,7 +173,7 @@ pub enum Chunks {
         body: Vec<u8>,
         /// Of it all, with the line that ends it.
         length: usize,
-        /// There are trailers, or an extension has characters that it may not: who reads on may judge those.
+        /// There are trailers, which who reads on may judge.
         odd: bool,
     },
     Starved {
@@ -189,18 +189,18 @@ const EXTENSION: usize = 256;
 const EXTENSIONS: usize = 16 * 1024;
 
 pub fn chunks(bytes: &[u8]) -> Chunks {
-    let (mut at, mut body, mut extensions, mut odd) = (0, Vec::new(), 0, false);
+    let (mut at, mut body, mut extensions) = (0, Vec::new(), 0);
     loop {
         let Some(end) = find(&bytes[at..], b"\n") else { return Chunks::Starved { body } };
         let Some((size, extension)) = size_line(&bytes[at..at + end]) else { return Chunks::Refused { body } };
         extensions += extension.len();
-        odd |= extension.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
-        if extension.len() > EXTENSION || extensions > EXTENSIONS || extension.contains(&b'\r') {
+        let control = extension.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t');
+        if extension.len() > EXTENSION || extensions > EXTENSIONS || control {
             return Chunks::Refused { body };
         }
         at += end + 1;
         if size == 0 {
-            return trailers(bytes, at, body, odd);
+            return trailers(bytes, at, body);
         }
         let data = &bytes[at..];
         let Some(chunk) = usize::try_from(size).ok().and_then(|size| data.get(..size)) else {
@@ -226,7 +226,8 @@ fn size_line(line: &[u8]) -> Option<(u64, &[u8])> {
     Some((size, extension))
 }
 
-fn trailers(bytes: &[u8], mut at: usize, body: Vec<u8>, mut odd: bool) -> Chunks {
+fn trailers(bytes: &[u8], mut at: usize, body: Vec<u8>) -> Chunks {
+    let mut odd = false;
     loop {
         let Some(end) = find(&bytes[at..], b"\n") else { return Chunks::Starved { body } };
         let line = &bytes[at..at + end];

@@ -186,6 +186,13 @@ impl Origin {
                     if stream.write_all(&answer).await.is_err() {
                         return;
                     }
+                    if answer.starts_with(b"HTTP/1.1 101") {
+                        // What comes now is another protocol's.
+                        while stream.read_buf(&mut buffer).await.is_ok_and(|read| read > 0) {
+                            self.moves.set(self.moves.get() + 1);
+                        }
+                        return;
+                    }
                 }
                 Read::Begun(request) if request.target.starts_with(b"/early") => {
                     let _ = stream.write_all(&answer(&request)).await;

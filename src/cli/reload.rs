@@ -104,7 +104,7 @@ fn describe(status: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or("?").to_owned();
     let listeners: Vec<&str> = status["listeners"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let mut lines = format!(
-        "rp {}, process {}, up {}\nconfig       {} ({})\nlisteners    {}\nconnections  {}\nreloads      {} done, {} refused\n",
+        "rp {}, process {}, up {}\nconfig       {} ({})\nlisteners    {}\nconnections  {}, {} under way\nreloads      {} done, {} refused\n",
         text(&status["version"]),
         status["pid"],
         span(status["uptime"].as_u64().unwrap_or_default()),
@@ -112,6 +112,7 @@ fn describe(status: &Value) -> String {
         text(&status["config"]["hash"]),
         listeners.join(", "),
         status["connections"],
+        counted(&status["requests"], "request"),
         status["reloads"]["done"],
         status["reloads"]["refused"],
     );

@@ -91,6 +91,7 @@ codes! {
     E0052 Error "an address that cannot be listened on",
     E0053 Error "a file or folder that is not there",
     E0054 Error "a configuration without a site",
+    E0055 Error "a user that rp cannot become",
     E0060 Error "an expectation that is not met",
     W0001 Warning "a statement that can never run",
     W0002 Warning "a route that an earlier one covers",

@@ -39,7 +39,7 @@ fn inside(block: &Block, cx: &mut Check) {
             "header" => header(node, cx),
             // Names may stand before it.
             _ if node.is_secret() => {
-                node.words.iter().skip(1).last().into_iter().for_each(|word| option(node.name(), word, cx))
+                node.words[1..].last().into_iter().for_each(|word| option(node.name(), word, cx));
             }
             "use" | "route" | "when" => tokens(node, cx),
             name if name.starts_with('@') => tokens(node, cx),

@@ -131,6 +131,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
     let sites = compiler.sites();
     let doors = compiler.doors(&sites);
     compiler.challenges(&doors);
+    compiler.user();
     inherited.files.append(&mut compiler.supplies.files);
     if !compiler.mistakes.all.is_empty() {
         return Err(compiler.mistakes.all);
@@ -237,6 +238,17 @@ impl Compiler<'_> {
                 );
                 None
             }
+        }
+    }
+
+    /// Whether there is such a user here.
+    fn user(&mut self) {
+        let Some(user) = self.model.global.user.as_ref().filter(|_| !matches!(self.purpose, Purpose::Rehearse)) else {
+            return;
+        };
+        if let Err(why) = user.find() {
+            let help = "make it (`useradd --system rp`), or name one that is there: user nobody";
+            self.mistakes.push(Mistake::new(Code::E0055, user.at, why).help(help));
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::acme::{self, Acme};
 use super::storage;
 use super::strangers::{self, Names};
+use super::user::{self, User};
 use crate::check::value::{Count, Network, Port, Size};
 use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
@@ -24,6 +25,8 @@ pub struct Global {
     pub admin: Admin,
     pub log: LogModel,
     /// `None`: the usual folder.
+    /// Whom the process becomes.
+    pub user: Option<User>,
     pub storage: Option<Place>,
     /// Where its `root` is named.
     pub storage_root_at: Span,
@@ -124,6 +127,7 @@ impl Default for Global {
             workers: None,
             admin: Admin::Default,
             log: LogModel::default(),
+            user: None,
             storage: None,
             storage_root_at: Span::default(),
             trusted: Trusted::default(),
@@ -154,6 +158,11 @@ pub const OPTIONS: &[Opt] = &[
     Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] [{ … }]", "the access log of all sites (stdout)")
         .by_default(&["stdout"])
         .with(log::OPTIONS),
+    Opt::once(
+        "user",
+        "user NAME[:GROUP]",
+        "whom a process that root started becomes, once it has read its configuration (nobody else)",
+    ),
     Opt::once(
         "storage",
         storage::SYNTAX,
@@ -259,6 +268,7 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
             global.log = log::read(node, cx)?;
             return Ok(());
         }
+        "user" => global.user = Some(user::read(&mut args, cx)?),
         "storage" => return storage::read(node, global, cx),
         "trusted_proxies" => global.trusted = trusted(&mut args, cx)?,
         "proxy_protocol" => global.announcers = trusted(&mut args, cx)?,

@@ -16,6 +16,7 @@ pub mod outline;
 mod storage;
 mod strangers;
 pub mod top;
+pub mod user;
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::listener;
 use crate::diagnostic::terminal::Style;
 use crate::model;
+use crate::telemetry::identity;
 use crate::tls::acme::{REASONS, Renew};
 use crate::tls::storage::private_folder;
 
@@ -92,7 +93,7 @@ pub fn socket(admin: &model::Admin) -> Option<PathBuf> {
 /// `$RUNTIME_DIRECTORY/admin.sock` under a service manager that gives one, else `/run/rp/admin.sock` for root and
 /// `$XDG_RUNTIME_DIR/rp/admin.sock` for anybody else.
 pub fn default_socket() -> Option<PathBuf> {
-    socket_for(&|name| std::env::var_os(name).map(PathBuf::from), rustix::process::geteuid().is_root())
+    socket_for(&|name| std::env::var_os(name).map(PathBuf::from), identity::is_of_system())
 }
 
 fn socket_for(variable: &dyn Fn(&str) -> Option<PathBuf>, root: bool) -> Option<PathBuf> {

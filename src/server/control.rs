@@ -15,6 +15,7 @@ use super::activation::Given;
 use super::build::{Built, Open, Reading, Refused, Sockets, Source, bind, build};
 use super::http3::endpoint::Datagrams;
 use super::listener::Bound;
+use super::privileges;
 use super::stamp::Stamp;
 use super::worker::{self, Census, Handle, Order};
 use super::world::Shared;
@@ -78,7 +79,9 @@ impl Plane {
     pub fn start(source: Source) -> Result<(Self, Loaded), Refused> {
         let mut writers = Writers::default();
         let given = Given::from_environment();
-        let (inputs, built) = attempt(source.read(), &mut writers, model::Legacy::default());
+        let reading = source.read();
+        privileges::give_up(&reading, &source)?;
+        let (inputs, built) = attempt(reading, &mut writers, model::Legacy::default());
         let Built { world, warnings, sources, sites, outline } = built?;
         let count = world.global.workers.unwrap_or_else(cores);
         let census = Census::new(most_connections(&world));
@@ -199,6 +202,9 @@ impl Plane {
             Err(findings) => return Err(Refused { findings, sources }),
         };
         self.census.allow(most_connections(&world));
+        if world.global.user != self.shared.world().global.user {
+            tracing::warn!("another `user` is for the next start: this process stays whom it is");
+        }
         let gone: Vec<ListenAddress> =
             self.listening.streams.keys().filter(|address| !world.doors.contains_key(address)).cloned().collect();
         self.shared.swap(world);

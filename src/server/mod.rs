@@ -18,6 +18,7 @@ mod http3;
 mod journey;
 mod listener;
 mod memory;
+mod privileges;
 pub mod rehearse;
 mod run;
 mod seats;

@@ -240,6 +240,7 @@ impl Desk {
             "config": { "path": path, "hash": self.plane.hash(), "loaded": seconds(self.plane.loaded) },
             "listeners": self.plane.listeners().collect::<Vec<_>>(),
             "connections": metrics.connections_open.value(),
+            "requests": metrics.requests_active.value(),
             "reloads": { "done": metrics.reloads_ok.value(), "refused": metrics.reloads_failed.value() },
             "refusal": self.refusal.as_ref().map(|refusal| json!({ "at": seconds(refusal.at), "findings": refusal.findings })),
         })

@@ -6,6 +6,7 @@ pub mod access;
 pub mod clock;
 pub mod every;
 pub mod id;
+pub mod identity;
 pub mod metrics;
 pub mod redact;
 pub mod runtime;

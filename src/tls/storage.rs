@@ -349,7 +349,7 @@ fn random() -> Result<String, Trouble> {
 
 /// `$XDG_DATA_HOME/rp`, else `/var/lib/rp` for root and `~/.local/share/rp` for anyone else.
 pub fn default_storage() -> PathBuf {
-    storage_for(&|name| std::env::var_os(name).map(PathBuf::from), rustix::process::geteuid().is_root())
+    storage_for(&|name| std::env::var_os(name).map(PathBuf::from), crate::telemetry::identity::is_of_system())
 }
 
 fn storage_for(variable: &dyn Fn(&str) -> Option<PathBuf>, root: bool) -> PathBuf {

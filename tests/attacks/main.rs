@@ -14,6 +14,7 @@ mod frames;
 mod framing;
 mod http3;
 mod paths;
+mod privileges;
 mod process;
 mod slow;
 mod slowhttptest;

@@ -128,7 +128,9 @@ fn request(name: &str, before: Option<&Set>, after: &[String]) -> String {
         )
     };
     let old = before.map_or(String::new(), |before| set("DELETE", &before.ttl, &before.values));
-    let new = if after.is_empty() { String::new() } else { set("CREATE", TTL, after) };
+    // What others have set stays theirs.
+    let ttl = before.map_or(TTL, |before| &before.ttl);
+    let new = if after.is_empty() { String::new() } else { set("CREATE", ttl, after) };
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ChangeResourceRecordSetsRequest xmlns=\"{NAMESPACE}\"><ChangeBatch>\
          <Changes>{old}{new}</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"

@@ -389,14 +389,14 @@ async fn route53_replaces_the_set_in_one_step() {
             on(SET, "", 200, record_sets("www.example.com.", &["\"unrelated\""])),
             on(CHANGE, batch(&[change("CREATE", 60, &[own])]), 400, faster),
             on(SET, "", 200, record_sets(name, &[other])),
-            on(CHANGE, batch(&[change("DELETE", 300, &[other]), change("CREATE", 60, &[other, own])]), 200, PENDING),
+            on(CHANGE, batch(&[change("DELETE", 300, &[other]), change("CREATE", 300, &[other, own])]), 200, PENDING),
             on(ZONES, "", 200, hosted_zones()),
             on(SET, "", 200, record_sets(name, &[other, "&quot;the-text&quot;", third])),
             on(
                 CHANGE,
                 batch(&[
                     change("DELETE", 300, &[other, "&quot;the-text&quot;", third]),
-                    change("CREATE", 60, &[other, third]),
+                    change("CREATE", 300, &[other, third]),
                 ]),
                 200,
                 PENDING,

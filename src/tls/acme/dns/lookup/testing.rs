@@ -36,7 +36,10 @@ impl Fake {
 
     /// With any bytes, in any number of datagrams.
     pub async fn raw(answer: impl Fn(&Message) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self::at(UdpSocket::bind("127.0.0.1:0").await.unwrap(), answer)
+    }
+
+    fn at(socket: UdpSocket, answer: impl Fn(&Message) -> Vec<Vec<u8>> + Send + Sync + 'static) -> Self {
         let (address, asked) = (socket.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let (count, answer): (_, Box<Answer>) = (Arc::clone(&asked), Box::new(answer));
         tokio::spawn(async move {
@@ -51,19 +54,28 @@ impl Fake {
         Self { address, asked }
     }
 
-    /// The same address over TCP, with a full answer.
-    pub async fn and_tcp(self, answer: impl Fn(&Message) -> Message + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind(self.address).await.unwrap();
+    /// One that says another thing over TCP.
+    pub async fn and_over_tcp(
+        short: impl Fn(&Message) -> Message + Send + Sync + 'static,
+        whole: impl Fn(&Message) -> Message + Send + Sync + 'static,
+    ) -> Self {
+        // A port that is free over both.
+        let (listener, socket) = loop {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            if let Ok(socket) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+                break (listener, socket);
+            }
+        };
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
                 let mut bytes = vec![0; stream.read_u16().await.unwrap().into()];
                 stream.read_exact(&mut bytes).await.unwrap();
-                let bytes = answer(&Message::from_vec(&bytes).unwrap()).to_vec().unwrap();
+                let bytes = whole(&Message::from_vec(&bytes).unwrap()).to_vec().unwrap();
                 stream.write_u16(u16::try_from(bytes.len()).unwrap()).await.unwrap();
                 stream.write_all(&bytes).await.unwrap();
             }
         });
-        self
+        Self::at(socket, move |question| vec![short(question).to_vec().unwrap()])
     }
 
     pub fn asked(&self) -> usize {

@@ -108,7 +108,7 @@ async fn what_does_not_fit_is_asked_for_over_tcp() {
     };
     let long = "x".repeat(200);
     let whole = move |question: &Message| text(question, &[long.as_str(); 20]);
-    let fake = Fake::new(cut).await.and_tcp(whole).await;
+    let fake = Fake::and_over_tcp(cut, whole).await;
     assert_eq!(texts(fake.address, &name("a.test.")).await.unwrap().len(), 20);
     // Nobody there.
     let alone = Fake::new(cut).await;
