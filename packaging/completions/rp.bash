@@ -55,11 +55,17 @@ _rp() {
             rp,status)
                 cmd="rp__subcmd__status"
                 ;;
+            rp,storage)
+                cmd="rp__subcmd__storage"
+                ;;
             rp,test)
                 cmd="rp__subcmd__test"
                 ;;
             rp,trust)
                 cmd="rp__subcmd__trust"
+                ;;
+            rp,untrust)
+                cmd="rp__subcmd__untrust"
                 ;;
             rp,validate)
                 cmd="rp__subcmd__validate"
@@ -70,6 +76,12 @@ _rp() {
             rp__subcmd__certs,revoke)
                 cmd="rp__subcmd__certs__subcmd__revoke"
                 ;;
+            rp__subcmd__storage,export)
+                cmd="rp__subcmd__storage__subcmd__export"
+                ;;
+            rp__subcmd__storage,import)
+                cmd="rp__subcmd__storage__subcmd__import"
+                ;;
             *)
                 ;;
         esac
@@ -77,7 +89,7 @@ _rp() {
 
     case "${cmd}" in
         rp)
-            opts="-h -V --help --version run validate adapt diff explain test fmt hash reload status certs serve proxy trust lsp help"
+            opts="-h -V --help --version run validate adapt diff explain test fmt hash reload status certs storage serve proxy trust untrust lsp help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -263,7 +275,7 @@ _rp() {
             return 0
             ;;
         rp__subcmd__help)
-            opts="-h -V --help --version route when else handle_errors reverse_proxy respond redirect header security_headers hsts cors rewrite strip_prefix add_prefix max_body require encode rate_limit basic_auth file_server tls bind log path host method query cookie client_ip protocol signature scheme file status run validate adapt diff explain test fmt hash reload certs serve proxy trust lsp help directives matchers placeholders site upstream global snippet use import E0001 E0002 E0003 E0004 E0005 E0006 E0007 E0008 E0009 E0010 E0011 E0012 E0013 E0014 E0015 E0016 E0017 E0018 E0019 E0020 E0021 E0022 E0023 E0024 E0025 E0026 E0027 E0028 E0029 E0030 E0031 E0032 E0033 E0034 E0035 E0040 E0041 E0042 E0050 E0051 E0052 E0053 E0054 E0055 E0060 W0001 W0002 W0003 W0004 W0005 W0006 W0007 W0008 W0009 W0010 W0011 W0012 W0013 W0014 W0015 W0016 W0017 W0018 W0019 W0020 W0021 W0022 W0030 W0031 W0040 W0041"
+            opts="-h -V --help --version route when else handle_errors reverse_proxy respond redirect header security_headers hsts cors rewrite strip_prefix add_prefix max_body require encode rate_limit basic_auth file_server tls bind log path host method query cookie client_ip protocol signature scheme file status run validate adapt diff explain test fmt hash reload certs storage serve proxy trust untrust lsp help directives matchers placeholders site upstream global snippet use import E0001 E0002 E0003 E0004 E0005 E0006 E0007 E0008 E0009 E0010 E0011 E0012 E0013 E0014 E0015 E0016 E0017 E0018 E0019 E0020 E0021 E0022 E0023 E0024 E0025 E0026 E0027 E0028 E0029 E0030 E0031 E0032 E0033 E0034 E0035 E0040 E0041 E0042 E0050 E0051 E0052 E0053 E0054 E0055 E0060 W0001 W0002 W0003 W0004 W0005 W0006 W0007 W0008 W0009 W0010 W0011 W0012 W0013 W0014 W0015 W0016 W0017 W0018 W0019 W0020 W0021 W0022 W0030 W0031 W0040 W0041"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -384,6 +396,56 @@ _rp() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        rp__subcmd__storage)
+            opts="-h -V --help --version export import"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rp__subcmd__storage__subcmd__export)
+            opts="-h -V --storage --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --storage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rp__subcmd__storage__subcmd__import)
+            opts="-h -V --storage --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --storage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         rp__subcmd__test)
             opts="-h -V --only --format --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -407,7 +469,25 @@ _rp() {
             return 0
             ;;
         rp__subcmd__trust)
-            opts="-h -V --storage --uninstall --help --version"
+            opts="-h -V --storage --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --storage)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        rp__subcmd__untrust)
+            opts="-h -V --storage --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
