@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{Global, challenges, dns};
+use super::{Global, challenges, demand, dns};
 use crate::check::near::nearest;
 use crate::check::value::{Text, Url};
 use crate::check::{Arguments, Check, Opt, Reported, known};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::{Node, Word};
 use crate::tls::acme::dns::Settings;
-use crate::tls::acme::{Binding, Issuer, KNOWN, KeyType, Kind, Known};
+use crate::tls::acme::{Binding, Issuer, KNOWN, KeyType, Kind, Known, Terms};
 
 /// Who is asked for certificates, and for which.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Acme {
     pub dns: Option<Settings>,
     /// What an authority is shown; `None`: by what rp listens on.
     pub challenges: Option<Vec<Kind>>,
+    /// For names that no address names.
+    pub demand: Option<Terms>,
 }
 
 impl Default for Acme {
@@ -35,6 +37,7 @@ impl Default for Acme {
             roots: Vec::new(),
             dns: None,
             challenges: None,
+            demand: None,
         }
     }
 }
@@ -79,6 +82,7 @@ pub const OPTIONS: &[Opt] = &[
     .kinds(dns::KINDS)
     .with(dns::OPTIONS),
     challenges::OPTION,
+    demand::OPTION,
 ];
 
 const CA_OPTIONS: &[Opt] = &[
@@ -119,6 +123,10 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
             let (issuer, at) = authority(inner, &mut acme.roots, cx)?;
             twice(&issuer, at, &named, cx)?;
             named.push((issuer, at));
+            return Ok(());
+        }
+        if option.name == "on_demand" {
+            acme.demand = Some(demand::read(inner, cx)?);
             return Ok(());
         }
         let mut args = Arguments::of(inner, option.syntax);

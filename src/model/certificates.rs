@@ -29,6 +29,11 @@ enum Held {
 impl Compiler<'_> {
     /// The certificate of one address of a site. What is wrong is told.
     pub(super) fn certify(&mut self, source: &TlsSource, address: &SiteAddress, names: &mut Names) {
+        match self.on_demand(source, address) {
+            Ok(true) => return names.add_unnamed(address.name().as_ref(), &self.acme.demand.table),
+            Ok(false) => {}
+            Err(mistake) => return self.mistakes.push(mistake),
+        }
         match self.held(source, address, names) {
             Ok(held) => {
                 let name = address.name();
@@ -41,6 +46,28 @@ impl Compiler<'_> {
             }
             Err(mistake) => self.mistakes.push(mistake),
         }
+    }
+
+    /// Whether the names of a site become known only when somebody comes for them: below a wildcard, or any.
+    fn on_demand(&mut self, source: &TlsSource, address: &SiteAddress) -> Result<bool, Mistake> {
+        let Some(acme) = self.model.global.acme.as_ref().filter(|acme| acme.demand.is_some()) else { return Ok(false) };
+        let is_open = match address.name() {
+            None => address.host.is_none(),
+            Some(Name::Wildcard(_)) if acme.dns.is_some() => false,
+            Some(Name::Wildcard(_)) => address.is_public() || matches!(source, TlsSource::Acme { .. }),
+            Some(_) => false,
+        };
+        if !is_open || !matches!(source, TlsSource::Acme { .. } | TlsSource::Fitting) {
+            return Ok(false);
+        }
+        if matches!(self.purpose, Purpose::Judge) {
+            return Ok(true);
+        }
+        self.wishes.demand.clone_from(&acme.demand);
+        (self.wishes.issuers, self.wishes.key) = (acme.issuers(), acme.key);
+        self.wishes.dns.clone_from(&acme.dns);
+        self.wishes.storage = self.storage()?;
+        Ok(true)
     }
 
     fn held(&mut self, source: &TlsSource, address: &SiteAddress, names: &mut Names) -> Result<Held, Mistake> {
@@ -121,7 +148,7 @@ impl Compiler<'_> {
 
     /// A slot, in which a certificate is or will be. `at` is the word that asked for it.
     fn acme(&mut self, at: Option<Span>, address: &SiteAddress) -> Result<Held, Mistake> {
-        let host = address.host.as_ref().map_or(String::new(), HostPattern::to_string);
+        let host = address.name().map_or(String::new(), |name| name.to_string());
         let Some(acme) = &self.model.global.acme else {
             return Err(Mistake::new(
                 Code::E0028,
@@ -181,8 +208,7 @@ impl Compiler<'_> {
             Some(Some(Name::Wildcard(_))) => {
                 Some("for a wildcard an authority looks into the zone, and nobody is named who changes it")
             }
-            Some(Some(Name::Address(_))) => Some("rp asks authorities for names only, not for addresses"),
-            Some(Some(Name::Host(_))) => None,
+            Some(Some(Name::Host(_) | Name::Address(_))) => None,
             _ => Some("there is no name that an authority could be asked for"),
         }
     }

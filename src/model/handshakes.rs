@@ -27,6 +27,9 @@ use crate::tls::{Alpn, ByName, Name, Names, Options, Resolver, Tickets, quic_con
 pub struct DoorTls {
     /// At least one.
     policies: Vec<PolicyTls>,
+    resolver: Arc<Resolver>,
+    /// Whether there are sites whose names nobody has named.
+    is_open: bool,
     /// Which of them is whose; `None` where all sites have the same one, so that nothing is looked up.
     by_name: Option<Arc<ByName<usize>>>,
     /// Where HTTP/3 is spoken.
@@ -111,6 +114,12 @@ impl DoorTls {
     pub fn verifies(&self, policy: PolicyId) -> bool {
         self.policies.iter().any(|known| known.id == policy && known.verifies)
     }
+
+    /// Whether this name has no certificate, and may get one now that somebody has come for it.
+    #[must_use]
+    pub fn awaits(&self, name: &str) -> bool {
+        self.is_open && self.resolver.names().awaits(name)
+    }
 }
 
 impl Compiler<'_> {
@@ -133,6 +142,8 @@ impl Compiler<'_> {
             }
         }
         self.for_others(&mut names, &mut by_name);
+        names.meet_nameless();
+        by_name.meet_nameless();
         let addresses: Vec<IpAddr> = names.addresses().collect();
         let resolver = Resolver::new(names);
         let mut policies = Vec::with_capacity(demanded.len());
@@ -143,10 +154,11 @@ impl Compiler<'_> {
                 Err(mistake) => self.mistakes.push(mistake),
             }
         }
+        let is_open = resolver.names().are_open();
         let by_name = (policies.len() > 1).then(|| Arc::new(by_name));
         let quic =
             self.model.global.http3.then(|| self.quic(&demanded, &resolver, &addresses, by_name.as_ref())).flatten();
-        DoorTls { policies, by_name, quic }
+        DoorTls { resolver, is_open, policies, by_name, quic }
     }
 
     /// Whom clients see that ask for nobody, or for somebody who is not here.

@@ -5,6 +5,7 @@ mod address;
 mod certificates;
 mod challenges;
 mod compile;
+mod demand;
 mod dns;
 mod exposed;
 mod foreign;

@@ -128,11 +128,16 @@ async fn secure(
             }
             known => known,
         };
-        known.or_else(|| {
-            let (id, config) = door.choose(hello.server_name(), Some(local.ip()))?;
-            policy = id;
-            Some(Arc::clone(config))
-        })
+        if known.is_some() {
+            return known;
+        }
+        let (id, config) = door.choose(hello.server_name(), Some(local.ip()))?;
+        policy = id;
+        if let Some(name) = hello.server_name().filter(|name| door.awaits(name)) {
+            // In a box: hardly any handshake comes here, and all would carry it.
+            Box::pin(acme.demand(name)).await;
+        }
+        Some(Arc::clone(config))
     };
     match Box::pin(within(terms.timeouts.handshake, tls::accept_by(stream, choose))).await {
         // The certificate was all that was to be seen (RFC 8737, section 3).

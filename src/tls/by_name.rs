@@ -42,6 +42,11 @@ impl<T> ByName<T> {
         self.nameless = Some(value);
     }
 
+    /// All there are, for names.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        self.hosts.values().chain(self.wildcards.values()).chain(&self.unknown)
+    }
+
     /// The addresses that have a value of their own.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.addresses.keys().copied()
@@ -82,6 +87,18 @@ impl<T> ByName<T> {
     /// For a client that named no host: browsers do so when the URL bears an address (RFC 6066, section 3).
     pub fn find_address(&self, local: Option<IpAddr>) -> Option<&T> {
         local.and_then(|local| self.addresses.get(&local.to_canonical())).or(self.nameless.as_ref())
+    }
+
+    /// Where one address alone is known, it is met wherever a client arrives: behind an address translation, the address
+    /// that it came to is another one.
+    pub fn meet_nameless(&mut self)
+    where
+        T: Clone,
+    {
+        let mut all = self.addresses.values();
+        if let (None, Some(only), None) = (&self.nameless, all.next(), all.next()) {
+            self.nameless = Some(only.clone());
+        }
     }
 
     /// For what a client said and where it came to.

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::acme::demand::Table;
 use super::by_name::ByName;
 use super::name::Name;
 
@@ -31,13 +32,20 @@ impl Slot {
 enum Place {
     Fixed(Arc<CertifiedKey>),
     Slot(Arc<Slot>),
+    /// Of names that become known when somebody comes for them.
+    Unnamed(Arc<Table>),
 }
 
 impl Place {
-    fn key(&self) -> Arc<CertifiedKey> {
+    /// For a host.
+    fn key(&self, host: Option<&str>) -> Option<Arc<CertifiedKey>> {
         match self {
-            Self::Fixed(key) => Arc::clone(key),
-            Self::Slot(slot) => slot.0.load_full(),
+            Self::Fixed(key) => Some(Arc::clone(key)),
+            Self::Slot(slot) => Some(slot.0.load_full()),
+            Self::Unnamed(table) => {
+                let host = host?.trim_end_matches('.');
+                table.load().get(host).map(|slot| slot.0.load_full())
+            }
         }
     }
 }
@@ -59,6 +67,24 @@ impl Names {
     /// The same for a certificate that changes by itself.
     pub fn add_slot(&mut self, name: &Name, slot: Arc<Slot>) {
         self.0.add(name, Place::Slot(slot));
+    }
+
+    /// Certificates for names that nobody has named, below a wildcard or at all: those in the table.
+    pub fn add_unnamed(&mut self, below: Option<&Name>, table: &Arc<Table>) {
+        match below {
+            Some(name) => self.0.add(name, Place::Unnamed(Arc::clone(table))),
+            None => self.0.set_unknown(Place::Unnamed(Arc::clone(table))),
+        }
+    }
+
+    /// Whether any name may have its certificate from the table.
+    pub fn are_open(&self) -> bool {
+        self.0.values().any(|place| matches!(place, Place::Unnamed(_)))
+    }
+
+    /// Whether this one may, and it is not there yet.
+    pub fn awaits(&self, host: &str) -> bool {
+        self.0.find(host).is_some_and(|place| matches!(place, Place::Unnamed(_)) && place.key(Some(host)).is_none())
     }
 
     /// Whether this very name has a certificate.
@@ -86,6 +112,11 @@ impl Names {
         }
     }
 
+    /// Where one address alone has a certificate, who asks for no name gets it, wherever it arrives.
+    pub fn meet_nameless(&mut self) {
+        self.0.meet_nameless();
+    }
+
     /// The addresses that have a certificate of their own, for [`Resolver::at`].
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.0.addresses()
@@ -93,12 +124,12 @@ impl Names {
 
     /// For a name as it came: any case, perhaps with a final dot. Exact before wildcard before default.
     pub fn find(&self, host: &str) -> Option<Arc<CertifiedKey>> {
-        self.0.find(host).map(Place::key)
+        self.0.find(host).and_then(|place| place.key(Some(host)))
     }
 
     /// For a client that named no host: browsers do so when the URL bears an address (RFC 6066, section 3).
     pub fn find_address(&self, local: Option<IpAddr>) -> Option<Arc<CertifiedKey>> {
-        self.0.find_address(local).map(Place::key)
+        self.0.find_address(local).and_then(|place| place.key(None))
     }
 }
 

@@ -8,6 +8,7 @@ mod dns;
 mod issuers;
 mod lens;
 mod names;
+mod on_demand;
 mod renewal;
 mod shared;
 

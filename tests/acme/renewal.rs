@@ -83,3 +83,21 @@ fn a_moment_within_the_window_is_chosen() {
     });
     assert_eq!((lens.asked("/renewal/"), orders(&lens).len()), (1, 1));
 }
+
+#[test]
+fn an_address_gets_a_certificate_too() {
+    for over_http in [true, false] {
+        let (pebble, storage) = (Pebble::start(), Folder::new());
+        let site = "127.0.0.1 {\n bind 127.0.0.1\n tls acme\n respond secure\n}\n";
+        let acme = format!("ca {} {{ root {} }}", pebble.directory(), pebble.root_file());
+        let mut setup = with(&pebble, &storage, &acme, site);
+        if !over_http {
+            setup = setup.with("HTTP", crate::harness::free_port());
+        }
+        let proxy = setup.start();
+        assert_eq!(served(&pebble, "127.0.0.1"), "secure");
+        let obtained = proxy.said("certificate obtained");
+        assert_eq!(obtained["challenge"], if over_http { "http-01" } else { "tls-alpn-01" });
+        assert_eq!(told(&proxy, &storage, "127.0.0.1")["error"], Value::Null);
+    }
+}

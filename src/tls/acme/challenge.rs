@@ -4,8 +4,10 @@
 //! Workers look here for every request and every handshake, so while nothing is open that is one load of a number that
 //! hardly ever changes, and while something is, there is still no lock.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -75,6 +77,7 @@ impl Challenges {
         }
         let tokens = self.tokens.load();
         let token = tokens.get(path.strip_prefix(PATH)?)?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
         (*token.host == *host).then(|| token.text.clone())
     }
 
@@ -124,8 +127,9 @@ impl Challenges {
 
     /// Shows a certificate with this digest until the guard is dropped.
     pub(super) fn show_certificate(self: &Arc<Self>, host: &str, digest: &[u8]) -> Result<Open, Trouble> {
-        insert(&self.configs, host, &answering(host, digest)?);
-        Ok(self.opened(Kind::TlsAlpn01, host, host, &hex(digest)))
+        let asked = asked_for(host);
+        insert(&self.configs, &asked, &answering(host, digest)?);
+        Ok(self.opened(Kind::TlsAlpn01, &asked, &asked, &hex(digest)))
     }
 
     fn opened(self: &Arc<Self>, kind: Kind, key: &str, host: &str, text: &str) -> Open {
@@ -150,6 +154,22 @@ fn hex(bytes: &[u8]) -> String {
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok());
     pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
+}
+
+/// The name that an authority asks for in its handshake: for an address the one that leads back from it (RFC 8738,
+/// section 6).
+fn asked_for(host: &str) -> Cow<'_, str> {
+    match host.parse::<IpAddr>() {
+        Err(_) => host.into(),
+        Ok(IpAddr::V4(address)) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa").into()
+        }
+        Ok(IpAddr::V6(address)) => {
+            let digits = address.octets().into_iter().rev().flat_map(|byte| [byte & 15, byte >> 4]);
+            digits.map(|digit| format!("{digit:x}.")).chain(["ip6.arpa".to_owned()]).collect::<String>().into()
+        }
+    }
 }
 
 /// Whether a client wants nothing but a challenge's answer.
@@ -234,6 +254,15 @@ mod tests {
         assert!(ask("b.test", "/.well-known/acme-challenge/def").is_some());
         drop(other);
         assert_eq!(challenges.open.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn addresses_are_asked_for_by_the_name_that_leads_back() {
+        assert_eq!(asked_for("a.test"), "a.test");
+        assert_eq!(asked_for("192.0.2.7"), "7.2.0.192.in-addr.arpa");
+        let long = asked_for("2001:db8::1");
+        assert!(long.starts_with("1.0.0.0.") && long.ends_with(".8.b.d.0.1.0.0.2.ip6.arpa"), "{long}");
+        assert_eq!(long.len(), 72);
     }
 
     #[test]

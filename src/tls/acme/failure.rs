@@ -25,6 +25,8 @@ pub enum FailureKind {
     NoAccount,
     /// It does not want to.
     Refused,
+    /// Nobody wants a certificate for this name any more.
+    Unwanted,
     /// It lacks what was asked for; nothing is wrong.
     Unsupported,
     /// It has not even been asked: what is kept cannot be seen.

@@ -31,6 +31,8 @@ pub(super) struct Holding {
     /// Which of the authorities has signed it.
     pub from: usize,
     pub wanted: bool,
+    /// No configuration names it: somebody has come for it.
+    pub on_demand: bool,
     pub busy: Option<Task>,
     /// When the next certificate is due if all is well.
     pub renewal: OffsetDateTime,
@@ -89,6 +91,7 @@ impl Holding {
             certificate,
             from,
             wanted: false,
+            on_demand: false,
             busy: None,
             advice: None,
             tries: vec![Try::new(); authorities.max(1)],

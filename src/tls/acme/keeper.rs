@@ -40,8 +40,12 @@ enum Done {
 /// Never ends by itself; what is under way when it is dropped is given up.
 pub async fn keep(vault: Arc<Vault>) {
     let mut work = JoinSet::new();
+    let mut arrivals = JoinSet::new();
     let mut jobs: HashMap<Id, Arc<Job>> = HashMap::new();
     loop {
+        for name in vault.demand.fresh() {
+            arrivals.spawn(Arc::clone(&vault).arrive(name));
+        }
         while work.len() < MOST
             && let Some(job) = vault.next(OffsetDateTime::now_utc())
         {
@@ -52,6 +56,7 @@ pub async fn keep(vault: Arc<Vault>) {
         let pause = if work.len() < MOST { vault.pause(OffsetDateTime::now_utc()) } else { None };
         tokio::select! {
             () = vault.changed.notified() => {}
+            Some(_) = arrivals.join_next() => {}
             Some(ended) = work.join_next_with_id() => {
                 let (id, done) = match ended {
                     Ok((id, done)) => (id, Some(done)),
@@ -70,6 +75,12 @@ async fn act(vault: Arc<Vault>, job: Arc<Job>) -> Done {
     // A change of a zone may take its time, by what the user says.
     let patience = PATIENCE + job.dns.as_ref().map_or(Duration::ZERO, |dns| dns.settings().wait);
     let late = || Failure::other(format!("it takes longer than {} minutes", patience.as_secs() / 60));
+    if let (Task::Order, Some(terms)) = (job.task, &job.permit)
+        && let Ok(false) = vault.demand.permits.ask(terms, job.name()).await
+    {
+        let reason = "whoever is asked says that it may have none any more".to_owned();
+        return Done::Order(Err(Failure { reason, kind: FailureKind::Unwanted }));
+    }
     match job.task {
         Task::Order => Done::Order(timeout(patience, alone(&vault, &job)).await.unwrap_or_else(|_| Err(late()))),
         Task::Look => Done::Look(timeout(patience, look(&job)).await.unwrap_or_else(|_| Err(late()))),

@@ -6,8 +6,10 @@
 //! [`keeper`]'s work, on the control plane's thread.
 
 pub mod account;
+pub mod arrival;
 pub mod challenge;
 pub mod client;
+pub mod demand;
 pub mod dns;
 mod elsewhere;
 pub mod errand;
@@ -17,6 +19,7 @@ pub mod holding;
 pub mod issuer;
 pub mod keeper;
 pub mod order;
+pub mod permit;
 pub mod placeholder;
 pub mod private;
 pub mod renewal;
@@ -29,6 +32,7 @@ pub use failure::{Failure, FailureKind};
 pub use follow::follow;
 pub use issuer::{Binding, Issuer, KNOWN, Known, LETS_ENCRYPT};
 pub use keeper::keep;
+pub use permit::Terms;
 pub use private::KeyType;
 pub use store::Store;
 pub use vault::{Status, Stores, Vault, Wishes};

@@ -3,6 +3,7 @@
 //! Key and chain are one file, so that a crash can't leave a key beside the chain of another.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use super::super::certificate::Certificate;
@@ -113,7 +114,8 @@ impl Store {
         self.storage.store(&format!("{}/{ACCOUNT}", self.folder), text.as_bytes()).await
     }
 
-    /// A host has no slash and no empty label, so it is one segment of a key and never a way out.
+    /// A host has no slash and no empty label, so it is one segment of a key and never a way out. The colons of an
+    /// address may mean something to whoever keeps it.
     fn certificate(&self, name: &str) -> String {
         format!("{}/{}/{CERTIFICATE}", self.folder, folder_of(name))
     }
@@ -122,10 +124,14 @@ impl Store {
 /// A star in a folder's name is asking for an accident in a shell. No authority gives a certificate for a name with an
 /// underscore, so no other name has this folder.
 fn folder_of(name: &str) -> String {
-    name.strip_prefix("*.").map_or_else(|| name.to_owned(), |rest| format!("{WILDCARD}{rest}"))
+    // The colons of an address may mean something to whoever keeps it.
+    name.strip_prefix("*.").map_or_else(|| name.replace(':', "-"), |rest| format!("{WILDCARD}{rest}"))
 }
 
 fn name_of(folder: &str) -> String {
+    if let Ok(address) = folder.replace('-', ":").parse::<Ipv6Addr>() {
+        return address.to_string();
+    }
     folder.strip_prefix(WILDCARD).map_or_else(|| folder.to_owned(), |rest| format!("*.{rest}"))
 }
 

@@ -13,9 +13,11 @@ use tokio::sync::Notify;
 
 use super::account::Office;
 use super::challenge::{Challenges, Kind};
+use super::demand::Demand;
 use super::dns::{self, Dns};
-use super::failure::Failure;
+use super::failure::{Failure, FailureKind};
 use super::holding::{Holding, Task};
+use super::permit::Terms;
 use super::placeholder::placeholder;
 use super::renewal::Advice;
 use super::store::Store;
@@ -35,6 +37,8 @@ pub struct Wishes {
     /// Who changes the zone, if anybody.
     pub dns: Option<dns::Settings>,
     pub key: KeyType,
+    /// For names that are not named.
+    pub demand: Option<Terms>,
 }
 
 impl Wishes {
@@ -49,6 +53,7 @@ impl Wishes {
 #[derive(Debug, Default)]
 pub struct Vault {
     pub challenges: Arc<Challenges>,
+    pub demand: Demand,
     state: Mutex<State>,
     /// Somebody wants something else now.
     pub(super) changed: Notify,
@@ -102,6 +107,8 @@ pub(super) struct Job {
     pub is_theirs: bool,
     /// What is in storage will not do.
     pub forced: bool,
+    /// Whoever has to say yes once more.
+    pub permit: Option<Arc<Terms>>,
 }
 
 impl Job {
@@ -155,10 +162,14 @@ impl Vault {
         state.offices = offices;
         state.kinds.clone_from(&wishes.kinds);
         state.key = wishes.key;
+        self.demand.settle_terms(wishes.demand.as_ref());
         state.holdings.retain(|(at, name), holding| {
-            holding.wanted = *at == stores && wishes.names.contains(name);
-            holding.wanted
+            let named = wishes.names.contains(name);
+            holding.on_demand &= !named && wishes.demand.is_some();
+            holding.wanted = *at == stores && (named || (holding.on_demand && holding.wanted));
+            *at == stores && (named || holding.on_demand)
         });
+        self.demand.forget(|name| !state.holdings.contains_key(&(Arc::clone(&stores), name.into())));
         state.stores = stores;
         drop(state);
         self.changed.notify_one();
@@ -236,6 +247,7 @@ impl Vault {
             held: holding.certificate.clone(),
             is_theirs: holding.from == at,
             forced: holding.forced,
+            permit: self.demand.terms().filter(|_| holding.on_demand && holding.certificate.is_some()),
         })
     }
 
@@ -253,6 +265,11 @@ impl Vault {
         let mut state = self.state();
         let Some(holding) = state.holdings.get_mut(&job.key) else { return Duration::ZERO };
         holding.busy = None;
+        if matches!(&outcome, Err(failure) if failure.kind == FailureKind::Unwanted) {
+            state.holdings.remove(&job.key);
+            self.demand.forget(|name| *name == *job.key.1);
+            return Duration::ZERO;
+        }
         match outcome {
             Ok((certificate, kind)) => holding.gained(job.at, certificate, kind, now),
             Err(failure) => holding.failed(job.at, failure, job.office.rehearsal.is_some(), now),
@@ -277,7 +294,7 @@ impl Vault {
 
 /// What lies in storage for a name, and of which authority: of the first whose certificate is good for some time, else the
 /// one that is good for longest.
-fn kept(stores: &[Store], name: &str, now: OffsetDateTime) -> Option<(usize, Arc<Certificate>)> {
+pub(super) fn kept(stores: &[Store], name: &str, now: OffsetDateTime) -> Option<(usize, Arc<Certificate>)> {
     let load = |(at, store): (usize, &Store)| {
         let certificate = store.load(name).unwrap_or_else(|trouble| {
             tracing::warn!(name, error = %trouble, "a kept certificate cannot be used");
@@ -312,6 +329,7 @@ mod tests {
             kinds: vec![Kind::Http01, Kind::TlsAlpn01],
             dns: None,
             key: KeyType::default(),
+            demand: None,
         }
     }
 
