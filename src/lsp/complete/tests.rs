@@ -39,9 +39,9 @@ fn statements_are_those_of_the_place() {
     check("a.com { reverse_proxy a:1 { | } }", "timeout keepalive");
     check(
         "upstream a {\n    server a:1\n    balance least_conn\n    |\n}\n",
-        "server timeout keepalive host tls use import",
+        "server timeout keepalive proxy_protocol host tls use import",
     );
-    check("upstream a { tls {\n|\n} }\n", "ca name certificate http2 verify");
+    check("upstream a { tls {\n|\n} }\n", "ca name certificate versions http2 verify");
     check("snippet s {\n    |\n}\nupstream a { use s }\n", "server timeout");
     check("import a\n== a\n|", "upstream global");
     check("a.com { import a }\n== a\n|", "route when");
