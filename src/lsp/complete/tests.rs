@@ -39,7 +39,7 @@ fn statements_are_those_of_the_place() {
     check("a.com { reverse_proxy a:1 { | } }", "timeout keepalive");
     check(
         "upstream a {\n    server a:1\n    balance least_conn\n    |\n}\n",
-        "server timeout keepalive proxy_protocol host tls use import",
+        "server timeout keepalive host proxy_protocol tls use import",
     );
     check("upstream a { tls {\n|\n} }\n", "ca name certificate versions http2 verify");
     check("snippet s {\n    |\n}\nupstream a { use s }\n", "server timeout");
