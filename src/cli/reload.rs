@@ -116,6 +116,21 @@ fn describe(status: &Value) -> String {
         status["reloads"]["done"],
         status["reloads"]["refused"],
     );
+    let certificates = &status["certificates"];
+    if let (Some(name), Some(days)) = (certificates["first"]["name"].as_str(), certificates["first"]["days"].as_i64()) {
+        lines.push_str(&format!(
+            "certificates {} shown, the first to end is that of {name}, in {days} days\n",
+            certificates["shown"]
+        ));
+    }
+    let wrong = |what: &str| certificates[what].as_u64().unwrap_or_default();
+    if wrong("missing") + wrong("failing") > 0 {
+        lines.push_str(&format!(
+            "             {} missing, {} failing: `rp certs` tells why\n",
+            wrong("missing"),
+            wrong("failing")
+        ));
+    }
     if let Some(findings) = status["refusal"]["findings"].as_str() {
         lines.push_str("\nThe files are not what is in force. They were refused:\n\n");
         lines.push_str(findings);

@@ -1,5 +1,7 @@
 //! What there is to tell of certificates, as `rp certs` has it: of a running process, or of what lies in storage.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -28,6 +30,26 @@ pub fn of(world: &World) -> Value {
     // A site has its certificate at every address that it listens on.
     all.dedup();
     json!({ "ok": true, "certificates": all })
+}
+
+/// How many there are, how many names have none that anybody trusts, and which ends first, in days (requirement T12).
+#[must_use]
+pub fn summary(world: &World) -> Value {
+    let awaited = world.acme.report();
+    let missing = awaited.iter().filter(|status| status.certificate.is_none()).count();
+    let failing = awaited.iter().filter(|status| status.error.is_some()).count();
+    let of_authorities = awaited.iter().filter_map(|status| Some((&*status.name, status.certificate.as_deref()?)));
+    let others = world.shown.iter().map(|shown| (&*shown.name, &*shown.certificate));
+    let ends: BTreeMap<&str, OffsetDateTime> =
+        of_authorities.chain(others).map(|(name, certificate)| (name, certificate.not_after())).collect();
+    let first = ends.iter().min_by_key(|(_, end)| **end);
+    let days = |end: OffsetDateTime| (end - OffsetDateTime::now_utc()).whole_days();
+    json!({
+        "shown": ends.len(),
+        "missing": missing,
+        "failing": failing,
+        "first": first.map(|(name, end)| json!({ "name": name, "days": days(*end) })),
+    })
 }
 
 /// Renews or revokes, as it is told, and says what came of it.

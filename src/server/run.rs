@@ -242,6 +242,7 @@ impl Desk {
             "connections": metrics.connections_open.value(),
             "requests": metrics.requests_active.value(),
             "reloads": { "done": metrics.reloads_ok.value(), "refused": metrics.reloads_failed.value() },
+            "certificates": certificates::summary(&self.plane.world()),
             "refusal": self.refusal.as_ref().map(|refusal| json!({ "at": seconds(refusal.at), "findings": refusal.findings })),
         })
     }

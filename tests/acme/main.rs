@@ -5,6 +5,7 @@ mod harness;
 
 mod authority;
 mod dns;
+mod endurance;
 mod issuers;
 mod lens;
 mod names;
