@@ -158,7 +158,7 @@ impl Compiler<'_> {
         let by_name = (policies.len() > 1).then(|| Arc::new(by_name));
         let quic =
             self.model.global.http3.then(|| self.quic(&demanded, &resolver, &addresses, by_name.as_ref())).flatten();
-        DoorTls { resolver, is_open, policies, by_name, quic }
+        DoorTls { policies, resolver, is_open, by_name, quic }
     }
 
     /// Whom clients see that ask for nobody, or for somebody who is not here.
