@@ -43,7 +43,8 @@ fn attack(proxy: &Proxy, path: &str, mode: &[&str], meanwhile: impl FnOnce(&mut 
         let table = std::fs::read_to_string(folder.path().join("slow.csv")).unwrap();
         // Seconds, closed, pending, connected, and whether its own client was served.
         let served = |row: &str| row.rsplit(',').next().is_some_and(|served| served.trim() != "0");
-        assert!(table.lines().count() > 2 && table.lines().skip(1).all(served), "{table}");
+        // One line at least: ranges are answered before a second is over.
+        assert!(table.lines().count() > 1 && table.lines().skip(1).all(served), "{table}");
         output.join().unwrap()
     });
     back_to(proxy, open);

@@ -301,9 +301,10 @@ fn t12_sites_with_demands_of_their_own_stay_with_tcp() {
 
 #[test]
 fn a_port_that_is_taken_for_udp_is_named() {
-    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let folder = Folder::new();
-    let (authority, port) = (Authority::new(), taken.local_addr().unwrap().port());
+    // Where no connection of another test could have the same port of TCP.
+    let port = crate::harness::free_port();
+    let _taken = std::net::UdpSocket::bind(("127.0.0.1", port)).unwrap();
+    let (folder, authority) = (Folder::new(), Authority::new());
     let (certificate, key) = authority.issue(&["example.com"]).save(&folder, "site");
     let config = SITE.replace(":0", &format!(":{port}")).replace("reverse_proxy {$ORIGIN}", "respond ok");
     let file = folder.write("Proxyfile", config);
