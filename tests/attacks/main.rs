@@ -12,6 +12,7 @@ mod fields;
 mod flood;
 mod frames;
 mod framing;
+mod gone;
 mod http3;
 mod paths;
 mod privileges;
