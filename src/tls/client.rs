@@ -1,19 +1,20 @@
 //! The client's side of TLS: how origins are reached, what of them is verified, and why one was refused.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::ServerName;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::anybody::Anybody;
 use super::certificate::{certificates, read};
 use super::provider::{Alpn, Version, provider, versions};
 use super::trouble::{Part, Trouble};
@@ -132,55 +133,20 @@ pub fn server_name(host: &str) -> Result<ServerName<'static>, Trouble> {
 }
 
 /// All authorities of a PEM file; at least one.
-pub fn authorities(path: &std::path::Path) -> Result<RootCertStore, Trouble> {
-    let file = path.display().to_string();
-    let (bytes, _) = read(path, Part::Certificate)?;
+pub fn authorities(path: &Path) -> Result<RootCertStore, Trouble> {
     let mut store = RootCertStore::empty();
-    for (index, certificate) in certificates(&bytes, &file)?.into_iter().enumerate() {
-        store.add(certificate).map_err(|_| Trouble::BadCertificate { file: file.clone(), number: index + 1 })?;
-    }
+    add_authorities(&mut store, path)?;
     Ok(store)
 }
 
-/// Believes every certificate, but still demands that the peer holds its key.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
+/// Adds the authorities of a PEM file, at least one, and gives the bytes that they were read from.
+pub(super) fn add_authorities(store: &mut RootCertStore, path: &Path) -> Result<Vec<u8>, Trouble> {
+    let file = path.display().to_string();
+    let (bytes, _) = read(path, Part::Certificate)?;
+    for (index, certificate) in certificates(&bytes, &file)?.into_iter().enumerate() {
+        store.add(certificate).map_err(|_| Trouble::BadCertificate { file: file.clone(), number: index + 1 })?;
     }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = provider().signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
-    }
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -4,18 +4,18 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme};
+use rustls::server::danger::ClientCertVerifier;
 use time::OffsetDateTime;
 use x509_parser::prelude::FromDer;
 use x509_parser::revocation_list::CertificateRevocationList;
 
-use super::certificate::{certificates, read};
+use super::anybody::Anybody;
+use super::certificate::read;
+use super::client::add_authorities;
 use super::provider::provider;
 use super::trouble::{Notice, Part, Trouble};
 
@@ -68,13 +68,7 @@ impl Clients {
     /// Adds the authorities of a PEM file; there is at least one, or it is an error: never a reason to believe others
     /// (CVE-2026-27586).
     pub fn add_authorities(&mut self, path: &Path) -> Result<(), Trouble> {
-        let file = path.display().to_string();
-        let (bytes, _) = read(path, Part::Certificate)?;
-        for (index, certificate) in certificates(&bytes, &file)?.into_iter().enumerate() {
-            let bad = |_| Trouble::BadCertificate { file: file.clone(), number: index + 1 };
-            self.roots.add(certificate).map_err(bad)?;
-        }
-        self.digest.update(&bytes);
+        self.digest.update(&add_authorities(&mut self.roots, path)?);
         Ok(())
     }
 
@@ -92,6 +86,11 @@ impl Clients {
         for list in lists {
             let (_, parsed) = CertificateRevocationList::from_der(&list)
                 .map_err(|_| Trouble::BadRevocations { file: file.clone() })?;
+            // No version stands for the first, which has no extensions: nothing says which list is the newer one, or what
+            // it covers. Authorities must issue the second (RFC 5280, section 5.1.2.1).
+            if parsed.version().is_none() {
+                return Err(Trouble::OldFormOfRevocations { file });
+            }
             // What rustls cannot read is found now, not by the first client.
             let alone = self.builder().with_crls([list.clone()]).build();
             alone.map_err(|_| Trouble::BadRevocations { file: file.clone() })?;
@@ -116,7 +115,7 @@ impl Clients {
         let digest = self.digest.clone().finish();
         let digest = digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
         if mode == Mode::Unverified {
-            return Ok((Arc::new(Anybody(provider().signature_verification_algorithms)), digest));
+            return Ok((Arc::new(Anybody), digest));
         }
         let mut builder = self.builder().with_crls(self.lists.iter().cloned());
         if mode == Mode::Optional {
@@ -133,50 +132,5 @@ impl Clients {
         }
         let verifier = builder.build().map_err(|error| Trouble::NothingOffered(error.to_string()))?;
         Ok((verifier, digest))
-    }
-}
-
-/// Takes every certificate, or none, but demands that the client holds the key of the one that it shows.
-#[derive(Debug)]
-struct Anybody(WebPkiSupportedAlgorithms);
-
-impl ClientCertVerifier for Anybody {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &[]
-    }
-
-    fn verify_client_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, rustls::Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
     }
 }

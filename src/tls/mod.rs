@@ -4,6 +4,7 @@
 
 pub mod accept;
 pub mod acme;
+mod anybody;
 mod by_name;
 pub mod certificate;
 pub mod client;

@@ -42,6 +42,10 @@ pub enum Trouble {
         "`{file}` is no list of revoked certificates: write the path of one that the authority has signed, in PEM or DER"
     )]
     BadRevocations { file: String },
+    #[error(
+        "`{file}` is a list of revoked certificates in the old form, version 1: issue it in version 2, for which `openssl ca -gencrl` wants a `crlnumber` file"
+    )]
+    OldFormOfRevocations { file: String },
     #[error("{}", unreadable_folder(folder, why))]
     UnreadableFolder { folder: String, why: io::Error },
     #[error(

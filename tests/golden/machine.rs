@@ -80,6 +80,12 @@ impl Machine {
         self.folder.write("site.crl", self.authority.revoke(&[7], (2999, 1, 1)));
         self.folder.write("old.crl", self.authority.revoke(&[7], (2024, 2, 29)));
         self.openssl(&["x509", "-in", "alone.pem", "-outform", "der", "-out", "site.der"]);
+        // Without a `crlnumber`, openssl issues the first version.
+        self.folder.write("issued", "");
+        self.folder.write("ca.conf", "[ca]\ndefault_ca = own\n[own]\ndatabase = issued\ndefault_md = sha256\n");
+        let issue =
+            ["ca", "-gencrl", "-crldays", "30", "-config", "ca.conf", "-cert", "site.pem", "-keyfile", "site.key"];
+        self.openssl(&[&issue[..], &["-out", "first.crl"]].concat());
     }
 
     fn keys(&self) {
