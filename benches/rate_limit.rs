@@ -14,7 +14,7 @@ use proxyfile::diagnostic::FileId;
 use proxyfile::directive;
 use proxyfile::http::body::Body;
 use proxyfile::http::connection::Connection;
-use proxyfile::http::exchange::{Exchange, Host, Notes, RequestId, Upgrade};
+use proxyfile::http::exchange::{Exchange, Host, Notes, RequestId, Sent, Upgrade};
 use proxyfile::http::fault::Fault;
 use proxyfile::http::prefix::Prefixes;
 use proxyfile::http::step::{Answer, Answers};
@@ -46,6 +46,7 @@ fn exchange() -> Exchange {
         version: Version::HTTP_11,
         host: Host::of(&uri, &headers, Version::HTTP_11).unwrap(),
         target: Target::of(&uri).unwrap(),
+        sent: Sent::of(&headers),
         headers,
         prefixes: Prefixes::default(),
         body: Body::Empty,

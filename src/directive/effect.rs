@@ -1,6 +1,7 @@
 //! What a statement does, as far as the checker must know it to prove that it does nothing.
 
 use super::header::Changes;
+use super::limit::Ceiling;
 use super::rate_limit::Bound;
 use super::reverse_proxy::To;
 
@@ -14,6 +15,8 @@ pub enum Effect<'a> {
     Bodies,
     /// Bodies of requests may be so long; every request goes on below.
     MaxBody,
+    /// Requests with larger heads are refused.
+    Ceiling(Ceiling),
     /// Too many requests of one key are refused.
     Limits(Bound<'a>),
     /// Requests are sent there.

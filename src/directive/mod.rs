@@ -14,6 +14,7 @@ pub mod header;
 mod hidden;
 mod hsts;
 mod late;
+pub mod limit;
 pub mod log;
 mod max_body;
 mod prefix;
@@ -189,6 +190,7 @@ pub static ROOMS: &[&Room] = &[
     &prefix::STRIP,
     &prefix::ADD,
     &max_body::ROOM,
+    &limit::ROOM,
     &require::ROOM,
     &encode::ROOM,
     &rate_limit::ROOM,

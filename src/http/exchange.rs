@@ -213,6 +213,8 @@ pub struct Exchange {
     pub body: Body,
     /// Bytes that the body may have, as the last `max_body` on the way has it; `u64::MAX`: any number.
     pub max_body: u64,
+    /// How large the head was that the client sent.
+    pub sent: Sent,
     /// The client, as far as trusted proxies let us see.
     pub client_ip: IpAddr,
     /// The peer is a trusted proxy: what it says of the client holds.
@@ -234,6 +236,30 @@ pub struct Exchange {
     pub auth: Option<Box<Auth>>,
     /// What `cors` found in `Origin`, before a statement below could take it away.
     pub origin: Option<Box<HeaderValue>>,
+}
+
+/// The size of a head's fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Each value counts, though several be of one name.
+    pub fields: u32,
+    /// Of their names and values.
+    pub bytes: u32,
+}
+
+impl Sent {
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        Self::new(headers.len(), bytes)
+    }
+
+    /// Larger ones than it can tell were refused long before.
+    #[must_use]
+    pub fn new(fields: usize, bytes: usize) -> Self {
+        let counted = |count| u32::try_from(count).unwrap_or(u32::MAX);
+        Self { fields: counted(fields), bytes: counted(bytes) }
+    }
 }
 
 /// What is known of who asks.
@@ -337,6 +363,7 @@ impl Exchange {
             version: Version::HTTP_11,
             host: Host::of(uri, &headers, Version::HTTP_11)?,
             target: Target::of(uri)?,
+            sent: Sent::of(&headers),
             headers,
             prefixes: Prefixes::default(),
             body: Body::Empty,

@@ -2,6 +2,7 @@
 
 mod acme;
 mod address;
+mod ceilings;
 mod certificates;
 mod challenges;
 mod compile;
@@ -141,6 +142,7 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     cx.close_scope();
     cx.report_unused_upstreams();
     exposed::exposed(&model, &mut cx);
+    ceilings::idle(&model, &mut cx);
     address::conflicts(&model.sites, &model.global, &mut cx);
     strangers::stand_ins(&model.sites, &model.global, &mut cx);
     (model, cx.finish())

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::http::body::Body;
 use crate::http::connection::Connection;
-use crate::http::exchange::{Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
+use crate::http::exchange::{Exchange, Host, Notes, RequestId, Sent, TunnelSlot, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{X_REQUEST_ID, forget_pretence, may_be_of_proxies};
 use crate::http::hop;
@@ -54,6 +54,7 @@ pub fn read(
         keep(found);
     }
     let started = Instant::now();
+    let sent = Sent::new(parts.headers.len(), names.bytes);
     let exchange = Exchange {
         connection: connection.clone(),
         id: request_id(&parts.headers, &names, started),
@@ -65,6 +66,7 @@ pub fn read(
         prefixes: Prefixes::default(),
         body: Body::Empty,
         max_body: u64::MAX,
+        sent,
         client_ip,
         trusted,
         captures: SmallVec::new(),
@@ -126,6 +128,8 @@ struct Names {
     of_proxies: bool,
     /// Bytes of the longest value.
     longest: usize,
+    /// Of all names and values.
+    bytes: usize,
 }
 
 impl Names {
@@ -133,6 +137,7 @@ impl Names {
         let mut names = Self::default();
         for (name, value) in headers {
             names.longest = names.longest.max(value.len());
+            names.bytes += name.as_str().len() + value.len();
             match name.as_str() {
                 "expect" => names.expect = true,
                 "upgrade" => names.upgrade = true,

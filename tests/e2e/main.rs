@@ -16,6 +16,7 @@ mod files;
 mod forwarded;
 mod framing;
 mod http3;
+mod limit;
 mod manipulation;
 mod mending;
 mod placements;

@@ -70,6 +70,9 @@ const SITE: &[Habit] = &[
         Site,
     ),
     write(&["reverse_proxy to"], "reverse_proxy <2+ ADDRESS>", Site),
+    write(&["large_client_header_buffers"], "limit header <2 SIZE>", Site),
+    write(&["LimitRequestLine"], "limit uri <1 SIZE>", Site),
+    write(&["LimitRequestFields"], "limit fields <1 COUNT>", Site),
     write(&["max_body_size", "body_limit", "upload_limit"], "max_body <1 SIZE>", Site),
     write(
         &["whitelist", "allowlist", "ip_allow", "ip_filter", "ip_whitelist"],
