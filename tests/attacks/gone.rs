@@ -12,8 +12,7 @@ fn origin(name: &'static str) -> Origin {
         while let Some(head) = wire.until(b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&head).into_owned();
             match head.split(' ').nth(1) {
-                Some("/head") => wire.wait_closed(),
-                Some("/up") => wire.wait_closed(),
+                Some("/head" | "/up") => wire.wait_closed(),
                 Some("/down") => {
                     wire.say("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nhalf");
                     wire.wait_closed();

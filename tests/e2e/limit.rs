@@ -6,8 +6,8 @@ const CONFIG: &str = "global { limit uri 200B }\n:0 {\n bind 127.0.0.1\n limit f
                       route /upload/* { reverse_proxy {$ORIGIN} }\n reverse_proxy {$ORIGIN}\n handle_errors 431 { header set X-Why fields; respond 431 \"fewer fields\" }\n}";
 
 /// So many fields of three bytes.
-fn fields(count: usize) -> String {
-    (0..count).map(|number| format!("x{}: 1\r\n", char::from(b'a' + number as u8))).collect()
+fn fields(count: u8) -> String {
+    (0..count).map(|number| format!("x{}: 1\r\n", char::from(b'a' + number))).collect()
 }
 
 #[test]
