@@ -43,15 +43,16 @@ pub fn handle(
     let most = world.global.limits.requests;
     let (mut journey, fault) = begin(&context, world, door, request);
     // Where one request was malformed, nobody can say for sure where the next one begins.
-    let last = served >= most || context.watch.is_draining() || fault.is_some();
+    let short = memory::is_short();
+    let last = served >= most || short || context.watch.is_draining() || fault.is_some();
+    // In a box: seldom there, and the future is moved.
     let refused = match fault {
-        Some(fault) => Some(journey.refuse(fault)),
-        None => memory::is_short().then(|| shed(&mut journey)),
+        Some(fault) => Some(Box::new(journey.refuse(fault))),
+        None => short.then(|| Box::new(shed(&mut journey))),
     };
-    let last = last || memory::is_short();
     async move {
         let answer = match refused {
-            Some(answer) => answer,
+            Some(answer) => *answer,
             None => journey.run().await,
         };
         Ok(conclude(&context, journey, answer, last))

@@ -4,27 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::harness::{Authority, Client, Folder, H2, Origin, Proxy, command, eventually, of, run};
-
-/// Sites of these names at one port, each with its options, behind one certificate that is good for all of them: so
-/// browsers send requests for one over connections to another.
-fn sites(authority: &Authority, sites: &[(&str, &str)]) -> Proxy {
-    let folder = Folder::new();
-    let names: Vec<&str> = sites.iter().map(|(name, _)| *name).collect();
-    let (certificate, key) = authority.issue(&names).save(&folder, "site");
-    let config: String = sites
-        .iter()
-        .map(|(name, options)| {
-            format!(
-                "https://{name}:0 {{\n bind 127.0.0.1\n tls {{$CERT}} {{$KEY}} {options}\n respond \"{name}\"\n}}\n"
-            )
-        })
-        .collect();
-    let config = config.replace("{CA}", &folder.write("ca.pem", authority.pem()).display().to_string());
-    let mut proxy = of(&config).with("CERT", certificate.display()).with("KEY", key.display()).start();
-    proxy.kept.push(folder);
-    proxy
-}
+use crate::harness::{Authority, Client, Folder, H2, Origin, Proxy, command, eventually, of, run, sites};
 
 /// The status of a request for `host` on a connection that asked for `sni`, over both protocols.
 fn statuses(proxy: &Proxy, authority: &Authority, sni: &str, host: &str) -> (u16, u16) {

@@ -2,25 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::harness::{Authority, Client, Folder, H2, Proxy, eventually, of, run};
-
-/// Sites of these names at one port, each with its options, behind one certificate for all of them.
-fn sites(authority: &Authority, sites: &[(&str, &str)]) -> Proxy {
-    let folder = Folder::new();
-    let names: Vec<&str> = sites.iter().map(|(name, _)| *name).collect();
-    let (certificate, key) = authority.issue(&names).save(&folder, "site");
-    let config: String = sites
-        .iter()
-        .map(|(name, options)| {
-            format!(
-                "https://{name}:0 {{\n bind 127.0.0.1\n tls {{$CERT}} {{$KEY}} {options}\n respond \"{name} {{tls.version}}\"\n}}\n"
-            )
-        })
-        .collect();
-    let mut proxy = of(&config).with("CERT", certificate.display()).with("KEY", key.display()).start();
-    proxy.kept.push(folder);
-    proxy
-}
+use crate::harness::{Authority, Client, Folder, H2, Proxy, eventually, of, run, sites};
 
 /// A client of one version alone.
 fn speaks(

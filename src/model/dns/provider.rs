@@ -34,9 +34,7 @@ pub const PROVIDERS: &[Kind] = &[
         name: "cloudflare",
         syntax: "dns cloudflare { token TOKEN }",
         options: HOSTED,
-        build: |_, given, at, cx| {
-            hosted(Host::Cloudflare, "cloudflare", "https://api.cloudflare.com/client/v4", given, at, cx)
-        },
+        build: |_, given, at, cx| hosted(Host::Cloudflare, given, at, cx),
     },
     Kind {
         name: "route53",
@@ -48,21 +46,19 @@ pub const PROVIDERS: &[Kind] = &[
         name: "digitalocean",
         syntax: "dns digitalocean { token TOKEN }",
         options: HOSTED,
-        build: |_, given, at, cx| {
-            hosted(Host::DigitalOcean, "digitalocean", "https://api.digitalocean.com/v2", given, at, cx)
-        },
+        build: |_, given, at, cx| hosted(Host::DigitalOcean, given, at, cx),
     },
     Kind {
         name: "hetzner",
         syntax: "dns hetzner { token TOKEN }",
         options: HOSTED,
-        build: |_, given, at, cx| hosted(Host::Hetzner, "hetzner", "https://api.hetzner.cloud/v1", given, at, cx),
+        build: |_, given, at, cx| hosted(Host::Hetzner, given, at, cx),
     },
     Kind {
         name: "desec",
         syntax: "dns desec { token TOKEN }",
         options: HOSTED,
-        build: |_, given, at, cx| hosted(Host::Desec, "desec", "https://desec.io/api/v1", given, at, cx),
+        build: |_, given, at, cx| hosted(Host::Desec, given, at, cx),
     },
     Kind {
         name: "acme-dns",
@@ -79,7 +75,18 @@ fn endpoint(given: &mut Given, usual: &str) -> Endpoint {
     Endpoint { url, root: given.take("root").map(|(file, _)| file.into()) }
 }
 
-fn hosted(host: Host, name: &str, usual: &str, given: &mut Given, at: Span, cx: &mut Check) -> Result<Zone, Reported> {
+/// Its word here, and where it is asked.
+fn known(host: Host) -> (&'static str, &'static str) {
+    match host {
+        Host::Cloudflare => ("cloudflare", "https://api.cloudflare.com/client/v4"),
+        Host::DigitalOcean => ("digitalocean", "https://api.digitalocean.com/v2"),
+        Host::Hetzner => ("hetzner", "https://api.hetzner.cloud/v1"),
+        Host::Desec => ("desec", "https://desec.io/api/v1"),
+    }
+}
+
+fn hosted(host: Host, given: &mut Given, at: Span, cx: &mut Check) -> Result<Zone, Reported> {
+    let (name, usual) = known(host);
     let token = Secret(given.need("token", name, at, cx)?.into());
     Ok(Zone::Token(Token { host, at: endpoint(given, usual), token, zone: given.zone.take() }))
 }

@@ -26,7 +26,7 @@ pub use message::{Framing, Message};
 pub use origin::{Origin, Wire};
 pub use pipe::Pipe;
 pub use proxy::{Proxy, Setup, command, free_port, of};
-pub use tls::{Authority, Identity, client_config};
+pub use tls::{Authority, Identity, client_config, sites};
 pub use websocket::{Frame, Opcode, WebSocket};
 
 /// No event of a test may take longer.

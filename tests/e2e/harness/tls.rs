@@ -11,7 +11,7 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::Folder;
+use super::{Folder, Proxy, of};
 
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -159,4 +159,25 @@ fn protocols(names: &[&str]) -> Vec<Vec<u8>> {
 
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}
+
+/// Sites of these names at one port, each with its options, behind one certificate that is good for all of them: so
+/// browsers send requests for one over connections to another. `{CA}` in them is a file with the authority. The answer is
+/// the site's name and the version of TLS.
+pub fn sites(authority: &Authority, sites: &[(&str, &str)]) -> Proxy {
+    let folder = Folder::new();
+    let names: Vec<&str> = sites.iter().map(|(name, _)| *name).collect();
+    let (certificate, key) = authority.issue(&names).save(&folder, "site");
+    let config: String = sites
+        .iter()
+        .map(|(name, options)| {
+            format!(
+                "https://{name}:0 {{\n bind 127.0.0.1\n tls {{$CERT}} {{$KEY}} {options}\n respond \"{name} {{tls.version}}\"\n}}\n"
+            )
+        })
+        .collect();
+    let config = config.replace("{CA}", &folder.write("ca.pem", authority.pem()).display().to_string());
+    let mut proxy = of(&config).with("CERT", certificate.display()).with("KEY", key.display()).start();
+    proxy.kept.push(folder);
+    proxy
 }
