@@ -62,11 +62,11 @@ fn xt03_the_most_specific_name_decides_what_is_demanded() {
     for order in [[0, 1], [1, 0]] {
         let both = [("*.a.test", "{ versions 1.3 }"), ("x.a.test", "")];
         let proxy = sites(&authority, &order.map(|at| both[at]));
-        assert_eq!(tls12("x.a.test", &proxy).as_deref(), Ok("x.a.test"));
+        assert_eq!(tls12("x.a.test", &proxy).as_deref(), Ok("x.a.test TLSv1.2"));
         assert!(tls12("y.a.test", &proxy).is_err());
         let both = [("*.a.test", ""), ("x.a.test", "{ versions 1.3 }")];
         let proxy = sites(&authority, &order.map(|at| both[at]));
-        assert_eq!(tls12("y.a.test", &proxy).as_deref(), Ok("*.a.test"));
+        assert_eq!(tls12("y.a.test", &proxy).as_deref(), Ok("*.a.test TLSv1.2"));
         for name in ["x.a.test", "X.A.Test"] {
             assert!(tls12(name, &proxy).is_err(), "{name}");
         }
@@ -91,8 +91,8 @@ fn xt02_the_way_to_a_closed_site_does_not_lead_through_an_open_one() {
     let proxy = sites(&authority, &[("open.test", ""), ("closed.test", CLOSED)]);
     let stranger = authority.client(&["http/1.1"]);
     let known = authority.client_identity("alice", 1).client_of(&authority, &["http/1.1"]);
-    assert_eq!(ask(&proxy, &stranger, "open.test", "open.test"), Ok((200, "open.test".to_owned())));
-    assert_eq!(ask(&proxy, &known, "closed.test", "closed.test"), Ok((200, "closed.test".to_owned())));
+    assert_eq!(ask(&proxy, &stranger, "open.test", "open.test"), Ok((200, "open.test TLSv1.3".to_owned())));
+    assert_eq!(ask(&proxy, &known, "closed.test", "closed.test"), Ok((200, "closed.test TLSv1.3".to_owned())));
     assert!(ask(&proxy, &stranger, "closed.test", "closed.test").is_err());
     for host in ["closed.test", "CLOSED.TEST", "closed.test:443", "closed.test."] {
         let status = ask(&proxy, &stranger, "open.test", host).map(|(status, _)| status);
