@@ -1,7 +1,7 @@
 //! What is known of the connection that a request came on: worked out once, used by every request on it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use http::HeaderValue;
 
@@ -56,6 +56,21 @@ pub struct TlsFacts {
     pub policy: PolicyId,
     /// What the client has shown, where it was asked.
     pub client: Option<Box<ClientCertificate>>,
+    /// How its ClientHello is made, where a configuration has asked for it: see [`ask_for_ja4`].
+    pub ja4: Option<Box<str>>,
+}
+
+static JA4_IS_ASKED: AtomicBool = AtomicBool::new(false);
+
+/// From now on handshakes are told from each other by how they are made. It costs each a copy and three digests, so it
+/// begins with the first configuration that asks for it, and does not end before the process does.
+pub fn ask_for_ja4() {
+    JA4_IS_ASKED.store(true, Ordering::Relaxed);
+}
+
+#[must_use]
+pub fn is_ja4_asked() -> bool {
+    JA4_IS_ASKED.load(Ordering::Relaxed)
 }
 
 /// A client's certificate, as text.

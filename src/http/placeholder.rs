@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use http::HeaderName;
 use http::response::Parts;
 
-use super::connection::ClientCertificate;
+use super::connection::{ClientCertificate, ask_for_ja4};
 use super::exchange::{Exchange, ServerName};
 
 /// What a placeholder can see.
@@ -125,6 +125,15 @@ pub static TABLE: &[Placeholder] = &[
             out.extend_from_slice(tls.suite.unwrap_or_default().as_bytes());
         }
     }),
+    plain!(
+        "tls.ja4",
+        "how the TLS client's first message is made, which tells programs from each other (JA4)",
+        |v, out| {
+            if let Some(ja4) = v.exchange.connection.tls.as_ref().and_then(|tls| tls.ja4.as_ref()) {
+                out.extend_from_slice(ja4.as_bytes());
+            }
+        }
+    ),
     plain!("tls.client.subject", "whose certificate the client has shown: `CN=alice,O=Acme` (RFC 4514)", |v, out| {
         client(v, out, |client| &client.subject);
     }),
@@ -225,6 +234,9 @@ impl Placeholder {
     /// Ready for use with this key; `None` where the key can't be one.
     #[must_use]
     pub fn slot(&self, key: &str) -> Option<Slot> {
+        if self.name == "tls.ja4" {
+            ask_for_ja4();
+        }
         let field = || HeaderName::from_bytes(key.as_bytes()).ok();
         Some(match self.evaluate {
             Evaluate::Plain(write) => Slot::Plain(write),

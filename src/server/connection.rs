@@ -29,13 +29,14 @@ use super::watched::{Expired, LINGER, Watch, Watched};
 use super::world::{Shared, View};
 use crate::check::value::ListenAddress;
 use crate::http::body::Received;
-use crate::http::connection::{Connection, PolicyId, TlsFacts};
+use crate::http::connection::{Connection, PolicyId, TlsFacts, is_ja4_asked};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
 use crate::http::proxy_protocol::{self, Said};
 use crate::model::{DoorTls, Global, Limits, Timeouts, World};
 use crate::telemetry::every::Every;
 use crate::tls::acme::challenge::ALPN;
+use crate::tls::hello::Hello;
 use crate::tls::{self, Alpn};
 
 /// The client preface of HTTP/2 begins with a method that HTTP/1 has reserved (RFC 9113, section 3.4).
@@ -118,8 +119,11 @@ async fn secure(
     terms: Terms,
 ) {
     let acme = view.now().0.acme.clone();
-    let mut policy = PolicyId::default();
-    let choose = async |hello: ClientHello<'_>| {
+    let (mut policy, mut ja4) = (PolicyId::default(), None);
+    let choose = async |hello: ClientHello<'_>, flight: &[u8]| {
+        if is_ja4_asked() {
+            ja4 = Hello::read(flight).map(|hello| hello.ja4().into());
+        }
         let challenges = &acme.challenges;
         let known = match challenges.config(&hello) {
             None if challenges.config_may_be_elsewhere(&hello) => {
@@ -151,7 +155,7 @@ async fn secure(
             let client = client.map(|shown| Box::new(tls::subject::describe(shown, door.verifies(policy))));
             let facts = facts.map(|facts| {
                 let tls::TlsFacts { version, suite, sni, .. } = facts;
-                TlsFacts { version: version.as_str(), suite: Some(suite), sni, policy, client }
+                TlsFacts { version: version.as_str(), suite: Some(suite), sni, policy, client, ja4 }
             });
             drop(door);
             let connection = Connection::new(Some(peer), local.port(), facts).to(local.ip());
@@ -354,8 +358,13 @@ pub(super) async fn within<T>(time: Duration, future: impl Future<Output = T>) -
 fn refused(error: &io::Error, peer: std::net::IpAddr) {
     static EVERY: Every = Every::second();
     if let Some(suppressed) = EVERY.pass() {
-        let sni = tls::accept::Failed::of(error).and_then(|failed| failed.sni.as_deref()).unwrap_or("-");
-        tracing::info!(%peer, sni, reason = tls::reason(error), suppressed, "TLS handshake failed");
+        let failed = tls::accept::Failed::of(error);
+        let sni = failed.and_then(|failed| failed.sni.as_deref()).unwrap_or("-");
+        let hello = failed.and_then(|failed| failed.hello.as_deref());
+        let offered = |text: fn(&Hello) -> String| hello.map(text).filter(|text| !text.is_empty());
+        let versions = offered(Hello::versions).unwrap_or_else(|| "-".to_owned());
+        let alpn = offered(Hello::protocols).unwrap_or_else(|| "-".to_owned());
+        tracing::info!(%peer, sni, versions, alpn, reason = tls::reason(error), suppressed, "TLS handshake failed");
     }
 }
 

@@ -3,12 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
+use bytes::BufMut as _;
 use rustls::server::{Acceptor, ClientHello};
 use rustls::{AlertDescription, CipherSuite, HandshakeKind, ProtocolVersion, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio_rustls::LazyConfigAcceptor;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
+use super::hello::{self, Hello};
 use super::provider::{Alpn, Version, suite_name};
 
 /// Shakes hands. The caller sets the deadline. An error is a [`Failed`] inside.
@@ -16,39 +18,73 @@ pub async fn accept<IO>(io: IO, config: &Arc<ServerConfig>) -> io::Result<TlsStr
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    accept_by(io, async |_| Some(Arc::clone(config))).await
+    accept_by(io, async |_, _| Some(Arc::clone(config))).await
 }
 
 /// The same, where the ClientHello decides about the configuration: sites may differ in versions or client
-/// certificates. `None`, or a configuration without a certificate for the name, is answered with the alert
+/// certificates. It comes with the bytes that it was read from, for [`Hello::read`]. `None`, or a configuration without a certificate for the name, is answered with the alert
 /// `unrecognized_name` (RFC 6066, section 3); rustls itself would send `access_denied`.
 pub async fn accept_by<IO>(
     io: IO,
-    choose: impl AsyncFnOnce(ClientHello<'_>) -> Option<Arc<ServerConfig>>,
+    choose: impl AsyncFnOnce(ClientHello<'_>, &[u8]) -> Option<Arc<ServerConfig>>,
 ) -> io::Result<TlsStream<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let start = match LazyConfigAcceptor::new(Acceptor::default(), io).await {
+    let mut flight = Vec::with_capacity(2048);
+    let start = match listen(io, &mut flight).await {
         Ok(start) => start,
-        Err(cause) => return Err(Failed::new(None, cause)),
+        Err(cause) => return Err(Failed::new(None, &flight, cause)),
     };
-    let config = choose(start.client_hello())
+    let config = choose(start.client_hello(), &flight)
         .await
         .filter(|config| config.cert_resolver.resolve(start.client_hello()).is_some());
-    let Some(config) = config else {
-        let sni = start.client_hello().server_name().map(Box::from);
-        refuse(start.io, AlertDescription::UnrecognisedName).await;
-        return Err(Failed::new(sni, io::Error::new(io::ErrorKind::InvalidData, UnknownName)));
-    };
-    if falls_back(&start.client_hello(), &config) {
-        let sni = start.client_hello().server_name().map(Box::from);
-        refuse(start.io, AlertDescription::InappropriateFallback).await;
-        return Err(Failed::new(sni, io::Error::new(io::ErrorKind::InvalidData, Fallback)));
-    }
     // Copied only for the error; a name has 253 bytes at most, and most have 20.
     let sni: Option<Box<str>> = start.client_hello().server_name().map(Box::from);
-    start.into_stream(config).await.map_err(|cause| Failed::new(sni, cause))
+    let Some(config) = config else {
+        refuse(start.io, AlertDescription::UnrecognisedName).await;
+        return Err(Failed::new(sni, &flight, io::Error::new(io::ErrorKind::InvalidData, UnknownName)));
+    };
+    if falls_back(&start.client_hello(), &config) {
+        refuse(start.io, AlertDescription::InappropriateFallback).await;
+        return Err(Failed::new(sni, &flight, io::Error::new(io::ErrorKind::InvalidData, Fallback)));
+    }
+    start.into_stream(config).await.map_err(|cause| Failed::new(sni, &flight, cause))
+}
+
+/// Reads a ClientHello, and keeps its bytes: rustls tells neither which versions it offers nor which extensions it has.
+async fn listen<IO>(mut io: IO, flight: &mut Vec<u8>) -> io::Result<StartHandshake<IO>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    const PIECE: usize = 4096;
+    let mut acceptor = Acceptor::default();
+    loop {
+        // What is longer than any client's is for rustls to judge, and to end.
+        if flight.len() > hello::LARGEST {
+            flight.clear();
+        }
+        let before = flight.len();
+        if io.read_buf(&mut (&mut *flight).limit(PIECE)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let mut fresh = &flight[before..];
+        while !fresh.is_empty() {
+            acceptor.read_tls(&mut fresh)?;
+        }
+        match acceptor.accept() {
+            Ok(Some(accepted)) => return Ok(StartHandshake::from_parts(accepted, io)),
+            Ok(None) => {}
+            Err((error, mut alert)) => {
+                let mut bytes = Vec::new();
+                // The client may be gone; there is nobody to tell.
+                if alert.write_all(&mut bytes).is_ok() {
+                    let _ = io.write_all(&bytes).await;
+                }
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+        }
+    }
 }
 
 /// A client that has been made to believe that newer versions do not work here says so (RFC 7507). rustls has nothing to
@@ -89,14 +125,17 @@ pub struct Fallback;
 #[error("{cause}")]
 pub struct Failed {
     pub sni: Option<Box<str>>,
+    /// What it offered, if that could be read.
+    pub hello: Option<Box<Hello>>,
     #[source]
     pub cause: io::Error,
 }
 
 impl Failed {
     #[allow(clippy::new_ret_no_self, reason = "the caller wants an I/O error that holds it")]
-    fn new(sni: Option<Box<str>>, cause: io::Error) -> io::Error {
-        io::Error::new(cause.kind(), Self { sni, cause })
+    fn new(sni: Option<Box<str>>, flight: &[u8], cause: io::Error) -> io::Error {
+        let hello = Hello::read(flight).map(Box::new);
+        io::Error::new(cause.kind(), Self { sni, hello, cause })
     }
 
     /// The failure inside an error of [`accept`].

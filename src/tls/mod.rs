@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod client;
 pub mod clients;
 pub mod folder;
+pub mod hello;
 pub mod internal;
 pub mod key_log;
 pub mod name;

@@ -204,3 +204,39 @@ fn t09_the_versions_that_servers_are_spoken_to_in_are_chosen() {
     assert_eq!((status(&old, "versions 1.3"), status(&new, "versions 1.3")), (502, 200));
     assert_eq!((status(&old, "versions 1.2"), status(&new, "versions 1.2")), (200, 502));
 }
+
+#[test]
+fn clients_are_known_by_how_they_greet() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let (certificate, key) = authority.issue(&["a.test"]).save(&folder, "site");
+    let proxy = of("https://a.test:0 {
+        bind 127.0.0.1
+        tls {$CERT} {$KEY}
+        route {tls.ja4} ^= t12 { respond 403 }
+        respond \"{tls.ja4}\"
+    }")
+    .with("CERT", certificate.display())
+    .with("KEY", key.display())
+    .start();
+    let ask = |arguments: &[&str]| {
+        let mut child = std::process::Command::new("openssl")
+            .args(["s_client", "-quiet", "-connect", &proxy.address().to_string(), "-servername", "a.test"])
+            .args(["-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256", "-ciphersuites", "TLS_AES_128_GCM_SHA256"])
+            .args(["-sigalgs", "ECDSA+SHA256:RSA-PSS+SHA256", "-groups", "P-256"])
+            .args(arguments)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("openssl is here");
+        let request = b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+        std::io::Write::write_all(child.stdin.as_mut().unwrap(), request).unwrap();
+        String::from_utf8_lossy(&child.wait_with_output().unwrap().stdout).into_owned()
+    };
+    // What `openssl s_client -trace` shows of this hello: 1301, c02b and 00ff; the extensions 0, a, b, d, 10, 16, 17, 23, 2b, 2d
+    // and 33. The digests are those of `00ff,1301,c02b` and of
+    // `000a,000b,000d,0016,0017,0023,002b,002d,0033_0403,0804`.
+    let said = ask(&["-alpn", "http/1.1"]);
+    assert!(said.ends_with("t13d0311h1_342068d8c85c_37c09640425f"), "{said}");
+    assert!(ask(&["-tls1_2"]).contains("403 Forbidden"));
+}

@@ -123,8 +123,13 @@ fn t13_a_handshake_that_fails_is_logged_with_its_reason() {
     let (_, proxy) = simple();
     s_client(&proxy, &["-tls1_1", "-cipher", "ALL@SECLEVEL=0"], b"");
     let line = proxy.said("TLS handshake failed");
-    assert_eq!(line["peer"], "127.0.0.1");
-    assert!(line["reason"].is_string(), "{line}");
+    assert_eq!((&line["peer"], &line["reason"]), (&"127.0.0.1".into(), &"version".into()));
+    assert_eq!((&line["versions"], &line["alpn"]), (&"TLSv1.1".into(), &"-".into()));
+    let (_, proxy) = simple();
+    s_client(&proxy, &["-tls1_3", "-alpn", "smtp,imap"], b"");
+    let line = proxy.said("TLS handshake failed");
+    assert_eq!((&line["sni"], &line["reason"]), (&"example.com".into(), &"alpn".into()));
+    assert_eq!((&line["versions"], &line["alpn"]), (&"TLSv1.3".into(), &"smtp imap".into()));
 }
 
 #[test]

@@ -94,7 +94,7 @@ fn facts(quic: &quinn::Connection, policy: PolicyId, verifies: bool) -> TlsFacts
     let chain = quic.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
     let client = chain.as_ref().and_then(|chain| chain.first());
     let client = client.map(|shown| Box::new(subject::describe(shown, verifies)));
-    TlsFacts { version: Version::Tls13.as_str(), suite: None, sni, policy, client }
+    TlsFacts { version: Version::Tls13.as_str(), suite: None, sni, policy, client, ja4: None }
 }
 
 /// How far the end of a connection has come.

@@ -220,8 +220,8 @@ impl Scene<'_> {
             let host = authority.host().to_ascii_lowercase();
             // A client that asks for this name has met the demands of its site.
             let policy = door.router.find(&host).map(|at| door.router.demands(at).policy).unwrap_or_default();
-            let (version, suite) = ("TLSv1.3", Some("TLS13_AES_256_GCM_SHA384"));
-            TlsFacts { version, suite, sni: Some(host.into()), policy, client: None }
+            let (version, suite) = ("TLSv1.3", "TLS13_AES_256_GCM_SHA384");
+            TlsFacts { version, suite: Some(suite), sni: Some(host.into()), policy, ..TlsFacts::default() }
         });
         let peer = SocketAddr::new(request.from, 40_000);
         let connection = Rc::new(Connection::new(Some(peer), door.port, tls));

@@ -1,0 +1,276 @@
+//! A ClientHello as it came: what rustls does not tell of it, for the log and for JA4.
+
+use std::fmt::Write as _;
+
+use super::certificate::sha256;
+
+/// Bytes of the first flight that are kept; a ClientHello with two post-quantum shares has 4 KiB.
+pub const LARGEST: usize = 16 * 1024;
+
+/// What a client has offered, in its order.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Hello {
+    /// Of the message itself, as before TLS 1.3.
+    legacy: u16,
+    suites: Vec<u16>,
+    extensions: Vec<u16>,
+    /// `supported_versions`; empty where it is not sent.
+    versions: Vec<u16>,
+    signatures: Vec<u16>,
+    protocols: Vec<Vec<u8>>,
+}
+
+/// Takes bytes from the front, and nothing beyond the end.
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn take(&mut self, count: usize) -> Option<&'b [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self, bytes: usize) -> Option<usize> {
+        Some(self.take(bytes)?.iter().fold(0, |number, byte| number << 8 | usize::from(*byte)))
+    }
+
+    fn short(&mut self) -> Option<u16> {
+        u16::try_from(self.number(2)?).ok()
+    }
+
+    /// What stands behind its length, which is of so many bytes.
+    fn inner(&mut self, bytes: usize) -> Option<Self> {
+        let length = self.number(bytes)?;
+        Some(Self(self.take(length)?))
+    }
+
+    fn shorts(&mut self) -> Vec<u16> {
+        std::iter::from_fn(|| self.short()).collect()
+    }
+}
+
+impl Hello {
+    /// Reads the records of a client's first flight. `None` where they are not a whole ClientHello (RFC 8446, section 4.1.2).
+    pub fn read(flight: &[u8]) -> Option<Self> {
+        const HANDSHAKE: usize = 22;
+        const CLIENT_HELLO: usize = 1;
+        let (mut records, mut message) = (Reader(flight), Vec::new());
+        while !records.0.is_empty() {
+            if records.number(1)? != HANDSHAKE {
+                break;
+            }
+            records.short()?;
+            // The last one may be cut off where reading ended.
+            let Some(record) = records.inner(2) else { break };
+            message.extend_from_slice(record.0);
+        }
+        let mut message = Reader(&message);
+        if message.number(1)? != CLIENT_HELLO {
+            return None;
+        }
+        Self::body(message.inner(3)?)
+    }
+
+    fn body(mut body: Reader<'_>) -> Option<Self> {
+        let mut hello = Self { legacy: body.short()?, ..Self::default() };
+        body.take(32)?;
+        body.inner(1)?;
+        hello.suites = body.inner(2)?.shorts();
+        body.inner(1)?;
+        // Very old clients end here.
+        let mut extensions = body.inner(2).unwrap_or(Reader(&[]));
+        while !extensions.0.is_empty() {
+            let kind = extensions.short()?;
+            hello.extension(kind, extensions.inner(2)?);
+        }
+        Some(hello)
+    }
+
+    /// What cannot be read of one is empty: rustls judges it.
+    fn extension(&mut self, kind: u16, mut content: Reader<'_>) {
+        self.extensions.push(kind);
+        match kind {
+            SIGNATURES => self.signatures = content.inner(2).map(|mut list| list.shorts()).unwrap_or_default(),
+            VERSIONS => self.versions = content.inner(1).map(|mut list| list.shorts()).unwrap_or_default(),
+            ALPN => {
+                let mut list = content.inner(2).unwrap_or(Reader(&[]));
+                self.protocols = std::iter::from_fn(|| Some(list.inner(1)?.0.to_vec())).collect();
+            }
+            _ => {}
+        }
+    }
+
+    /// The versions that are offered, for the log: `TLSv1.3 TLSv1.2`.
+    pub fn versions(&self) -> String {
+        let all = if self.versions.is_empty() { std::slice::from_ref(&self.legacy) } else { &self.versions };
+        let names = all.iter().filter(|version| !is_grease(**version)).map(|version| match version {
+            0x0304 => "TLSv1.3".to_owned(),
+            0x0303 => "TLSv1.2".to_owned(),
+            0x0302 => "TLSv1.1".to_owned(),
+            0x0301 => "TLSv1.0".to_owned(),
+            0x0300 => "SSLv3".to_owned(),
+            other => format!("{other:#06x}"),
+        });
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The protocols that are offered, for the log: `h2 http/1.1`.
+    pub fn protocols(&self) -> String {
+        let names = self.protocols.iter().take(8).map(|name| {
+            let plain = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' };
+            name.iter().take(32).map(plain).collect::<String>()
+        });
+        names.collect::<Vec<_>>().join(" ")
+    }
+
+    /// The client's fingerprint over TCP, by the rules of JA4: a readable part, and the digests of what is offered, sorted,
+    /// so that a client that shuffles its extensions stays the same.
+    pub fn ja4(&self) -> String {
+        let real = |list: &[u16]| -> Vec<u16> { list.iter().copied().filter(|value| !is_grease(*value)).collect() };
+        let (mut suites, mut extensions) = (real(&self.suites), real(&self.extensions));
+        let version = match real(&self.versions).into_iter().max().unwrap_or(self.legacy) {
+            0x0304 => "13",
+            0x0303 => "12",
+            0x0302 => "11",
+            0x0301 => "10",
+            0x0300 => "s3",
+            0x0002 => "s2",
+            _ => "00",
+        };
+        let named = if extensions.contains(&SNI) { 'd' } else { 'i' };
+        let mut out = format!("t{version}{named}{:02}{:02}", suites.len().min(99), extensions.len().min(99));
+        out.push_str(&self.ends());
+        suites.sort_unstable();
+        extensions.retain(|kind| !matches!(*kind, SNI | ALPN));
+        extensions.sort_unstable();
+        let mut offered = listed(&extensions);
+        let signatures = real(&self.signatures);
+        if !signatures.is_empty() {
+            let _ = write!(offered, "_{}", listed(&signatures));
+        }
+        let digest_of =
+            |list: &[u16], text: &str| if list.is_empty() { "000000000000".to_owned() } else { digest(text) };
+        let _ = write!(out, "_{}_{}", digest_of(&suites, &listed(&suites)), digest_of(&extensions, &offered));
+        out
+    }
+
+    /// The first and the last sign of the protocol that the client likes best.
+    fn ends(&self) -> String {
+        let Some((first, last)) = self.protocols.first().and_then(|name| Some((*name.first()?, *name.last()?))) else {
+            return "00".to_owned();
+        };
+        if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
+            return [first, last].map(char::from).iter().collect();
+        }
+        let (first, last) = (format!("{first:02x}"), format!("{last:02x}"));
+        format!("{}{}", &first[..1], &last[1..])
+    }
+}
+
+const SNI: u16 = 0;
+const SIGNATURES: u16 = 13;
+const ALPN: u16 = 16;
+const VERSIONS: u16 = 43;
+
+/// Values that mean nothing, so that servers stay used to such (RFC 8701).
+fn is_grease(value: u16) -> bool {
+    value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
+}
+
+fn listed(values: &[u16]) -> String {
+    values.iter().map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(",")
+}
+
+fn digest(text: &str) -> String {
+    sha256(text.as_bytes())[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(list: &str) -> Vec<u16> {
+        list.split(',').map(|number| u16::from_str_radix(number, 16).unwrap()).collect()
+    }
+
+    /// By what is published of a client: its suites, its extensions without the two that are left out, its signatures.
+    fn client(suites: &str, extensions: &str, signatures: &str) -> Hello {
+        let mut all = numbers(extensions);
+        all.extend([SNI, ALPN, 0x1a1a]);
+        all.reverse();
+        let mut suites = numbers(suites);
+        suites.insert(0, 0x0a0a);
+        Hello {
+            legacy: 0x0303,
+            suites,
+            extensions: all,
+            versions: vec![0x2a2a, 0x0304, 0x0303],
+            signatures: numbers(signatures),
+            protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        }
+    }
+
+    #[test]
+    fn published_fingerprints_are_ours() {
+        let chrome = client(
+            "002f,0035,009c,009d,1301,1302,1303,c013,c014,c02b,c02c,c02f,c030,cca8,cca9",
+            "0005,000a,000b,000d,0012,0015,0017,001b,0023,002b,002d,0033,4469,ff01",
+            "0403,0804,0401,0503,0805,0501,0806,0601",
+        );
+        assert_eq!(chrome.ja4(), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        let crawler = client(
+            "00ff,1301,1302,1303,c02b,c02c,c02f,c030,cca8,cca9",
+            "0005,000a,000b,000d,0017,0023,002b,002d,0033",
+            "0503,0403,0807,0806,0805,0804,0601,0501,0401",
+        );
+        assert_eq!(crawler.ja4(), "t13d1011h2_61a7ad8aa9b6_3fcd1a44f3e3");
+    }
+
+    #[test]
+    fn what_is_missing_has_its_sign() {
+        let bare = Hello { legacy: 0x0301, suites: vec![0x002f], ..Hello::default() };
+        assert_eq!(bare.ja4(), format!("t10i010000_{}_000000000000", digest("002f")));
+        assert_eq!(bare.versions(), "TLSv1.0");
+        let odd = Hello { protocols: vec![vec![0xab, b'x', 0xcd]], ..Hello::default() };
+        assert!(odd.ja4().starts_with("t00i0000ad_"), "{}", odd.ja4());
+        assert_eq!(odd.protocols(), "?x?");
+    }
+
+    /// The first flight of a client of rustls.
+    fn flight() -> Vec<u8> {
+        let provider = crate::tls::provider::provider();
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(rustls::RootCertStore::empty())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let mut client = rustls::ClientConnection::new(config.into(), "a.test".try_into().unwrap()).unwrap();
+        let mut bytes = Vec::new();
+        client.write_tls(&mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_flight_is_read_whole_in_records_of_any_size_and_never_in_part() {
+        let whole = flight();
+        let hello = Hello::read(&whole).unwrap();
+        assert_eq!((hello.versions(), hello.protocols()), ("TLSv1.3 TLSv1.2".to_owned(), "h2".to_owned()));
+        assert!(hello.ja4().starts_with("t13d10") || hello.ja4().starts_with("t13d09"), "{}", hello.ja4());
+        let pieces: Vec<u8> = whole[5..]
+            .chunks(60)
+            .flat_map(|part| [&[22, 3, 1, 0, u8::try_from(part.len()).unwrap()], part].concat())
+            .collect();
+        assert_eq!(Hello::read(&pieces), Some(hello));
+        for end in 0..whole.len() {
+            assert_eq!(Hello::read(&whole[..end]), None, "{end}");
+        }
+        for at in 0..whole.len() {
+            let mut broken = whole.clone();
+            broken[at] ^= 0xff;
+            // Whatever it is now, reading it ends.
+            let _ = Hello::read(&broken).map(|hello| hello.ja4());
+        }
+        assert_eq!(Hello::read(b"GET / HTTP/1.1\r\n\r\n"), None);
+    }
+}
