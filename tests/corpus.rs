@@ -104,6 +104,11 @@ fn announced() {
 }
 
 #[test]
+fn hello() {
+    replay("hello");
+}
+
+#[test]
 fn connection() {
     replay("connection");
 }

@@ -9,6 +9,7 @@ pub mod chunks;
 pub mod connection;
 pub mod format;
 pub mod frames;
+pub mod hello;
 pub mod hpack;
 pub mod parse;
 pub mod path;
@@ -30,6 +31,7 @@ pub const ALL: &[Case] = &[
     ("response", response::run),
     ("chunks", chunks::run),
     ("announced", announced::run),
+    ("hello", hello::run),
     ("connection", connection::run),
     ("frames", frames::run),
     ("hpack", hpack::run),

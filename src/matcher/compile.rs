@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use http::header;
 use http::{HeaderName, Method, Version};
 
+use super::handshake::{Fingerprints, Names};
 use super::ranges::Ranges;
 use super::signature::Signatures;
 use super::{Atom, Compare, Expr, PathPattern, Protocol, Signature};
@@ -43,6 +44,8 @@ impl Atom {
             Atom::Protocol(protocols) => Box::new(Protocols(protocols)),
             Atom::Signature(all) => Box::new(Signatures(all.into_iter().map(Signature::ready).collect())),
             Atom::Scheme(scheme) => Box::new(OverScheme(scheme)),
+            Atom::Sni(names) => Box::new(Names(names)),
+            Atom::Ja4(all) => Box::new(Fingerprints::of(all)),
             Atom::File(folder) => Box::new(File(folder)),
             Atom::Status(statuses) => Box::new(Statuses(statuses)),
             Atom::Compare(compare) => Box::new(compare),

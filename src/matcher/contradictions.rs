@@ -1,6 +1,6 @@
 //! Expressions that no request can meet.
 
-use super::{Atom, Expr, PathPattern};
+use super::{Atom, Expr, Ja4, PathPattern};
 use crate::check::value::HostPattern;
 use crate::check::{Check, Patience};
 use crate::diagnostic::{Code, Mistake, Span};
@@ -95,6 +95,8 @@ fn exclude(a: &Atom, b: &Atom) -> Option<&'static str> {
             Some("no path fits both patterns")
         }
         (Atom::Host(a), Atom::Host(b)) if disjoint(a, b, HostPattern::meets) => Some("a request has one host"),
+        (Atom::Sni(a), Atom::Sni(b)) if disjoint(a, b, HostPattern::meets) => Some("a handshake names one host"),
+        (Atom::Ja4(a), Atom::Ja4(b)) if disjoint(a, b, Ja4::meets) => Some("a client has one fingerprint"),
         (Atom::ClientIp(a), Atom::ClientIp(b)) if disjoint(a, b, |a, b| a.0.contains(&b.0) || b.0.contains(&a.0)) => {
             Some("no address is in both networks")
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use http::{HeaderName, Version};
 
-use super::{Atom, Expr, signature};
+use super::{Atom, Expr, handshake, signature};
 use crate::diagnostic::Span;
 use crate::http::exchange::Exchange;
 use crate::http::placeholder::cookie;
@@ -58,6 +58,7 @@ impl Atom {
             Atom::Protocol(_) => format!("it is `{}`", protocol(exchange.version)),
             Atom::Signature(signatures) => signature::found(signatures, exchange),
             Atom::Scheme(_) => format!("the scheme is `{}`", exchange.connection.scheme.as_str()),
+            Atom::Sni(_) | Atom::Ja4(_) => handshake::found(self, exchange),
             Atom::File(folder) => file(folder, exchange.target.path()),
             Atom::Status(_) => match &exchange.fault {
                 Some(fault) => format!("the status is `{}`", fault.status().as_u16()),

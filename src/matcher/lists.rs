@@ -1,6 +1,6 @@
 //! Values of one matcher that another of its values makes useless.
 
-use super::{Atom, PathPattern};
+use super::{Atom, Ja4, PathPattern};
 use crate::check::Check;
 use crate::check::value::HostPattern;
 use crate::diagnostic::{Code, Mistake};
@@ -18,7 +18,7 @@ pub(super) fn report(atom: &Atom, words: &[Word], cx: &mut Check) {
         // What a pattern captures depends on which one fits first.
         Atom::Path(patterns) if patterns.iter().any(PathPattern::captures) => {}
         Atom::Path(patterns) => each(patterns, words, PathPattern::covers, cx),
-        Atom::Host(hosts) => each(hosts, words, HostPattern::covers, cx),
+        Atom::Host(hosts) | Atom::Sni(hosts) => each(hosts, words, HostPattern::covers, cx),
         Atom::Method(methods) => each(methods, words, PartialEq::eq, cx),
         Atom::Header(_, values) | Atom::Query(_, values) | Atom::Cookie(_, values) => {
             each(values, words, PartialEq::eq, cx);
@@ -26,6 +26,7 @@ pub(super) fn report(atom: &Atom, words: &[Word], cx: &mut Check) {
         Atom::ClientIp(networks) => each(networks, words, |a, b| a.0.contains(&b.0), cx),
         Atom::Protocol(protocols) => each(protocols, words, PartialEq::eq, cx),
         Atom::Signature(signatures) => each(signatures, words, PartialEq::eq, cx),
+        Atom::Ja4(all) => each(all, words, Ja4::covers, cx),
         Atom::Status(statuses) => each(statuses, words, |a, b| a.covers(*b), cx),
         Atom::Scheme(_) | Atom::File(_) | Atom::Compare(_) => {}
     }

@@ -8,6 +8,7 @@ mod compile;
 mod contradictions;
 mod define;
 mod explain;
+mod handshake;
 mod lists;
 mod loops;
 mod parse;
@@ -21,6 +22,7 @@ mod signs;
 pub use compare::{Compare, Op, SIGNS};
 pub use define::define_all;
 pub use explain::Reason;
+pub use handshake::Ja4;
 pub use parse::check;
 pub use path::PathPattern;
 pub use protocol::Protocol;
@@ -117,6 +119,18 @@ pub static ROOMS: &[Room] = &[
         example: "scheme https",
     },
     Room {
+        name: "sni",
+        syntax: "sni HOST …",
+        doc: "the name that the client asked for when it shook hands; `*.example.com` is any one label before it. What came without TLS, or without a name, has none",
+        example: "not sni example.com *.example.com",
+    },
+    Room {
+        name: "ja4",
+        syntax: "ja4 FINGERPRINT …",
+        doc: "how the client's first message of TLS over TCP is made, which tells programs from each other: the JA4 fingerprint that `{tls.ja4}` has, or what it begins with and a `*`. HTTP/3 and plain HTTP have none",
+        example: "ja4 t13d1516h2_8daaf6152771_e5627efa2ab1 t12*",
+    },
+    Room {
         name: "file",
         syntax: "file FOLDER",
         doc: "the path names a file that is there, below this folder",
@@ -170,6 +184,8 @@ pub enum Atom {
     Protocol(Vec<Protocol>),
     Signature(Vec<Signature>),
     Scheme(Scheme),
+    Sni(Vec<HostPattern>),
+    Ja4(Vec<Ja4>),
     File(PathBuf),
     Status(Vec<StatusMatch>),
     Compare(Compare),

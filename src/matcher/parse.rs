@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 use super::compare::{self, Compare};
-use super::{Atom, Expr, PathPattern, Protocol, ROOMS, Room, Signature, contradictions, lists, signs};
+use super::{Atom, Expr, Ja4, PathPattern, Protocol, ROOMS, Room, Signature, contradictions, lists, signs};
 use crate::check::habit::{self, Place};
 use crate::check::value::{FieldName, HostPattern, MethodName, Network, StatusMatch, Text};
 use crate::check::{Check, Reported, Value, known, near};
@@ -283,6 +283,8 @@ impl<'w> Parser<'w> {
             "protocol" => Atom::Protocol(self.values::<Protocol>(cx)?),
             "signature" => Atom::Signature(self.values::<Signature>(cx)?),
             "status" => Atom::Status(self.values::<StatusMatch>(cx)?),
+            "sni" => Atom::Sni(self.values::<HostPattern>(cx)?),
+            "ja4" => Atom::Ja4(self.values::<Ja4>(cx)?),
             "scheme" => Atom::Scheme(self.one::<Scheme>(word, cx)?),
             "file" => Atom::File(self.one::<Text>(word, cx)?.0.into()),
             "header" => Atom::Header(self.key::<FieldName>(word, cx)?.0, self.texts(cx)?),

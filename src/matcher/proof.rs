@@ -1,6 +1,6 @@
 //! What can be known of expressions before any request: which covers which.
 
-use super::{Atom, Expr, PathPattern};
+use super::{Atom, Expr, Ja4, PathPattern};
 use crate::check::Patience;
 use crate::check::value::HostPattern;
 
@@ -26,7 +26,9 @@ impl Atom {
     fn covers(&self, other: &Atom, patience: &mut Patience) -> bool {
         match (self, other) {
             (Atom::Path(mine), Atom::Path(theirs)) => all_in(theirs, mine, patience, PathPattern::covers),
-            (Atom::Host(mine), Atom::Host(theirs)) => all_in(theirs, mine, patience, HostPattern::covers),
+            (Atom::Host(mine), Atom::Host(theirs)) | (Atom::Sni(mine), Atom::Sni(theirs)) => {
+                all_in(theirs, mine, patience, HostPattern::covers)
+            }
             (Atom::Method(mine), Atom::Method(theirs)) => all_in(theirs, mine, patience, PartialEq::eq),
             (Atom::Header(name, mine), Atom::Header(other, theirs)) => {
                 name == other && values_cover(mine, theirs, patience)
@@ -40,6 +42,7 @@ impl Atom {
             }
             (Atom::Protocol(mine), Atom::Protocol(theirs)) => all_in(theirs, mine, patience, PartialEq::eq),
             (Atom::Signature(mine), Atom::Signature(theirs)) => all_in(theirs, mine, patience, PartialEq::eq),
+            (Atom::Ja4(mine), Atom::Ja4(theirs)) => all_in(theirs, mine, patience, Ja4::covers),
             (Atom::Scheme(mine), Atom::Scheme(theirs)) => mine == theirs,
             (Atom::File(mine), Atom::File(theirs)) => mine == theirs,
             (Atom::Status(mine), Atom::Status(theirs)) => {

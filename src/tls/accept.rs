@@ -22,8 +22,9 @@ where
 }
 
 /// The same, where the ClientHello decides about the configuration: sites may differ in versions or client
-/// certificates. It comes with the bytes that it was read from, for [`Hello::read`]. `None`, or a configuration without a certificate for the name, is answered with the alert
-/// `unrecognized_name` (RFC 6066, section 3); rustls itself would send `access_denied`.
+/// certificates. It comes with the bytes that it was read from, for [`Hello::read`]. `None`, or a configuration without a
+/// certificate for the name, is answered with the alert `unrecognized_name` (RFC 6066, section 3); rustls itself would send
+/// `access_denied`.
 pub async fn accept_by<IO>(
     io: IO,
     choose: impl AsyncFnOnce(ClientHello<'_>, &[u8]) -> Option<Arc<ServerConfig>>,

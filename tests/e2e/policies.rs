@@ -212,7 +212,8 @@ fn clients_are_known_by_how_they_greet() {
     let proxy = of("https://a.test:0 {
         bind 127.0.0.1
         tls {$CERT} {$KEY}
-        route {tls.ja4} ^= t12 { respond 403 }
+        route ja4 t12* { respond 403 }
+        when ja4 t13d0311h1_342068d8c85c_37c09640425f and sni *.test { header set X-Known {tls.sni} }
         respond \"{tls.ja4}\"
     }")
     .with("CERT", certificate.display())
@@ -238,5 +239,7 @@ fn clients_are_known_by_how_they_greet() {
     // `000a,000b,000d,0016,0017,0023,002b,002d,0033_0403,0804`.
     let said = ask(&["-alpn", "http/1.1"]);
     assert!(said.ends_with("t13d0311h1_342068d8c85c_37c09640425f"), "{said}");
+    assert!(said.contains("x-known: a.test\r\n"), "{said}");
+    assert!(!ask(&[]).contains("x-known"));
     assert!(ask(&["-tls1_2"]).contains("403 Forbidden"));
 }
