@@ -214,7 +214,7 @@ impl Compiler<'_> {
     }
 
     /// One for as long as the configuration says the same of it, so that a server is spoken with over one connection.
-    fn storage(&mut self) -> Result<Storage, Mistake> {
+    pub(super) fn storage(&mut self) -> Result<Storage, Mistake> {
         let Some(place) = &self.model.global.storage else { return Ok(Storage::default()) };
         let key = format!("storage {place:?}");
         if let Some(known) = self.supplies.find::<Storage>(&key) {

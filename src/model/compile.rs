@@ -24,7 +24,7 @@ use crate::site::{Building, Demands, Legacy, Router, Site, Supplies};
 use crate::telemetry::access::Style;
 use crate::telemetry::writer::{Sink, Writers};
 use crate::tls::acme::{Vault, Wishes};
-use crate::tls::{Certificate, Name};
+use crate::tls::{Certificate, Name, Ring, Storage};
 
 /// Everything that serves: built whole, swapped in at once, shared by all workers.
 #[derive(Debug)]
@@ -41,6 +41,10 @@ pub struct World {
     pub wishes: Wishes,
     /// The other certificates that are shown.
     pub shown: Vec<Shown>,
+    /// What instances share to resume each other's sessions.
+    pub tickets: Arc<Ring>,
+    /// Where that is kept, if anywhere.
+    pub tickets_in: Option<Storage>,
 }
 
 /// A certificate that does not come from an authority by itself.
@@ -118,6 +122,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
     let mut compiler = Compiler {
         model,
         acme: supplies.adopt("acme", Vault::default),
+        tickets: supplies.adopt("tls ticket ring", Ring::default),
         wishes: Wishes::default(),
         shown: Vec::new(),
         folders: HashMap::new(),
@@ -132,6 +137,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
     let doors = compiler.doors(&sites);
     compiler.challenges(&doors);
     compiler.user();
+    let tickets_in = compiler.tickets_in(&doors);
     inherited.files.append(&mut compiler.supplies.files);
     if !compiler.mistakes.all.is_empty() {
         return Err(compiler.mistakes.all);
@@ -145,6 +151,8 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         acme: compiler.acme,
         wishes: compiler.wishes,
         shown: compiler.shown,
+        tickets: compiler.tickets,
+        tickets_in,
     })
 }
 
@@ -159,6 +167,7 @@ pub(super) struct Compiler<'a> {
     pub acme: Arc<Vault>,
     pub wishes: Wishes,
     pub shown: Vec<Shown>,
+    pub tickets: Arc<Ring>,
     /// Folders of certificates that have been read.
     pub folders: HashMap<PathBuf, Result<Vec<Arc<Certificate>>, Mistake>>,
 }

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::acme::{self, Acme};
+use super::metrics;
 use super::storage;
 use super::strangers::{self, Names};
 use super::user::{self, User};
-use crate::check::value::{Count, Network, Port, Size};
+use crate::check::value::{Count, ListenAddress, Network, Port, Size};
 use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::log::{self, LogModel};
@@ -28,6 +29,8 @@ pub struct Global {
     /// Whom the process becomes.
     pub user: Option<User>,
     pub storage: Option<Place>,
+    /// Whether it has the keys of session tickets, too.
+    pub share_tickets: bool,
     /// Where its `root` is named.
     pub storage_root_at: Span,
     pub trusted: Trusted,
@@ -48,6 +51,8 @@ pub struct Global {
     pub names: Names,
     /// Where the keys of TLS sessions are written, for those who debug; `None`: nowhere.
     pub key_log: Option<(PathBuf, Span)>,
+    /// Where the numbers of the process are collected; `None`: nowhere.
+    pub metrics: Option<(ListenAddress, Span)>,
 }
 
 /// Where `rp reload` reaches the process.
@@ -129,6 +134,7 @@ impl Default for Global {
             log: LogModel::default(),
             user: None,
             storage: None,
+            share_tickets: false,
             storage_root_at: Span::default(),
             trusted: Trusted::default(),
             announcers: Trusted::default(),
@@ -142,6 +148,7 @@ impl Default for Global {
             acme: Some(Acme::default()),
             names: Names::default(),
             key_log: None,
+            metrics: None,
         }
     }
 }
@@ -227,6 +234,7 @@ pub const OPTIONS: &[Opt] = &[
     strangers::DEFAULT,
     strangers::FALLBACK,
     strangers::KEY_LOG,
+    metrics::OPTION,
     Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)").by_default(&["30s"]),
     Opt::once("email", "email ADDRESS", "whom the certificate authority may write to (nobody)"),
     Opt::once(
@@ -281,6 +289,7 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
         "grace" => global.grace = args.expect("a duration", cx)?,
         "default_sni" | "fallback_sni" => global.names.read(option.name, &mut args, cx)?,
         "key_log" => global.key_log = Some(strangers::key_log(node, &mut args, cx)?),
+        "metrics" => global.metrics = Some(metrics::read(&mut args, cx)?),
         "acme" => return acme::read(node, global, cx),
         _ => return acme::email(args, &mut global.acme, cx),
     }

@@ -1,6 +1,6 @@
 //! How a door shakes hands: the certificates of its sites, and what each of them demands.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{KeyLog, ServerConfig};
 
-use super::compile::{Compiler, Purpose, front};
+use super::compile::{Compiler, Door, Purpose, front};
 use super::listen::Planned;
-use crate::check::value::HostPattern;
+use crate::check::value::{HostPattern, ListenAddress};
 use crate::diagnostic::{Code, Mistake, Span, plain};
 use crate::directive::Front;
 use crate::directive::tls::{ClientsModel, PolicyModel, Source, TlsModel};
@@ -20,7 +20,7 @@ use crate::http::connection::PolicyId;
 use crate::site::Demands;
 use crate::tls::clients::{Clients, Mode};
 use crate::tls::key_log::KeyFile;
-use crate::tls::{Alpn, ByName, Name, Names, Options, Resolver, Tickets, quic_config, server_config};
+use crate::tls::{Alpn, ByName, Name, Names, Options, Resolver, Storage, Tickets, quic_config, server_config};
 
 /// How a door shakes hands.
 #[derive(Debug)]
@@ -296,7 +296,17 @@ impl Compiler<'_> {
         } else {
             format!("tls tickets {} {scope}", policy.key())
         };
-        let held = self.supplies.adopt(&key, Tickets::new);
+        let ring = Arc::clone(&self.tickets);
+        let held = self.supplies.adopt(&key, || Tickets::of(&ring, &key));
         (*held).clone()
+    }
+
+    /// Where instances meet to share them: in a storage that the configuration names.
+    pub(super) fn tickets_in(&mut self, doors: &BTreeMap<ListenAddress, Arc<Door>>) -> Option<Storage> {
+        let has_tls = doors.values().any(|door| door.tls.is_some());
+        if !has_tls || !self.model.global.share_tickets || !matches!(self.purpose, Purpose::Serve(_)) {
+            return None;
+        }
+        self.storage().map_err(|mistake| self.mistakes.push(mistake)).ok()
     }
 }

@@ -14,6 +14,7 @@ pub mod global;
 mod handshakes;
 mod hosts;
 mod listen;
+mod metrics;
 pub mod outline;
 mod storage;
 mod strangers;

@@ -7,7 +7,7 @@ use http::Uri;
 use percent_encoding::percent_decode_str;
 
 use super::Global;
-use crate::check::value::Text;
+use crate::check::value::{Switch, Text};
 use crate::check::{Arguments, Check, Opt, Reported};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::{Node, Word};
@@ -15,7 +15,7 @@ use crate::tls::storage::redis::{Address, Server};
 use crate::tls::storage::s3::{Bucket, Endpoint};
 use crate::tls::storage::{Copy, Place, Secret, is_key};
 
-pub const SYNTAX: &str = "storage file FOLDER, storage redis URL { … }, storage s3 URL { … }";
+pub const SYNTAX: &str = "storage file FOLDER [{ … }], storage redis URL { … }, storage s3 URL { … }";
 
 const USERNAME: Opt =
     Opt::once("username", "username NAME", "redis: who asks, where the server knows several users (its default user)");
@@ -37,10 +37,17 @@ const COPY: Opt = Opt::once(
     "copy FOLDER|off",
     "where this machine keeps copies of certificates, for a start without the server (`copies` in the usual folder)",
 );
+const TICKETS: Opt = Opt::once(
+    "tickets",
+    "tickets on|off",
+    "whether the keys of session tickets are kept there, too, so that clients resume at any instance and after a restart (on)",
+);
 
-pub const OPTIONS: &[Opt] = &[USERNAME, PASSWORD, KEY, SECRET, REGION, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY];
-const OF_REDIS: &[Opt] = &[USERNAME, PASSWORD, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY];
-const OF_S3: &[Opt] = &[KEY, SECRET, REGION, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY];
+pub const OPTIONS: &[Opt] =
+    &[USERNAME, PASSWORD, KEY, SECRET, REGION, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY, TICKETS];
+const OF_FILE: &[Opt] = &[TICKETS];
+const OF_REDIS: &[Opt] = &[USERNAME, PASSWORD, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY, TICKETS];
+const OF_S3: &[Opt] = &[KEY, SECRET, REGION, PREFIX, ROOT, PATIENCE, LEASE_OPTION, COPY, TICKETS];
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 const LEASE: Duration = Duration::from_secs(30);
@@ -58,13 +65,16 @@ struct Said {
     timeout: Option<Duration>,
     lease: Option<Duration>,
     copy: Copy,
+    tickets: Option<bool>,
 }
 
 pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(), Reported> {
     let mut args = Arguments::of(node, SYNTAX);
     if args.keyword("file") {
         global.storage = Some(Place::Folder(args.expect::<Text>("a folder", cx)?.0.into()));
-        return args.done_without_block(cx);
+        args.done(cx)?;
+        global.share_tickets = block(node, OF_FILE, cx)?.tickets.unwrap_or(true);
+        return Ok(());
     }
     if args.keyword("redis") {
         let word = args.expect_word("the URL of a server", cx)?.clone();
@@ -72,6 +82,7 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
         let said = block(node, OF_REDIS, cx)?;
         global.storage_root_at = said.root.as_ref().map_or(word.span, |(_, at)| *at);
         let copy = said.copy.clone();
+        global.share_tickets = said.tickets.unwrap_or(true);
         global.storage = Some(Place::Redis { server: server(&word, said, cx)?, copy });
         return Ok(());
     }
@@ -81,6 +92,7 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
         let said = block(node, OF_S3, cx)?;
         global.storage_root_at = said.root.as_ref().map_or(word.span, |(_, at)| *at);
         let copy = said.copy.clone();
+        global.share_tickets = said.tickets.unwrap_or(true);
         global.storage = Some(Place::S3 { bucket: bucket(&word, said, cx)?, copy });
         return Ok(());
     }
@@ -108,7 +120,8 @@ fn block(node: &Node, table: &'static [Opt], cx: &mut Check) -> Result<Said, Rep
             }
             "timeout" => said.timeout = Some(duration(&mut args, Duration::from_millis(10), "10ms", cx)?),
             "lease" => said.lease = Some(duration(&mut args, Duration::from_secs(1), "1s", cx)?),
-            _ => said.copy = copy(&mut args, cx)?,
+            "copy" => said.copy = copy(&mut args, cx)?,
+            _ => said.tickets = Some(args.expect::<Switch>("on or off", cx)?.0),
         }
         args.done_without_block(cx)
     })?;

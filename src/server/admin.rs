@@ -18,6 +18,7 @@ use super::listener;
 use crate::diagnostic::terminal::Style;
 use crate::model;
 use crate::telemetry::identity;
+use crate::telemetry::metrics::Form;
 use crate::tls::acme::{REASONS, Renew};
 use crate::tls::storage::private_folder;
 
@@ -39,6 +40,8 @@ pub enum Command {
     Renew(Box<str>, Renew),
     /// The end of a name's certificate, and why (RFC 5280, section 5.3.1).
     Revoke(Box<str>, u8),
+    /// All numbers as text, for a collector: no question of this socket.
+    Metrics(Form),
 }
 
 /// A question, and where its answer goes.

@@ -106,6 +106,8 @@ impl Surroundings for Noting {
 pub(super) struct Sockets {
     pub streams: Vec<(ListenAddress, Vec<Bound>)>,
     pub datagrams: Vec<(ListenAddress, Vec<UdpSocket>)>,
+    /// For collectors of metrics, where it is another one than before.
+    pub metrics: Option<(ListenAddress, Bound)>,
 }
 
 pub(super) struct Built {
@@ -166,6 +168,7 @@ pub(super) struct Open {
     pub streams: BTreeMap<ListenAddress, String>,
     /// Those of datagrams by their ports, and others that nobody uses any more.
     pub datagrams: BTreeMap<ListenAddress, u16>,
+    pub metrics: Option<ListenAddress>,
 }
 
 /// Binds what the new world listens on and the old one did not.
@@ -184,6 +187,14 @@ pub(super) fn bind(world: &World, open: &Open, given: &Given, workers: usize) ->
             Err(Beside::Stream(error)) if loopback6(address) && error.kind() == io::ErrorKind::AddrNotAvailable => {}
             Err(Beside::Stream(error)) => mistakes.push(cannot_listen(address, &error, door.at)),
             Err(Beside::Datagram(error)) => mistakes.push(no_datagrams(address, &error, door.at)),
+        }
+    }
+    if let Some((address, at)) = &world.global.metrics
+        && open.metrics.as_ref() != Some(address)
+    {
+        match listener::bind(address, 1, None) {
+            Ok(bound) => sockets.metrics = bound.into_iter().next().map(|bound| (address.clone(), bound)),
+            Err(error) => mistakes.push(cannot_listen(address, &error, *at)),
         }
     }
     if mistakes.is_empty() { Ok(sockets) } else { Err(mistakes) }

@@ -1,6 +1,7 @@
 //! What there is to tell of certificates, as `rp certs` has it: of a running process, or of what lies in storage.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
@@ -8,19 +9,57 @@ use time::format_description::well_known::Rfc3339;
 
 use super::admin::Command;
 use crate::model::{Source, World};
+use crate::telemetry::metrics::{Form, Page};
 use crate::tls::acme::{Status, Store, Vault};
 use crate::tls::{Certificate, Storage, Trouble};
+
+const fn word(source: Source) -> &'static str {
+    match source {
+        Source::Files => "files",
+        Source::Internal => "internal",
+    }
+}
+
+/// All certificates that are shown now: name, where it was got, and the certificate.
+pub(super) fn held(world: &World) -> Vec<(String, &'static str, Arc<Certificate>)> {
+    let awaited = world.acme.report().into_iter();
+    let awaited = awaited.filter_map(|status| Some((status.name.into_string(), "acme", status.certificate?)));
+    let others = world.shown.iter();
+    awaited.chain(others.map(|it| (it.name.clone(), word(it.source), it.certificate.clone()))).collect()
+}
+
+/// The numbers of the process, those of its certificates among them (requirements T03, T12).
+pub(super) fn metrics(world: &World, form: Form) -> String {
+    let mut page = Page::of_process(form);
+    let now = OffsetDateTime::now_utc();
+    // A name has one at every address of its site; what is told of it is told once.
+    let mut ends = BTreeMap::new();
+    for (name, source, certificate) in held(world) {
+        let left = (certificate.not_after() - now).whole_seconds();
+        let end: &mut i64 = ends.entry((name, source, certificate.issuer().to_owned())).or_insert(left);
+        *end = left.min(*end);
+    }
+    page.gauge("rp_certificate_remaining_seconds", "Time until a certificate ends; below 0 it has ended.");
+    for ((name, source, issuer), left) in &ends {
+        let labels = [("name", name.as_str()), ("source", source), ("issuer", issuer)];
+        page.sample("rp_certificate_remaining_seconds", &labels, left);
+    }
+    let awaited = world.acme.report();
+    page.gauge("rp_certificate_failing", "Whether an authority was last asked in vain for a name (1) or not (0).");
+    for status in &awaited {
+        page.sample("rp_certificate_failing", &[("name", &status.name)], u8::from(status.error.is_some()));
+    }
+    page.gauge("rp_certificates_missing", "Names whose certificate no authority has given yet.");
+    page.sample("rp_certificates_missing", &[], awaited.iter().filter(|status| status.certificate.is_none()).count());
+    page.finish()
+}
 
 /// The certificates that are shown now, by name, with what is under way for them.
 #[must_use]
 pub fn of(world: &World) -> Value {
     let mut all: Vec<Value> = world.acme.report().iter().map(awaited).collect();
     for shown in &world.shown {
-        let source = match shown.source {
-            Source::Files => "files",
-            Source::Internal => "internal",
-        };
-        let mut entry = described(&shown.name, source, Some(&shown.certificate));
+        let mut entry = described(&shown.name, word(shown.source), Some(&shown.certificate));
         if shown.source == Source::Internal {
             entry["renewal"] = moment(shown.certificate.renewal());
         }

@@ -34,6 +34,8 @@ pub struct Plane {
     census: Arc<Census>,
     workers: Vec<Handle>,
     listening: Open,
+    /// What is bound for collectors of metrics, and not yet anybody's.
+    pub(super) for_metrics: Option<(ListenAddress, Bound)>,
     given: Given,
     writers: Writers,
     inputs: Inputs,
@@ -105,6 +107,7 @@ impl Plane {
             census,
             workers,
             listening: Open::default(),
+            for_metrics: None,
             given,
             writers,
             in_force: inputs.seen.clone(),
@@ -225,6 +228,7 @@ impl Plane {
     fn ask(&self) {
         let world = self.shared.world();
         world.acme.want(&world.wishes);
+        world.tickets.keep_in(world.tickets_in.as_ref());
     }
 
     fn open(&mut self, sockets: Sockets) {
@@ -232,6 +236,8 @@ impl Plane {
         if let Some((path, _)) = &world.global.key_log {
             tracing::warn!(file = %path.display(), "the keys of TLS sessions are written to a file: who has it can read the traffic");
         }
+        self.for_metrics = sockets.metrics;
+        self.listening.metrics = world.global.metrics.as_ref().map(|(address, _)| address.clone());
         for (address, sockets) in sockets.datagrams {
             self.open_datagrams(&world, address, sockets);
         }

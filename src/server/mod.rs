@@ -10,6 +10,8 @@ pub mod certificates;
 mod connection;
 mod control;
 mod executor;
+mod expiry;
+mod exporter;
 mod framing;
 mod gather;
 mod handle;

@@ -5,6 +5,7 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -12,6 +13,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use super::admin::{self, Admin, Ask, Command};
 use super::build::Refused;
 use super::control::{Loaded, Look, Plane};
+use super::expiry::Expiry;
+use super::exporter::Exporter;
 use super::memory::{self, Budget};
 use super::watch::Watch;
 use super::{certificates, service};
@@ -19,7 +22,7 @@ use crate::diagnostic::terminal::{self, Style};
 use crate::diagnostic::{Mistake, Sources};
 use crate::model::outline::Change;
 use crate::telemetry::metrics;
-use crate::tls::acme;
+use crate::tls::{acme, tickets};
 
 /// How often the age of our own certificates is looked at: they live for days, or for minutes where the storage is away.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -43,10 +46,20 @@ pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
     let mut signals = Signals::new()?;
     let (asks, mut asked) = mpsc::channel(8);
     let watch = (settings.watching == Watching::On).then(Watch::start);
-    let mut desk = Desk { plane, watch, asks, admin: None, refusal: None, show: settings.show };
+    let mut desk = Desk {
+        plane,
+        watch,
+        asks,
+        admin: None,
+        exporter: None,
+        expiry: Expiry::default(),
+        refusal: None,
+        show: settings.show,
+    };
     // They end with this runtime.
     tokio::spawn(acme::keep(desk.plane.world().acme.clone()));
     tokio::spawn(acme::follow(desk.plane.world().acme.clone()));
+    tokio::spawn(tickets::share(desk.plane.world().tickets.clone()));
     let mut renewal = every(Some(RENEWAL));
     let mut watchdog = every(service::watchdog());
     let (mut budget, mut look) = (Budget::new(), every(Some(memory::EVERY)));
@@ -60,15 +73,15 @@ pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
             _ = signals.user.recv() => desk.plane.reopen_logs(),
             () = changed(&mut desk.watch) => desk.look(),
             Some(ask) = asked.recv() => desk.answer(ask),
-            () = tick(&mut renewal) => if desk.plane.needs_renewal() { let _ = desk.reload(); },
+            () = tick(&mut renewal) => desk.look_at_certificates(),
             () = tick(&mut watchdog) => service::alive(),
             () = tick(&mut look) => budget.look(desk.plane.world().global.limits.memory),
         }
     }
     tracing::info!("shutting down");
     service::stopping();
-    let Desk { plane, admin, .. } = desk;
-    drop(admin);
+    let Desk { plane, admin, exporter, .. } = desk;
+    drop((admin, exporter));
     tokio::select! {
         () = plane.drain() => {}
         _ = signals.terminate.recv() => tracing::warn!("ending at once: told to twice"),
@@ -102,6 +115,8 @@ struct Desk {
     watch: Option<Watch>,
     asks: mpsc::Sender<Ask>,
     admin: Option<Admin>,
+    exporter: Option<Exporter>,
+    expiry: Expiry,
     /// Why the files are not what is in force.
     refusal: Option<Refusal>,
     show: fn(&[Mistake], &Sources),
@@ -167,9 +182,18 @@ impl Desk {
         service::ready(&self.status_line());
     }
 
-    /// Follows what is in force, or refused, now: files and the admin socket.
+    fn look_at_certificates(&mut self) {
+        if self.plane.needs_renewal() {
+            let _ = self.reload();
+        }
+        self.expiry.look(&self.plane.world(), OffsetDateTime::now_utc());
+    }
+
+    /// Follows what is in force, or refused, now: files, the door for collectors of metrics, and the admin socket.
     fn follow(&mut self) {
         self.follow_files();
+        self.follow_metrics();
+        self.expiry.look(&self.plane.world(), OffsetDateTime::now_utc());
         let wanted = admin::socket(&self.plane.world().global.admin);
         if self.admin.as_ref().map(Admin::path) == wanted.as_deref() {
             return;
@@ -185,6 +209,18 @@ impl Desk {
                 tracing::warn!(socket = %path.display(), %error, "no admin socket: `rp reload` does not reach this process");
             }
         }
+    }
+
+    fn follow_metrics(&mut self) {
+        let world = self.plane.world();
+        if self.exporter.as_ref().map(Exporter::address) == world.global.metrics.as_ref().map(|(address, _)| address) {
+            return;
+        }
+        self.exporter = None;
+        let Some((address, bound)) = self.plane.for_metrics.take() else { return };
+        self.exporter = Exporter::open(address, bound, self.asks.clone())
+            .inspect_err(|error| tracing::warn!(%error, "no metrics are served"))
+            .ok();
     }
 
     fn follow_files(&mut self) {
@@ -215,6 +251,7 @@ impl Desk {
             },
             Command::Status => self.status(),
             Command::Certificates => certificates::of(&self.plane.world()),
+            Command::Metrics(form) => certificates::metrics(&self.plane.world(), form).into(),
             // What takes its time is no reason to keep others waiting.
             errand @ (Command::Renew(..) | Command::Revoke(..)) => {
                 let vault = self.plane.world().acme.clone();

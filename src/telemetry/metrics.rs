@@ -1,7 +1,8 @@
-//! Counters of the whole process, and their text in the OpenMetrics form (version 1.0).
+//! Counters of the whole process, and their text in the forms that are collected: OpenMetrics 1.0, and the older one.
 
 use std::cell::RefCell;
-use std::fmt::Write;
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -146,6 +147,94 @@ impl Drop for UnderWay {
     }
 }
 
+/// What came of asking authorities for certificates: how often, by the authority and by the outcome. A few times a day, so a
+/// lock does no harm.
+#[derive(Debug)]
+pub struct Orders(Mutex<BTreeMap<(Box<str>, &'static str), u64>>);
+
+impl Orders {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Counts one; `result` is `ok`, or in one word what went wrong.
+    pub fn add(&self, authority: &str, result: &'static str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.entry((authority.into(), result)).or_default() += 1;
+    }
+}
+
+/// In which form the numbers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    OpenMetrics,
+    /// `text/plain; version=0.0.4; charset=utf-8`, which all collectors take.
+    Plain,
+}
+
+/// Numbers as text, family by family.
+#[derive(Debug)]
+pub struct Page {
+    text: String,
+    form: Form,
+}
+
+impl Page {
+    /// The numbers of this process, to which more can be added.
+    #[must_use]
+    pub fn of_process(form: Form) -> Self {
+        let mut page = Self { text: String::with_capacity(4096), form };
+        global().render(&mut page);
+        page
+    }
+
+    pub fn counter(&mut self, name: &str, help: &str) {
+        // The older form knows a family by the names of its samples.
+        let suffix = if self.form == Form::Plain { "_total" } else { "" };
+        self.line(format_args!("# TYPE {name}{suffix} counter\n# HELP {name}{suffix} {help}"));
+    }
+
+    pub fn gauge(&mut self, name: &str, help: &str) {
+        self.line(format_args!("# TYPE {name} gauge\n# HELP {name} {help}"));
+    }
+
+    /// One number. A counter's name ends in `_total`.
+    pub fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.text.push_str(name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            self.text.push_str(if at == 0 { "{" } else { "," });
+            self.text.push_str(label);
+            self.text.push_str("=\"");
+            for sign in text.chars() {
+                match sign {
+                    '\n' => self.text.push_str("\\n"),
+                    '"' | '\\' => self.text.extend(['\\', sign]),
+                    _ => self.text.push(sign),
+                }
+            }
+            self.text.push('"');
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        self.line(format_args!(" {value}"));
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        if self.form == Form::OpenMetrics {
+            self.text.push_str("# EOF\n");
+        }
+        self.text
+    }
+
+    fn line(&mut self, line: std::fmt::Arguments<'_>) {
+        // Writing to a string cannot fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
 #[derive(Debug)]
 pub struct Metrics {
     requests: PerThread,
@@ -165,20 +254,13 @@ pub struct Metrics {
     pub reloads_failed: Counter,
     pub upstream_connects: Counter,
     pub upstream_connects_failed: Counter,
-    /// Certificates that an authority was asked for.
-    pub certificates_obtained: Counter,
-    pub certificates_failed: Counter,
+    pub certificate_orders: Orders,
 }
 
 /// The one of this process.
 pub fn global() -> &'static Metrics {
     static GLOBAL: Metrics = Metrics::new();
     &GLOBAL
-}
-
-/// The numbers of this process, to be served as `application/openmetrics-text; version=1.0.0; charset=utf-8`.
-pub fn render() -> String {
-    global().render()
 }
 
 impl Metrics {
@@ -196,8 +278,7 @@ impl Metrics {
             reloads_failed: Counter::new(),
             upstream_connects: Counter::new(),
             upstream_connects_failed: Counter::new(),
-            certificates_obtained: Counter::new(),
-            certificates_failed: Counter::new(),
+            certificate_orders: Orders::new(),
         }
     }
 
@@ -207,47 +288,40 @@ impl Metrics {
         self.requests.add(if (1..=5).contains(&class) { class - 1 } else { 4 });
     }
 
-    fn render(&self) -> String {
-        let mut text = String::with_capacity(1536);
-        family(&mut text, "rp_requests", "counter", "Requests that were answered, by the class of the status.");
-        for (at, class) in ["1xx", "2xx", "3xx", "4xx", "5xx"].iter().enumerate() {
-            sample(&mut text, &format!("rp_requests_total{{class=\"{class}\"}}"), self.requests.sum(at));
+    fn render(&self, page: &mut Page) {
+        page.counter("rp_requests", "Requests that were answered, by the class of the status.");
+        for (at, class) in ["1xx", "2xx", "3xx", "4xx", "5xx"].into_iter().enumerate() {
+            page.sample("rp_requests_total", &[("class", class)], self.requests.sum(at));
         }
-        family(&mut text, "rp_connections_accepted", "counter", "Connections that clients opened.");
-        sample(&mut text, "rp_connections_accepted_total", self.connections_accepted.value());
-        family(&mut text, "rp_connections_open", "gauge", "Connections of clients that are open now.");
-        sample(&mut text, "rp_connections_open", self.connections_open.value());
-        family(&mut text, "rp_connections_refused", "counter", "Connections beyond what one address may have.");
-        sample(&mut text, "rp_connections_refused_total", self.connections_refused.value());
-        family(&mut text, "rp_requests_active", "gauge", "Requests under way, without tunnels.");
-        sample(&mut text, "rp_requests_active", self.requests_active.value());
-        family(&mut text, "rp_requests_shed", "counter", "Requests that were answered 503 for want of memory.");
-        sample(&mut text, "rp_requests_shed_total", self.requests_shed.value());
-        family(&mut text, "rp_memory_resident_bytes", "gauge", "Memory that the process takes.");
-        sample(&mut text, "rp_memory_resident_bytes", self.memory_resident.value());
-        family(&mut text, "rp_log_lines_dropped", "counter", "Access-log lines that were lost.");
-        sample(&mut text, "rp_log_lines_dropped_total", self.log_lines_dropped.value());
-        family(&mut text, "rp_reloads", "counter", "Times that the configuration was read again, by outcome.");
-        sample(&mut text, "rp_reloads_total{result=\"ok\"}", self.reloads_ok.value());
-        sample(&mut text, "rp_reloads_total{result=\"failed\"}", self.reloads_failed.value());
-        family(&mut text, "rp_upstream_connects", "counter", "Connections to upstreams that were tried, by outcome.");
-        sample(&mut text, "rp_upstream_connects_total{result=\"ok\"}", self.upstream_connects.value());
-        sample(&mut text, "rp_upstream_connects_total{result=\"failed\"}", self.upstream_connects_failed.value());
-        family(&mut text, "rp_certificates", "counter", "Certificates that an authority was asked for, by outcome.");
-        sample(&mut text, "rp_certificates_total{result=\"ok\"}", self.certificates_obtained.value());
-        sample(&mut text, "rp_certificates_total{result=\"failed\"}", self.certificates_failed.value());
-        text.push_str("# EOF\n");
-        text
+        let mut counter = |name: &str, help, counter: &Counter| {
+            page.counter(name, help);
+            page.sample(&format!("{name}_total"), &[], counter.value());
+        };
+        counter("rp_connections_accepted", "Connections that clients opened.", &self.connections_accepted);
+        counter("rp_connections_refused", "Connections beyond what one address may have.", &self.connections_refused);
+        counter("rp_requests_shed", "Requests that were answered 503 for want of memory.", &self.requests_shed);
+        counter("rp_log_lines_dropped", "Access-log lines that were lost.", &self.log_lines_dropped);
+        let mut gauge = |name, help, value: u64| {
+            page.gauge(name, help);
+            page.sample(name, &[], value);
+        };
+        gauge("rp_connections_open", "Connections of clients that are open now.", self.connections_open.value());
+        gauge("rp_requests_active", "Requests under way, without tunnels.", self.requests_active.value());
+        gauge("rp_memory_resident_bytes", "Memory that the process takes.", self.memory_resident.value());
+        let mut outcomes = |name, help, [ok, failed]: [&Counter; 2]| {
+            page.counter(name, help);
+            page.sample(&format!("{name}_total"), &[("result", "ok")], ok.value());
+            page.sample(&format!("{name}_total"), &[("result", "failed")], failed.value());
+        };
+        let reloads = [&self.reloads_ok, &self.reloads_failed];
+        outcomes("rp_reloads", "Times that the configuration was read again, by outcome.", reloads);
+        let connects = [&self.upstream_connects, &self.upstream_connects_failed];
+        outcomes("rp_upstream_connects", "Connections to upstreams that were tried, by outcome.", connects);
+        page.counter("rp_certificate_orders", "Certificates that an authority was asked for, by outcome.");
+        for ((authority, result), count) in &*self.certificate_orders.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            page.sample("rp_certificate_orders_total", &[("authority", authority), ("result", result)], count);
+        }
     }
-}
-
-fn family(text: &mut String, name: &str, kind: &str, help: &str) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(text, "# TYPE {name} {kind}\n# HELP {name} {help}");
-}
-
-fn sample(text: &mut String, name: &str, value: u64) {
-    let _ = writeln!(text, "{name} {value}");
 }
 
 #[cfg(test)]
@@ -266,9 +340,22 @@ mod tests {
         METRICS.log_lines_dropped.add(7);
         METRICS.reloads_failed.add(1);
         METRICS.upstream_connects.add(2);
-        assert_eq!(
-            METRICS.render(),
-            "\
+        METRICS.certificate_orders.add("ca.test", "ok");
+        METRICS.certificate_orders.add("a\"\\\nb", "challenge");
+        let mut page = Page { text: String::new(), form: Form::OpenMetrics };
+        METRICS.render(&mut page);
+        assert_eq!(page.finish(), WHOLE);
+        let mut page = Page { text: String::new(), form: Form::Plain };
+        METRICS.render(&mut page);
+        let plain = page.finish();
+        assert!(
+            plain.starts_with("# TYPE rp_requests_total counter\n# HELP rp_requests_total Requests that"),
+            "{plain}"
+        );
+        assert!(plain.contains("\n# TYPE rp_connections_open gauge\n") && !plain.contains("# EOF"), "{plain}");
+    }
+
+    const WHOLE: &str = "\
 # TYPE rp_requests counter
 # HELP rp_requests Requests that were answered, by the class of the status.
 rp_requests_total{class=\"1xx\"} 1
@@ -279,24 +366,24 @@ rp_requests_total{class=\"5xx\"} 3
 # TYPE rp_connections_accepted counter
 # HELP rp_connections_accepted Connections that clients opened.
 rp_connections_accepted_total 3
-# TYPE rp_connections_open gauge
-# HELP rp_connections_open Connections of clients that are open now.
-rp_connections_open 1
 # TYPE rp_connections_refused counter
 # HELP rp_connections_refused Connections beyond what one address may have.
 rp_connections_refused_total 0
-# TYPE rp_requests_active gauge
-# HELP rp_requests_active Requests under way, without tunnels.
-rp_requests_active 0
 # TYPE rp_requests_shed counter
 # HELP rp_requests_shed Requests that were answered 503 for want of memory.
 rp_requests_shed_total 0
-# TYPE rp_memory_resident_bytes gauge
-# HELP rp_memory_resident_bytes Memory that the process takes.
-rp_memory_resident_bytes 0
 # TYPE rp_log_lines_dropped counter
 # HELP rp_log_lines_dropped Access-log lines that were lost.
 rp_log_lines_dropped_total 7
+# TYPE rp_connections_open gauge
+# HELP rp_connections_open Connections of clients that are open now.
+rp_connections_open 1
+# TYPE rp_requests_active gauge
+# HELP rp_requests_active Requests under way, without tunnels.
+rp_requests_active 0
+# TYPE rp_memory_resident_bytes gauge
+# HELP rp_memory_resident_bytes Memory that the process takes.
+rp_memory_resident_bytes 0
 # TYPE rp_reloads counter
 # HELP rp_reloads Times that the configuration was read again, by outcome.
 rp_reloads_total{result=\"ok\"} 0
@@ -305,12 +392,10 @@ rp_reloads_total{result=\"failed\"} 1
 # HELP rp_upstream_connects Connections to upstreams that were tried, by outcome.
 rp_upstream_connects_total{result=\"ok\"} 2
 rp_upstream_connects_total{result=\"failed\"} 0
-# TYPE rp_certificates counter
-# HELP rp_certificates Certificates that an authority was asked for, by outcome.
-rp_certificates_total{result=\"ok\"} 0
-rp_certificates_total{result=\"failed\"} 0
+# TYPE rp_certificate_orders counter
+# HELP rp_certificate_orders Certificates that an authority was asked for, by outcome.
+rp_certificate_orders_total{authority=\"a\\\"\\\\\\nb\",result=\"challenge\"} 1
+rp_certificate_orders_total{authority=\"ca.test\",result=\"ok\"} 1
 # EOF
-"
-        );
-    }
+";
 }

@@ -36,5 +36,5 @@ pub use provider::{Alpn, Group, Suite, Version, install_provider};
 pub use resolver::{Names, Resolver, Slot};
 pub use server::{Options, quic_config, server_config};
 pub use storage::{Storage, default_storage};
-pub use tickets::Tickets;
+pub use tickets::{Ring, Tickets};
 pub use trouble::{Notice, Part, Trouble};

@@ -8,6 +8,7 @@ mod dns;
 mod endurance;
 mod issuers;
 mod lens;
+mod metrics;
 mod names;
 mod on_demand;
 mod renewal;

@@ -102,6 +102,12 @@ const SITE: &[Habit] = &[
     write(&["if"], "when <1+ MATCHER> { … }", Site),
     write(&["include"], "use SNIPPET", Site),
     write(&["limit_req"], "rate_limit 10/s", Site),
+    instead(
+        &["metrics", "stub_status", "prometheus"],
+        "what the process counts is collected at an address of its own",
+        "global { metrics 127.0.0.1:9180 }",
+        Top,
+    ),
     write(&["location ="], "route <2 /path> { … }", Site),
     write(&["location ~"], "route {path} ~ <2 PATTERN> { … }", Site),
     write(&["location ~*"], "route {path} ~ <2 ANYCASE> { … }", Site),
@@ -247,7 +253,6 @@ const ABSENT: &[Habit] = &[
         &[
             "templates",
             "push",
-            "metrics",
             "tracing",
             "acme_server",
             "map",

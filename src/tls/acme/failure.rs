@@ -34,6 +34,22 @@ pub enum FailureKind {
     Other,
 }
 
+impl FailureKind {
+    /// For whoever counts them.
+    pub(super) const fn word(self) -> &'static str {
+        match self {
+            Self::Challenge => "challenge",
+            Self::TooMany { .. } => "too_many",
+            Self::NoAccount => "no_account",
+            Self::Refused => "refused",
+            Self::Unwanted => "unwanted",
+            Self::Unsupported => "unsupported",
+            Self::Storage => "storage",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// Asks again where the authority only wants another nonce (RFC 8555, section 6.5). The library does so twice for each
 /// question, which is less than an authority may ask for that has several machines behind one name.
 macro_rules! patiently {

@@ -187,7 +187,7 @@ fn concluded(vault: &Vault, job: &Job, outcome: Outcome) {
         Ok((certificate, kind)) => {
             let (issuer, until) = (certificate.issuer(), certificate.not_after().date());
             if let Some(challenge) = kind {
-                metrics::global().certificates_obtained.add(1);
+                metrics::global().certificate_orders.add(authority, "ok");
                 tracing::info!(name, issuer, %until, %challenge, authority, "certificate obtained");
             } else {
                 tracing::info!(name, issuer, %until, "another process has obtained the certificate");
@@ -195,7 +195,7 @@ fn concluded(vault: &Vault, job: &Job, outcome: Outcome) {
             vault.finish(job, outcome);
         }
         Err(failure) => {
-            metrics::global().certificates_failed.add(1);
+            metrics::global().certificate_orders.add(authority, failure.kind.word());
             let reason = failure.reason.clone();
             let until = job.held.as_ref().map(|held| held.not_after().date().to_string());
             let retry = vault.finish(job, outcome).as_secs();
