@@ -187,11 +187,16 @@ impl Check {
             "" => format!("this is empty, and {} belongs here", V::KIND),
             _ => format!("`{text}` is not {}", V::KIND),
         });
-        let help = match habit::environment(text) {
-            Some(variable) => format!("for a variable of the environment, write `{variable}`"),
-            None => wrong.help.unwrap_or_else(|| format!("{} looks like {}", V::KIND, V::EXAMPLE)),
-        };
-        self.report(Mistake::new(code, word.span, sentence).help(help))
+        let mistake = Mistake::new(code, word.span, sentence);
+        self.report(match (habit::environment(text), wrong.instead) {
+            (Some(variable), _) => {
+                mistake.help(format!("for a variable of the environment, write `{variable}`")).fix(text, variable)
+            }
+            (None, Some(with)) => mistake.instead(text, with),
+            (None, None) => {
+                mistake.help(wrong.help.unwrap_or_else(|| format!("{} looks like {}", V::KIND, V::EXAMPLE)))
+            }
+        })
     }
 
     // ---- upstreams

@@ -32,7 +32,7 @@ pub struct Mistake {
     pub fix: Option<Box<Fix>>,
 }
 
-/// One word for another.
+/// One word for another, or for none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fix {
     pub at: Span,
@@ -66,9 +66,22 @@ impl Mistake {
 
     /// A misspelt word, and the one that was meant: says so, and lets an editor put it right.
     #[must_use]
-    pub fn meant(mut self, was: &str, with: &str) -> Self {
-        self.fix = Some(Box::new(Fix { at: self.at, was: bounded(was.to_owned()), with: with.to_owned() }));
-        self.label(format!("did you mean `{with}`?"))
+    pub fn meant(self, was: &str, with: &str) -> Self {
+        self.fix(was, with).label(format!("did you mean `{with}`?"))
+    }
+
+    /// What to write in place of what stands there: says so, and lets an editor do it.
+    #[must_use]
+    pub fn instead(self, was: &str, with: impl Into<String>) -> Self {
+        let with = with.into();
+        self.help(format!("write `{with}`")).fix(was, with)
+    }
+
+    /// Lets an editor write this in place of what stands there; nothing, where it is one too many. The help says why.
+    #[must_use]
+    pub fn fix(mut self, was: &str, with: impl Into<String>) -> Self {
+        self.fix = Some(Box::new(Fix { at: self.at, was: bounded(was.to_owned()), with: with.into() }));
+        self
     }
 
     #[must_use]

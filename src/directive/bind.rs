@@ -42,7 +42,7 @@ impl Value for BindTo {
         }
         if let Ok(address) = text.parse::<std::net::SocketAddr>() {
             return Err(Wrong::say(format!("`{text}` has a port, and the port comes from the site's address"))
-                .help(format!("write `{}`", address.ip())));
+                .instead(format!("{}", address.ip())));
         }
         if let Some(port) = text.strip_prefix("*:").or_else(|| text.strip_prefix(':')).filter(|port| is_port(port)) {
             return Err(Wrong::say(format!("`{text}` is a port, and the port comes from the site's address"))

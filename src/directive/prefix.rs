@@ -50,7 +50,7 @@ impl Value for Prefix {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         if !text.starts_with('/') {
-            return Err(Wrong::say(format!("`{text}` does not start with a slash")).help(format!("write `/{text}`")));
+            return Err(Wrong::say(format!("`{text}` does not start with a slash")).instead(format!("/{text}")));
         }
         let stem = text.strip_suffix("/*").unwrap_or(text);
         let stem = stem.trim_end_matches('/');
@@ -59,14 +59,17 @@ impl Value for Prefix {
         }
         if let Some(at) = stem.find(['?', '*']) {
             let fixed = stem[..at].trim_end_matches('/');
-            return Err(Wrong::say(format!("`{text}` is not a fixed path")).help(format!("write `{fixed}`")));
+            return Err(Wrong::say(format!("`{text}` is not a fixed path")).instead(fixed));
         }
         match canonical(stem) {
             Ok(None) if stem == text => Ok(Self(text.into())),
-            Ok(None) => Err(Wrong::say(format!("a prefix is whole segments, and `{text}` has more behind them"))
-                .help(format!("write `{stem}`"))),
-            Ok(Some(form)) => Err(Wrong::say(format!("`{text}` is not the canonical form of a path"))
-                .help(format!("write `{}`", form.trim_end_matches('/')))),
+            Ok(None) => {
+                Err(Wrong::say(format!("a prefix is whole segments, and `{text}` has more behind them")).instead(stem))
+            }
+            Ok(Some(form)) => {
+                Err(Wrong::say(format!("`{text}` is not the canonical form of a path"))
+                    .instead(form.trim_end_matches('/')))
+            }
             Err(bad) => Err(Wrong::say(format!("no path begins with `{text}`: it has {}", bad.why()))
                 .help("write it as URLs have it: a space is `%20`")),
         }

@@ -178,7 +178,8 @@ fn no_variable(text: &str, word: &Word, cx: &mut Check) -> Result<(), Reported> 
 fn unknown(name: &str, at: Span, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0012, at, format!("there is no placeholder `{{{name}}}`"));
     if let Some(ours) = habit::placeholder(name) {
-        return cx.report(mistake.label("other servers have it").help(format!("write `{{{ours}}}`")));
+        return cx
+            .report(mistake.label("other servers have it").instead(&format!("{{{name}}}"), format!("{{{ours}}}")));
     }
     let names = placeholder::TABLE.iter().map(|placeholder| placeholder.name);
     // `{header.}` and `{headers.X}` are judged by what stands before the dot.

@@ -1,4 +1,4 @@
-//! What puts a finding right by itself: a misspelt name that nearly is a known one.
+//! What puts a finding right by itself, where that is sure: the word that the help says to write, or one that is too many.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use lsp_types::{CodeAction, CodeActionKind, CodeActionOrCommand, Range, TextEdit
 use super::configuration::Configuration;
 use super::diagnose::diagnostic;
 use super::workspace::Workspace;
-use crate::diagnostic::{FileId, Fix, Mistake};
+use crate::diagnostic::{FileId, Fix, Mistake, Span};
 
 pub(super) fn actions(
     configuration: &Configuration,
@@ -30,16 +30,25 @@ fn action(configuration: &Configuration, mistake: &Mistake, workspace: &Workspac
         return None;
     }
     let uri = workspace.uri(&configuration.source(at.file).path)?;
-    let edit = TextEdit { range: configuration.range(*at), new_text: with.clone() };
+    let at = if with.is_empty() { with_space_before(configuration, *at) } else { *at };
+    let title = if with.is_empty() { format!("Remove `{was}`") } else { format!("Write `{with}`") };
+    let edit = TextEdit { range: configuration.range(at), new_text: with.clone() };
     let changes: HashMap<Uri, Vec<TextEdit>> = HashMap::from([(uri, vec![edit])]);
     Some(CodeAction {
-        title: format!("Write `{with}`"),
+        title,
         kind: Some(CodeActionKind::QUICKFIX),
         diagnostics: Some(vec![diagnostic(mistake, configuration, workspace)]),
         edit: Some(WorkspaceEdit { changes: Some(changes), ..WorkspaceEdit::default() }),
         is_preferred: Some(true),
         ..CodeAction::default()
     })
+}
+
+/// Where a word goes, the space before it goes, too.
+fn with_space_before(configuration: &Configuration, at: Span) -> Span {
+    let before = configuration.text(Span { start: 0, end: at.start, ..at });
+    let space = before.len() - before.trim_end_matches([' ', '\t']).len();
+    Span { start: Span::new(0, 0, before.len() - space).end, ..at }
 }
 
 #[cfg(test)]
@@ -79,6 +88,28 @@ mod tests {
         check("upstream a { server a:1; balance least_con| }\n:80 { reverse_proxy a }\n", &["33-42 least_conn"]);
         check(":80 { log jsn| }\n", &["10-13 json"]);
         check(":80 { header { sett| X y }; respond }\n", &["15-19 set"]);
+    }
+
+    #[test]
+    fn what_the_help_says_to_write_is_written() {
+        check("|8080 { respond ok }\n", &["0-4 :8080"]);
+        check(":80 { encode brotli|; respond ok }\n", &["13-19 br"]);
+        check(":80 { strip_prefix api|; respond ok }\n", &["19-22 /api"]);
+        check(":80 { route /a &&| method GET { respond } }\n", &["15-17 and"]);
+        check("@a path /a\n:80 { route !@a| { respond } }\n", &["12-15 not @a"]);
+        check(":80 { respond {http.request.host|} }\n", &["14-33 {host}"]);
+        check(":80 { respond {CLIENT_IP|} }\n", &["14-25 {client_ip}"]);
+        check("a.test { tls { versions tls1.2| }; respond }\n", &["24-30 1.2"]);
+    }
+
+    #[test]
+    fn what_is_too_many_is_removed_with_its_space() {
+        check(":80 { route method GET POST GET| { respond } }\n", &["27-31 "]);
+        check(":80 { route host a.test *.test a.test| { respond } }\n", &["30-37 "]);
+        check(":80 { route /a )| { respond } }\n", &["14-16 "]);
+        check(":80 {\n    respond ok;|\n}\n", &["14-15 "]);
+        check(":80 { encode gzip gzip|; respond ok }\n", &["17-22 "]);
+        check(":80 { respond o\u{200b}|k }\n", &["15-16 "]);
     }
 
     #[test]

@@ -53,5 +53,8 @@ fn covered(word: &Word, cover: &Word) -> Mistake {
     } else {
         (format!("`{text}` adds nothing to this list: `{wider}` takes all of it"), "this one takes it")
     };
-    Mistake::new(Code::W0021, word.span, sentence).other(cover.span, label).help(format!("remove `{text}`"))
+    Mistake::new(Code::W0021, word.span, sentence)
+        .other(cover.span, label)
+        .help(format!("remove `{text}`"))
+        .fix(text, "")
 }

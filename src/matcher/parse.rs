@@ -34,7 +34,7 @@ pub fn check(node: &Node, words: &[Word], cx: &mut Check) -> Result<Expr, Report
     if let Some(word) = parser.peek() {
         let text = word.plain().unwrap_or_default();
         let mistake = if text == ")" {
-            Mistake::new(Code::E0033, word.span, "a `)` without its `(`").help("remove it")
+            Mistake::new(Code::E0033, word.span, "a `)` without its `(`").help("remove it").fix(text, "")
         } else {
             apart(word)
         };
@@ -79,8 +79,7 @@ impl<'w> Parser<'w> {
         if foreign {
             // What it means is clear, so the rest is read as well.
             cx.report(
-                Mistake::new(Code::E0033, word.span, format!("`{text}` is no `{keyword}` here"))
-                    .help(format!("write `{keyword}`")),
+                Mistake::new(Code::E0033, word.span, format!("`{text}` is no `{keyword}` here")).instead(text, keyword),
             );
         }
         let found = foreign || text == keyword;
@@ -338,7 +337,7 @@ fn turned(word: &Word, text: &str, scopes: usize, cx: &mut Check) -> Reported {
     let inside = text.trim_start_matches('!');
     cx.use_matcher(inside, scopes);
     cx.report(
-        Mistake::new(Code::E0033, word.span, "`!` turns nothing round here").help(format!("write `not {inside}`")),
+        Mistake::new(Code::E0033, word.span, "`!` turns nothing round here").instead(text, format!("not {inside}")),
     )
 }
 

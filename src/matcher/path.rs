@@ -44,7 +44,7 @@ impl Value for PathPattern {
         }
         let (stem, below) = match text.strip_suffix("/*") {
             Some(stem) => (stem, true),
-            None if text == "/**" => return Err(Wrong::kind().help("write `/*`")),
+            None if text == "/**" => return Err(Wrong::kind().instead("/*")),
             None => (text, false),
         };
         let segments: Vec<Segment> = stem.split('/').skip(1).map(segment).collect::<Result<_, _>>()?;
@@ -59,7 +59,7 @@ impl Value for PathPattern {
                     return Err(Wrong::say(format!(
                         "no request has the path `{text}`: paths are compared in their canonical form"
                     ))
-                    .help(format!("write `{form}{tail}`")));
+                    .instead(format!("{form}{tail}")));
                 }
                 Err(bad) => {
                     return Err(Wrong::say(format!("no request has the path `{text}`: it has {}", bad.why()))

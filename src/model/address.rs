@@ -145,7 +145,7 @@ impl Value for Parsed {
             return Ok(Self { transport: Transport::Plain, host: None, port: None, unix: Some(path.into()) });
         }
         if text.bytes().all(|byte| byte.is_ascii_digit()) && !text.is_empty() {
-            return Err(Wrong::say(format!("`{text}` is a port without its colon")).help(format!("write `:{text}`")));
+            return Err(Wrong::say(format!("`{text}` is a port without its colon")).instead(format!(":{text}")));
         }
         if let Some(port) = text.strip_prefix('*').filter(|port| port.is_empty() || port.starts_with(':')) {
             let port = if port.is_empty() { ":80" } else { port };
@@ -156,7 +156,7 @@ impl Value for Parsed {
             Some(("https", rest)) => (Some(Transport::Tls), rest),
             Some((other, rest)) => {
                 return Err(Wrong::say(format!("a site is reached by http or https, not by `{other}`"))
-                    .help(format!("write `https://{rest}`")));
+                    .instead(format!("https://{rest}")));
             }
             None => (None, text),
         };

@@ -32,7 +32,7 @@ pub(super) fn read(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<Kind>
         };
         if kinds.contains(&kind) {
             let mistake = Mistake::new(Code::E0024, word.span, format!("`{kind}` is said twice"));
-            return Err(cx.report(mistake.help("remove one of them")));
+            return Err(cx.report(mistake.help("remove one of them").fix(&kind.to_string(), "")));
         }
         kinds.push(kind);
     }

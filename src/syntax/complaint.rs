@@ -98,7 +98,7 @@ pub(super) fn placeholder(at: Span, text: &str, word: Span, style: Style) -> Mis
     }
     let lower = inside.to_ascii_lowercase();
     if super::word::placeholder(&lower, at).is_some() {
-        return mistake.label("names are lower case").help(format!("write `{{{lower}}}`"));
+        return mistake.label("names are lower case").instead(&format!("{{{inside}}}"), format!("{{{lower}}}"));
     }
     let mistake = mistake.label("a placeholder looks like `{host}` or `{header.X-Name}`");
     let raw = raw_form(slice(text, word)).map_or(String::new(), |raw| format!(": {raw}"));
@@ -207,6 +207,7 @@ pub(super) fn semicolon(at: Span, others: usize) -> Mistake {
     Mistake::new(Code::E0016, at, format!("this `;` ends a line{more}"))
         .label("a statement ends with its line")
         .help("remove it: `;` stands only between the statements of a one-line block, as in `{ a; b }`")
+        .fix(";", "")
 }
 
 pub(super) fn headless(block: Span, above: Option<&Node>, place: Place, text: &str) -> Mistake {
@@ -230,10 +231,12 @@ pub(super) fn invisible(at: Span, sign: char) -> Mistake {
     if sign.is_whitespace() && !sign.is_control() {
         return Mistake::new(Code::E0018, at, format!("{} is not a space here", describe(sign)))
             .label("it looks like a space, but belongs to the word")
-            .help("write a plain space instead");
+            .help("write a plain space instead")
+            .fix(sign.encode_utf8(&mut [0; 4]), " ");
     }
     Mistake::new(Code::E0018, at, format!("{} stands in a word, where nobody sees it", describe(sign)))
         .help(format!("remove it; if it is meant, write it in a string as `\"\\u{{{:x}}}\"`", u32::from(sign)))
+        .fix(sign.encode_utf8(&mut [0; 4]), "")
 }
 
 pub(super) fn carriage_return(at: Span, others: usize) -> Mistake {

@@ -43,10 +43,10 @@ impl Value for ListenAddress {
             return Ok(Self::Ip(address));
         }
         if text.parse::<IpAddr>().is_ok() {
-            return Err(Wrong::say(format!("`{text}` has no port")).help(format!("write `{text}:8080`")));
+            return Err(Wrong::say(format!("`{text}` has no port")).instead(format!("{text}:8080")));
         }
         if text.parse::<u16>().is_ok() {
-            return Err(Wrong::kind().help(format!("write `:{text}`")));
+            return Err(Wrong::kind().instead(format!(":{text}")));
         }
         Err(Wrong::kind())
     }

@@ -56,7 +56,7 @@ impl Value for HostPattern {
         if text.contains('*') {
             let parent = text.split_once('.').map_or("example.com", |(_, parent)| parent);
             return Err(Wrong::say(format!("in `{text}` the `*` does not stand for a whole first label"))
-                .help(format!("write `*.{parent}`")));
+                .instead(format!("*.{parent}")));
         }
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if let Ok(ip) = bare.parse::<std::net::IpAddr>() {

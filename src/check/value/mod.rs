@@ -40,6 +40,8 @@ pub struct Wrong {
     pub text: Option<String>,
     /// By default "KIND looks like EXAMPLE".
     pub help: Option<String>,
+    /// What to write in its place, where that is sure.
+    pub instead: Option<String>,
     /// It is of the kind, but too small or too large.
     pub range: bool,
 }
@@ -63,6 +65,15 @@ impl Wrong {
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// The help says to write this, and an editor can.
+    #[must_use]
+    pub fn instead(mut self, with: impl Into<String>) -> Self {
+        let with = with.into();
+        self.help = Some(format!("write `{with}`"));
+        self.instead = Some(with);
         self
     }
 }

@@ -33,7 +33,7 @@ impl Value for Percent {
     fn parse(text: &str) -> Result<Self, Wrong> {
         let Some(number) = text.strip_suffix('%') else {
             return Err(if text.parse::<f32>().is_ok() {
-                Wrong::kind().help(format!("write `{text}%`"))
+                Wrong::kind().instead(format!("{text}%"))
             } else {
                 Wrong::kind()
             });

@@ -31,8 +31,9 @@ impl Value for Rate {
         let window = match window {
             "s" | "m" | "h" | "d" => Duration::parse(&format!("1{window}"))?,
             "sec" | "second" | "min" | "minute" | "hour" | "day" | "r" => {
-                return Err(Wrong::say(format!("`{window}` is not a window"))
-                    .help(format!("write `{events}/{}`", &window[..1])));
+                return Err(
+                    Wrong::say(format!("`{window}` is not a window")).instead(format!("{events}/{}", &window[..1]))
+                );
             }
             _ => Duration::parse(window).map_err(|_| Wrong::kind())?,
         };

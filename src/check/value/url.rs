@@ -19,9 +19,7 @@ impl Value for Url {
             Some(other) => {
                 Err(Wrong::say(format!("`{other}` is neither http nor https")).help("write `http://…` or `https://…`"))
             }
-            None => {
-                Err(Wrong::say(format!("`{text}` does not say http or https")).help(format!("write `https://{text}`")))
-            }
+            None => Err(Wrong::say(format!("`{text}` does not say http or https")).instead(format!("https://{text}"))),
         }
     }
 }

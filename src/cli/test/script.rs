@@ -354,7 +354,7 @@ impl Value for ErrorCode {
             return Ok(Self(text.to_owned()));
         }
         Err(match near::nearest(text, known()) {
-            Some(near) => Wrong::kind().help(format!("write `{near}`")),
+            Some(near) => Wrong::kind().instead(near),
             None => Wrong::kind(),
         })
     }

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn wrong(text: &str) -> String {
-        let Wrong { text, help, range } = Hash::parse(text).unwrap_err();
+        let Wrong { text, help, range, .. } = Hash::parse(text).unwrap_err();
         format!("{}; {}{}", text.unwrap_or_default(), help.unwrap_or_default(), if range { " (range)" } else { "" })
     }
 

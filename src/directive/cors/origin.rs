@@ -69,7 +69,7 @@ impl Value for OriginPattern {
         }
         if let Some(bare) = without_default_port(&scheme, &authority) {
             return Err(Wrong::say(format!("no browser sends `{text}`: it leaves out the usual port"))
-                .help(format!("write `{scheme}://{bare}`")));
+                .instead(format!("{scheme}://{bare}")));
         }
         of(&scheme, &authority)
     }
@@ -94,7 +94,7 @@ fn of(scheme: &str, authority: &str) -> Result<OriginPattern, Wrong> {
         return Err(Wrong::kind());
     }
     if name.contains('*') {
-        return Err(Wrong::say("a `*` stands for whole labels in front only").help("write `https://*.example.com`"));
+        return Err(Wrong::say("a `*` stands for whole labels in front only").instead("https://*.example.com"));
     }
     if !is_literal && !name.bytes().all(is_of_host) {
         return Err(if name.is_ascii() {

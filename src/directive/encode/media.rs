@@ -59,12 +59,12 @@ impl Value for MediaRange {
             None => Err(match text.as_str() {
                 "*" => Wrong::say("not everything gets smaller by encoding")
                     .help("write the types: `types text/* application/json +json +xml`"),
-                "text" => Wrong::kind().help("write `text/*`"),
-                "json" | "xml" => Wrong::kind().help(format!("write `application/{text} +{text}`")),
-                "js" | "javascript" => Wrong::kind().help("write `text/javascript application/javascript`"),
-                "html" | "css" | "csv" => Wrong::kind().help(format!("write `text/{text}`")),
-                "svg" => Wrong::kind().help("write `image/svg+xml`"),
-                "wasm" => Wrong::kind().help("write `application/wasm`"),
+                "text" => Wrong::kind().instead("text/*"),
+                "json" | "xml" => Wrong::kind().instead(format!("application/{text} +{text}")),
+                "js" | "javascript" => Wrong::kind().instead("text/javascript application/javascript"),
+                "html" | "css" | "csv" => Wrong::kind().instead(format!("text/{text}")),
+                "svg" => Wrong::kind().instead("image/svg+xml"),
+                "wasm" => Wrong::kind().instead("application/wasm"),
                 _ => Wrong::kind(),
             }),
         }

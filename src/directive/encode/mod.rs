@@ -125,7 +125,8 @@ fn twice(coding: Coding, word: &Word, first: &Word, cx: &mut Check) -> Reported 
     cx.report(
         Mistake::new(Code::E0024, word.span, format!("`{}` is said twice", coding.name()))
             .other(first.span, "first said here")
-            .help("remove one of them"),
+            .help("remove one of them")
+            .fix(word.plain().unwrap_or_default(), ""),
     )
 }
 
@@ -151,15 +152,15 @@ impl Value for Coding {
 
     fn parse(text: &str) -> Result<Self, Wrong> {
         Self::find(text).ok_or_else(|| match text {
-            "brotli" => Wrong::kind().help("write `br`"),
-            "zstandard" => Wrong::kind().help("write `zstd`"),
-            "zip" | "x-gzip" | "gz" => Wrong::kind().help("write `gzip`"),
-            "deflate" => Wrong::say("`deflate` is understood in two ways, so no one sends it").help("write `gzip`"),
+            "brotli" => Wrong::kind().instead("br"),
+            "zstandard" => Wrong::kind().instead("zstd"),
+            "zip" | "x-gzip" | "gz" => Wrong::kind().instead("gzip"),
+            "deflate" => Wrong::say("`deflate` is understood in two ways, so no one sends it").instead("gzip"),
             "identity" | "off" | "none" => {
                 Wrong::kind().help("remove the statement: without `encode`, nothing is encoded")
             }
             _ => match near::nearest(text, Self::ALL.map(Self::name)) {
-                Some(near) => Wrong::kind().help(format!("write `{near}`")),
+                Some(near) => Wrong::kind().instead(near),
                 None => Wrong::kind().help("write `zstd`, `br` or `gzip`"),
             },
         })

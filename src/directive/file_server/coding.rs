@@ -49,9 +49,9 @@ impl Value for Coding {
             "br" => Ok(Self::Brotli),
             "zstd" => Ok(Self::Zstd),
             "gzip" => Ok(Self::Gzip),
-            "brotli" => Err(Wrong::kind().help("write `br`")),
-            "gz" => Err(Wrong::kind().help("write `gzip`")),
-            "zst" => Err(Wrong::kind().help("write `zstd`")),
+            "brotli" => Err(Wrong::kind().instead("br")),
+            "gz" => Err(Wrong::kind().instead("gzip")),
+            "zst" => Err(Wrong::kind().instead("zstd")),
             _ => Err(Wrong::kind().help("write `br`, `zstd` or `gzip`, the one you prefer first")),
         }
     }

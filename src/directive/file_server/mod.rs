@@ -186,7 +186,8 @@ impl Files {
             let text = word.plain().unwrap_or_default();
             idle.push(
                 Mistake::new(Code::W0009, word.span, format!("`{text}` is hidden without being named"))
-                    .help("remove it: such names are served only with `hidden on`"),
+                    .help("remove it: such names are served only with `hidden on`")
+                    .fix(text, ""),
             );
         }
         self.hiding.patterns.extend(patterns);
@@ -261,7 +262,8 @@ fn check_codings(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Vec<Coding>
             return Err(cx.report(
                 Mistake::new(Code::E0024, words[index].span, format!("`{text}` is said twice"))
                     .other(words[first].span, "first said here")
-                    .help("remove one of them"),
+                    .help("remove one of them")
+                    .fix(text, ""),
             ));
         }
     }

@@ -120,7 +120,7 @@ fn mode(word: &Word, cx: &mut Check) -> Result<Mode, Reported> {
     let text = cx.plain(word)?;
     if let Some((_, known)) = ELSEWHERE.iter().find(|(name, _)| *name == text) {
         let mistake = Mistake::new(Code::E0020, word.span, format!("`{text}` is no way to ask for a certificate here"));
-        return Err(cx.report(mistake.help(format!("write `{known}`"))));
+        return Err(cx.report(mistake.instead(text, *known)));
     }
     Ok([Mode::Require, Mode::Optional, Mode::Unverified][choice(word, &NAMES, cx)?])
 }

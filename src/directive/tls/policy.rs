@@ -185,7 +185,7 @@ pub fn several<V: Value + PartialEq>(args: &mut Arguments<'_>, cx: &mut Check) -
         if values.contains(&value) {
             let text = word.plain().unwrap_or_default();
             let mistake = Mistake::new(Code::E0024, word.span, format!("`{text}` is said twice"));
-            return Err(cx.report(mistake.help("remove one of them")));
+            return Err(cx.report(mistake.help("remove one of them").fix(text, "")));
         }
         values.push(value);
     }

@@ -20,7 +20,7 @@ impl Value for Version {
             _ => return Err(Wrong::kind()),
         };
         let name = if known == Version::Tls12 { "1.2" } else { "1.3" };
-        if text == name { Ok(known) } else { Err(Wrong::kind().help(format!("write `{name}`"))) }
+        if text == name { Ok(known) } else { Err(Wrong::kind().instead(name)) }
     }
 }
 
@@ -34,8 +34,8 @@ impl Value for Alpn {
         }
         let lower = text.to_ascii_lowercase();
         Err(match lower.trim_start_matches("http").trim_start_matches(['/', '_', '-']) {
-            "1.1" | "1" | "11" | "h1" => Wrong::kind().help("write `http/1.1`"),
-            "2" | "2.0" | "h2" => Wrong::kind().help("write `h2`"),
+            "1.1" | "1" | "11" | "h1" => Wrong::kind().instead("http/1.1"),
+            "2" | "2.0" | "h2" => Wrong::kind().instead("h2"),
             "3" | "h3" => Wrong::say("HTTP/3 is not agreed on over TCP").help("write `h2` or `http/1.1`"),
             _ => Wrong::kind(),
         })
@@ -62,7 +62,7 @@ impl Value for Group {
             }
         };
         Err(match meant {
-            Some(name) => Wrong::kind().help(format!("write `{name}`")),
+            Some(name) => Wrong::kind().instead(name),
             None => Wrong::kind().help(format!("write {}", one_of(Group::ALL.into_iter().map(Group::as_str)))),
         })
     }
@@ -78,7 +78,7 @@ impl Value for Suite {
         }
         let meant = Suite::all().find(|suite| folded(suite.as_str()) == folded(text)).map(Suite::as_str);
         if let Some(name) = meant {
-            return Err(Wrong::kind().help(format!("write `{name}`")));
+            return Err(Wrong::kind().instead(name));
         }
         let upper = text.to_ascii_uppercase();
         if upper.contains("CBC") || upper.contains("RC4") || upper.contains("3DES") || upper.ends_with("SHA") {
