@@ -2,101 +2,90 @@
 
 use std::sync::{Mutex, mpsc};
 
-use crate::harness::{Client, Framing, H2, Origin, Proxy, eventually, lock, of, run};
+use crate::harness::{Ask, Client, Framing, Origin, Protocol, Proxy, each, each_of, eventually, lock, of};
+
+/// Many requests at once on a connection, and no fields of HTTP/1.
+const MULTIPLEXED: [Protocol; 3] = [Protocol::PlainHttp2, Protocol::Http2, Protocol::Http3];
 
 #[test]
 fn c01_an_answer_arrives_as_the_origin_gave_it() {
-    let origin = Origin::answering(
-        "HTTP/1.1 203 Fine\r\nContent-Length: 5\r\nX-Custom: a, b\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello",
-    );
-    let proxy = Proxy::to(&origin);
-    let response = proxy.get("/path?query=1%20x");
-    assert_eq!((response.status(), response.text()), (203, "hello"));
-    assert_eq!(response.framing, Framing::Length(5));
-    assert_eq!(response.field("x-custom"), Some("a, b"));
-    assert_eq!(response.all("set-cookie"), ["a=1", "b=2"]);
-    assert_eq!(response.field("server"), None);
-    assert_eq!(origin.request().start, "GET /path?query=1%20x HTTP/1.1");
-    let line = proxy.logged_for(&response);
-    assert_eq!((&line["status"], &line["bytes_out"]), (&203.into(), &5.into()));
-}
-
-#[test]
-fn c01_an_answer_arrives_over_http2() {
-    let origin = Origin::saying("hello");
-    let proxy = Proxy::to(&origin);
-    let response = run(async { H2::connect(proxy.address()).await.get("example.com", "/x").await });
-    assert_eq!((response.status.as_u16(), &response.body[..]), (200, &b"hello"[..]));
-    assert_eq!(response.field("content-length"), Some("5"));
+    each(|over| {
+        let origin = Origin::answering(
+            "HTTP/1.1 203 Fine\r\nContent-Length: 5\r\nX-Custom: a, b\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n\r\nhello",
+        );
+        let proxy = over.to(&origin);
+        let response = proxy.get("/path?query=1%20x");
+        assert_eq!((response.status(), response.text()), (203, "hello"));
+        assert_eq!(response.framing, Framing::Length(5));
+        assert_eq!(response.field("x-custom"), Some("a, b"));
+        assert_eq!(response.all("set-cookie"), ["a=1", "b=2"]);
+        assert_eq!(response.field("server"), None);
+        assert_eq!(origin.request().start, "GET /path?query=1%20x HTTP/1.1");
+        let line = proxy.logged_for(&response);
+        assert_eq!((&line["status"], &line["bytes_out"]), (&203.into(), &5.into()));
+    });
 }
 
 #[test]
 fn c01_bodies_of_every_size_pass_both_ways_unchanged() {
-    let origin = Origin::new(|request, wire| {
-        wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()));
-        wire.say(&request.body);
-    });
-    let proxy = Proxy::to(&origin);
-    let mut client = proxy.client();
-    for size in [0, 1, 100, 16_383, 16_384, 16_385, 65_536, 1_000_000, 5_000_003] {
-        let body: Vec<u8> = (0..size).map(|at: u32| (at % 251) as u8).collect();
-        client.send(format!("POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: {size}\r\n\r\n"));
-        client.send(&body);
-        assert!(client.response().body == body, "{size} bytes of known length");
-        client.send("POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n");
-        for piece in body.chunks(70_000) {
-            client.send(format!("{:x}\r\n", piece.len())).send(piece).send("\r\n");
+    each(|over| {
+        let origin = Origin::new(|request, wire| {
+            wire.say(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", request.body.len()));
+            wire.say(&request.body);
+        });
+        let proxy = over.to(&origin);
+        let mut speaker = proxy.speaker();
+        for size in [0, 1, 100, 16_383, 16_384, 16_385, 65_536, 1_000_000, 5_000_003] {
+            let body: Vec<u8> = (0..size).map(|at: u32| (at % 251) as u8).collect();
+            let said = speaker.ask(Ask::of("POST", "/").body(body.clone()));
+            assert!(said.body == body, "{size} bytes of known length");
+            let mut stream = speaker.begin(Ask::of("POST", "/").unsized_body(""));
+            for piece in body.chunks(70_000) {
+                stream.say(piece);
+            }
+            assert!(stream.end().answer().unwrap().body == body, "{size} bytes whose length shows at their end");
         }
-        client.send("0\r\n\r\n");
-        assert!(client.response().body == body, "{size} bytes in chunks");
-    }
-    assert_eq!(origin.connections(), 1);
+        assert_eq!(origin.connections(), 1);
+    });
 }
 
 #[test]
 fn c01_trailers_pass() {
-    let origin = Origin::new(|request, wire| {
-        assert_eq!(request.trailers, [("x-sum".to_owned(), "1".to_owned())]);
-        wire.say(
+    each(|over| {
+        let origin = Origin::new(|request, wire| {
+            assert_eq!(request.trailers, [("x-sum".to_owned(), "1".to_owned())]);
+            wire.say(
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n2\r\nok\r\n0\r\nX-End: yes\r\n\r\n",
         );
+        });
+        let proxy = over.to(&origin);
+        let asked = Ask::of("POST", "/").field("TE", "trailers").field("Trailer", "X-Sum").unsized_body("hi");
+        let response = proxy.ask(asked.trailer("X-Sum", "1"));
+        assert_eq!(response.text(), "ok");
+        assert_eq!(response.trailers, [("x-end".to_owned(), "yes".to_owned())]);
+        assert_eq!(origin.request().trailers.len(), 1);
     });
-    let proxy = Proxy::to(&origin);
-    let mut client = proxy.client();
-    client.send(
-        "POST / HTTP/1.1\r\nHost: example.com\r\nTE: trailers\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n\
-         2\r\nhi\r\n0\r\nX-Sum: 1\r\n\r\n",
-    );
-    let response = client.response();
-    assert_eq!(response.text(), "ok");
-    assert_eq!(response.trailers, [("x-end".to_owned(), "yes".to_owned())]);
-    assert_eq!(origin.request().trailers.len(), 1);
 }
 
 #[test]
 fn c01_answers_without_a_body_have_none_and_keep_their_length() {
-    let origin = Origin::new(|request, wire| match request.target() {
-        "/204" => wire.say("HTTP/1.1 204 No Content\r\n\r\n"),
-        "/304" => wire.say("HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 77\r\n\r\n"),
-        _ => wire.say("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nContent-Type: text/x\r\n\r\n"),
+    each(|over| {
+        let origin = Origin::new(|request, wire| match request.target() {
+            "/204" => wire.say("HTTP/1.1 204 No Content\r\n\r\n"),
+            "/304" => wire.say("HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 77\r\n\r\n"),
+            _ => wire.say("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\nContent-Type: text/x\r\n\r\n"),
+        });
+        let proxy = over.to(&origin);
+        let mut speaker = proxy.speaker();
+        let response = speaker.ask(Ask::of("HEAD", "/"));
+        assert_eq!((response.status(), response.field("content-length")), (200, Some("1234")));
+        assert_eq!((response.field("content-type"), response.body.len()), (Some("text/x"), 0));
+        assert_eq!(speaker.get("/204").status(), 204);
+        let response = speaker.get("/304");
+        assert_eq!((response.status(), response.field("etag")), (304, Some("\"x\"")));
+        let again = speaker.ask(Ask::of("HEAD", "/"));
+        assert_eq!(again.field("content-length"), Some("1234"), "all on one connection");
     });
-    let proxy = Proxy::to(&origin);
-    let mut client = proxy.client();
-    client.send("HEAD / HTTP/1.1\r\nHost: example.com\r\n\r\n");
-    let response = client.response_to("HEAD");
-    assert_eq!((response.status(), response.field("content-length")), (200, Some("1234")));
-    assert_eq!(response.field("content-type"), Some("text/x"));
-    assert_eq!(client.get("example.com", "/204").status(), 204);
-    let response = client.get("example.com", "/304");
-    assert_eq!((response.status(), response.field("etag")), (304, Some("\"x\"")));
-    client.send("HEAD / HTTP/1.1\r\nHost: example.com\r\n\r\n");
-    assert_eq!(client.response_to("HEAD").field("content-length"), Some("1234"), "all on one connection");
-    let response = run(async {
-        let mut client = H2::connect(proxy.address()).await;
-        let request = client.request("HEAD", "example.com", "/");
-        client.send(request, b"").await.unwrap()
-    });
-    assert_eq!((response.field("content-length"), response.body.len()), (Some("1234"), 0));
 }
 
 #[test]
@@ -123,14 +112,16 @@ fn c01_a_client_of_http_1_0_is_never_sent_chunks() {
 
 #[test]
 fn c02_errors_show_nothing_of_what_lies_behind() {
-    let nobody = Origin::nobody();
-    let proxy = Proxy::to(nobody);
-    let response = proxy.get("/");
-    assert_eq!(response.status(), 502);
-    let everything = format!("{:?} {}", response.fields, response.text()).to_lowercase();
-    for secret in ["127.0.0.1", &nobody.port().to_string(), "refused", "upstream", "hyper", "rp/"] {
-        assert!(!everything.contains(secret), "{secret} in {everything}");
-    }
+    each(|over| {
+        let nobody = Origin::nobody();
+        let proxy = over.to(nobody);
+        let response = proxy.get("/");
+        assert_eq!(response.status(), 502);
+        let everything = format!("{:?} {}", response.fields, response.text()).to_lowercase();
+        for secret in ["127.0.0.1", &nobody.port().to_string(), "refused", "upstream", "hyper", "rp/"] {
+            assert!(!everything.contains(secret), "{secret} in {everything}");
+        }
+    });
 }
 
 #[test]
@@ -172,49 +163,44 @@ fn c05_idle_clients_hold_no_connection_to_a_server() {
 }
 
 #[test]
-fn c07_http2_request_reaches_an_http1_origin_as_one_well_formed_request() {
-    let origin = Origin::saying("ok");
-    let proxy = Proxy::to(&origin);
-    let response = run(async {
-        let mut client = H2::connect(proxy.address()).await;
-        let request = client
-            .request("POST", "example.com:8080", "/a?b=c")
-            .header("cookie", "a=1")
-            .header("cookie", "b=2")
-            .header("x-custom", "yes")
-            .header("te", "trailers");
-        client.send(request, b"hello").await.unwrap()
+fn c07_a_request_reaches_an_http1_origin_as_one_well_formed_request() {
+    each_of(&MULTIPLEXED, |over| {
+        let origin = Origin::saying("ok");
+        let proxy = over.to(&origin);
+        let asked = Ask::of("POST", "/a?b=c").host("example.com:8080");
+        let asked = asked.fields("cookie: a=1\r\ncookie: b=2\r\nx-custom: yes\r\nte: trailers\r\n").body("hello");
+        assert_eq!(proxy.ask(asked).status(), 200);
+        let request = origin.request();
+        assert_eq!(request.start, "POST /a?b=c HTTP/1.1");
+        assert_eq!(request.field("host"), Some("example.com:8080"));
+        assert_eq!(request.field("cookie"), Some("a=1; b=2"));
+        assert_eq!(request.field("x-custom"), Some("yes"));
+        assert_eq!(request.body, b"hello");
+        assert!(request.names().iter().all(|name| !name.starts_with(':')), "{:?}", request.names());
+        assert_eq!(request.field("connection"), None);
     });
-    assert_eq!(response.status, 200);
-    let request = origin.request();
-    assert_eq!(request.start, "POST /a?b=c HTTP/1.1");
-    assert_eq!(request.field("host"), Some("example.com:8080"));
-    assert_eq!(request.field("cookie"), Some("a=1; b=2"));
-    assert_eq!(request.field("x-custom"), Some("yes"));
-    assert_eq!(request.body, b"hello");
-    assert!(request.names().iter().all(|name| !name.starts_with(':')), "{:?}", request.names());
-    assert_eq!(request.field("connection"), None);
-    assert!(["connection", "transfer-encoding", "keep-alive"].iter().all(|name| response.field(name).is_none()));
 }
 
 #[test]
-fn c07_an_answer_streams_back_over_http2() {
-    let origin = Origin::new(|_, wire| {
-        wire.say(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n",
-        );
-        for _ in 0..100 {
-            wire.say("3e8\r\n");
-            wire.say([b'x'; 1000]);
-            wire.say("\r\n");
-        }
-        wire.say("0\r\nX-End: yes\r\n\r\n");
+fn c07_an_answer_streams_back_without_the_fields_of_http1() {
+    each_of(&MULTIPLEXED, |over| {
+        let origin = Origin::new(|_, wire| {
+            wire.say(
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n",
+            );
+            for _ in 0..100 {
+                wire.say("3e8\r\n");
+                wire.say([b'x'; 1000]);
+                wire.say("\r\n");
+            }
+            wire.say("0\r\nX-End: yes\r\n\r\n");
+        });
+        // Fields of one hop over these protocols are no good answer to a speaker.
+        let response = over.to(&origin).get("/");
+        assert_eq!(response.body.len(), 100_000);
+        assert!(response.field("keep-alive").is_none() && response.field("transfer-encoding").is_none());
+        assert_eq!(response.trailers, [("x-end".to_owned(), "yes".to_owned())]);
     });
-    let proxy = Proxy::to(&origin);
-    let response = run(async { H2::connect(proxy.address()).await.get("example.com", "/").await });
-    assert_eq!(response.body.len(), 100_000);
-    assert!(response.field("keep-alive").is_none() && response.field("transfer-encoding").is_none());
-    assert_eq!(response.trailers.unwrap()["x-end"], "yes");
 }
 
 #[test]
@@ -247,15 +233,17 @@ fn c09_fields_of_one_hop_stay_on_it() {
 
 #[test]
 fn a_client_that_leaves_is_told_to_the_origin() {
-    let origin = Origin::new(|_, wire| wire.wait_closed());
-    let proxy = Proxy::to(&origin);
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
-    origin.wait_for(1);
-    drop(client);
-    eventually("the origin's connection ends", || (origin.open() == 0).then_some(()));
-    let line = proxy.logged_where("client_abort", |line| line["error"] == "client_abort");
-    assert_eq!(line["status"], 499);
+    each(|over| {
+        let origin = Origin::new(|_, wire| wire.wait_closed());
+        let proxy = over.to(&origin);
+        let mut speaker = proxy.speaker();
+        speaker.ask_and_go_on(Ask::get("/"));
+        origin.wait_for(1);
+        speaker.leave();
+        eventually("the origin's connection ends", || (origin.open() == 0).then_some(()));
+        let line = proxy.logged_where("client_abort", |line| line["error"] == "client_abort");
+        assert_eq!(line["status"], 499);
+    });
 }
 
 /// More than is read to see whether the client is still there, and in pieces.

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use compression_codecs::{BrotliDecoder, DecodeV2, ZstdDecoder};
 use compression_core::util::{PartialBuffer, WriteBuffer};
 
-use crate::harness::{Framing, H2, Message, Origin, PATIENCE, Proxy, run};
+use crate::harness::{Ask, Framing, Message, Origin, PATIENCE, Proxy, each};
 
 /// Some 100 KB, in which records differ as records do.
 fn json() -> String {
@@ -31,8 +31,7 @@ fn lists() -> Origin {
 }
 
 fn ask(proxy: &Proxy, method: &str, fields: &str) -> Message {
-    let request = format!("{method} /list HTTP/1.1\r\nHost: example.com\r\n{fields}\r\n");
-    proxy.client().send(request).response_to(method)
+    proxy.ask(Ask::of(method, "/list").fields(fields))
 }
 
 fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
@@ -60,153 +59,147 @@ fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn m11_each_client_gets_what_it_likes_best() {
-    let origin = lists();
-    let proxy = Proxy::site("encode; reverse_proxy {$ORIGIN}", &origin.address);
-    for (accepts, coding) in [
-        ("gzip, deflate, br, zstd", "zstd"),
-        ("gzip, br", "br"),
-        ("gzip", "gzip"),
-        ("br;q=0.5, gzip;q=0.8, zstd;q=0", "gzip"),
-    ] {
-        let response = ask(&proxy, "GET", &format!("Accept-Encoding: {accepts}\r\n"));
-        assert_eq!((response.status(), response.field("content-encoding")), (200, Some(coding)));
-        assert_eq!(response.field("vary"), Some("Accept-Encoding"));
-        assert_eq!(response.field("etag"), Some("W/\"v1\""));
-        assert_eq!((response.field("accept-ranges"), response.field("content-length")), (None, None));
-        assert!(response.body.len() < 30_000, "{coding}: {}", response.body.len());
-        assert_eq!(decode(coding, &response.body), json().as_bytes(), "{coding}");
-        assert_eq!(proxy.logged_for(&response)["bytes_out"], response.body.len());
-    }
-    for accepts in ["", "Accept-Encoding: identity\r\n", "Accept-Encoding: gzip;q=0\r\n"] {
-        let response = ask(&proxy, "GET", accepts);
-        assert_eq!((response.field("content-encoding"), response.text()), (None, &*json()));
-        assert_eq!((response.field("vary"), response.field("etag")), (Some("Accept-Encoding"), Some("\"v1\"")));
-    }
-}
-
-#[test]
-fn m11_an_encoded_answer_over_http2() {
-    let origin = lists();
-    let proxy = Proxy::site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
-    let response = run(async {
-        let mut client = H2::connect(proxy.address()).await;
-        let request = client.request("GET", "example.com", "/list").header("accept-encoding", "gzip");
-        client.send(request, b"").await.unwrap()
+    each(|over| {
+        let origin = lists();
+        let proxy = over.site("encode; reverse_proxy {$ORIGIN}", &origin.address);
+        for (accepts, coding) in [
+            ("gzip, deflate, br, zstd", "zstd"),
+            ("gzip, br", "br"),
+            ("gzip", "gzip"),
+            ("br;q=0.5, gzip;q=0.8, zstd;q=0", "gzip"),
+        ] {
+            let response = ask(&proxy, "GET", &format!("Accept-Encoding: {accepts}\r\n"));
+            assert_eq!((response.status(), response.field("content-encoding")), (200, Some(coding)));
+            assert_eq!(response.field("vary"), Some("Accept-Encoding"));
+            assert_eq!(response.field("etag"), Some("W/\"v1\""));
+            assert_eq!((response.field("accept-ranges"), response.field("content-length")), (None, None));
+            assert!(response.body.len() < 30_000, "{coding}: {}", response.body.len());
+            assert_eq!(decode(coding, &response.body), json().as_bytes(), "{coding}");
+            assert_eq!(proxy.logged_for(&response)["bytes_out"], response.body.len());
+        }
+        for accepts in ["", "Accept-Encoding: identity\r\n", "Accept-Encoding: gzip;q=0\r\n"] {
+            let response = ask(&proxy, "GET", accepts);
+            assert_eq!((response.field("content-encoding"), response.text()), (None, &*json()));
+            assert_eq!((response.field("vary"), response.field("etag")), (Some("Accept-Encoding"), Some("\"v1\"")));
+        }
     });
-    assert_eq!((response.status.as_u16(), response.field("content-encoding")), (200, Some("gzip")));
-    assert_eq!(decode("gzip", &response.body), json().as_bytes());
 }
 
 #[test]
 fn m11_head_has_the_fields_of_get() {
-    let origin = lists();
-    let proxy = Proxy::site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
-    let get = ask(&proxy, "GET", "Accept-Encoding: gzip\r\n");
-    let head = ask(&proxy, "HEAD", "Accept-Encoding: gzip\r\n");
-    assert_eq!((head.status(), head.framing.clone(), head.body.len()), (200, Framing::None, 0));
-    for name in ["content-type", "content-encoding", "vary", "etag", "content-length", "accept-ranges"] {
-        assert_eq!(head.field(name), get.field(name), "{name}");
-    }
-    let plain = ask(&proxy, "HEAD", "");
-    assert_eq!(plain.field("content-length"), Some(json().len().to_string().as_str()));
+    each(|over| {
+        let origin = lists();
+        let proxy = over.site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
+        let get = ask(&proxy, "GET", "Accept-Encoding: gzip\r\n");
+        let head = ask(&proxy, "HEAD", "Accept-Encoding: gzip\r\n");
+        assert_eq!((head.status(), head.framing.clone(), head.body.len()), (200, Framing::None, 0));
+        for name in ["content-type", "content-encoding", "vary", "etag", "content-length", "accept-ranges"] {
+            assert_eq!(head.field(name), get.field(name), "{name}");
+        }
+        let plain = ask(&proxy, "HEAD", "");
+        assert_eq!(plain.field("content-length"), Some(json().len().to_string().as_str()));
+    });
 }
 
 #[test]
 fn m11_a_client_that_has_it_is_told_so_by_its_own_tag() {
-    let origin = lists();
-    let proxy = Proxy::site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
-    let response = ask(&proxy, "GET", "Accept-Encoding: gzip\r\nIf-None-Match: W/\"v1\"\r\n");
-    assert_eq!((response.status(), response.field("etag")), (304, Some("W/\"v1\"")));
-    assert_eq!(response.field("vary"), Some("Accept-Encoding"));
+    each(|over| {
+        let origin = lists();
+        let proxy = over.site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
+        let response = ask(&proxy, "GET", "Accept-Encoding: gzip\r\nIf-None-Match: W/\"v1\"\r\n");
+        assert_eq!((response.status(), response.field("etag")), (304, Some("W/\"v1\"")));
+        assert_eq!(response.field("vary"), Some("Accept-Encoding"));
+    });
 }
 
 #[test]
 fn m11_an_answer_of_our_own_has_a_length() {
-    let text = "All work and no play makes Jack a dull boy. ".repeat(60);
-    let proxy = Proxy::site(&format!("encode br; respond \"{text}\""), "127.0.0.1:1");
-    let response = ask(&proxy, "GET", "Accept-Encoding: br\r\n");
-    assert_eq!(response.framing, Framing::Length(response.body.len()));
-    assert_eq!(decode("br", &response.body), text.as_bytes());
-    let head = ask(&proxy, "HEAD", "Accept-Encoding: br\r\n");
-    assert_eq!(head.field("content-length"), response.field("content-length"));
-}
-
-/// Waits for the next chunk of a response whose head has been read.
-fn chunk(client: &mut crate::harness::Client) -> Vec<u8> {
-    let size = client.pipe.until(b"\r\n").expect("a chunk comes");
-    let size = std::str::from_utf8(&size).unwrap().trim();
-    let size = usize::from_str_radix(size, 16).expect("the size of a chunk");
-    let chunk = client.pipe.exactly(size + 2).expect("the chunk");
-    chunk[..size].to_vec()
+    each(|over| {
+        let text = "All work and no play makes Jack a dull boy. ".repeat(60);
+        let proxy = over.site(&format!("encode br; respond \"{text}\""), "127.0.0.1:1");
+        let response = ask(&proxy, "GET", "Accept-Encoding: br\r\n");
+        assert_eq!(response.framing, Framing::Length(response.body.len()));
+        assert_eq!(decode("br", &response.body), text.as_bytes());
+        let head = ask(&proxy, "HEAD", "Accept-Encoding: br\r\n");
+        assert_eq!(head.field("content-length"), response.field("content-length"));
+    });
 }
 
 const EVENTS: [&str; 2] = ["data: first\n\n", "data: second\n\n"];
 
 #[test]
 fn p07_an_event_arrives_while_the_origin_waits() {
-    let (go, gone) = mpsc::channel::<()>();
-    let gone = Mutex::new(gone);
-    let origin = Origin::new(move |_, wire| {
-        let events = gone.lock().unwrap();
-        wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
-        for event in EVENTS {
-            wire.say(format!("{:x}\r\n{event}\r\n", event.len()));
-            // Nothing more comes until the client has what there is.
-            events.recv_timeout(PATIENCE).expect("the client has got it");
+    each(|over| {
+        let (go, gone) = mpsc::channel::<()>();
+        let gone = Mutex::new(gone);
+        let origin = Origin::new(move |_, wire| {
+            let events = gone.lock().unwrap();
+            wire.say("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+            for event in EVENTS {
+                wire.say(format!("{:x}\r\n{event}\r\n", event.len()));
+                // Nothing more comes until the client has what there is.
+                events.recv_timeout(PATIENCE).expect("the client has got it");
+            }
+            wire.say("0\r\n\r\n");
+        });
+        let proxy = over.site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
+        let mut speaker = proxy.speaker();
+        let mut stream = speaker.send(Ask::get("/events").field("Accept-Encoding", "gzip")).unwrap();
+        assert_eq!(stream.head().unwrap().field("content-encoding"), Some("gzip"));
+        let mut inflate = flate2::Decompress::new_gzip(15);
+        for expected in EVENTS {
+            let mut text = Vec::with_capacity(1000);
+            while text.len() < expected.len() {
+                let flush = flate2::FlushDecompress::Sync;
+                let piece = stream.piece().unwrap().expect("more of it comes");
+                inflate.decompress_vec(&piece, &mut text, flush).unwrap();
+            }
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
+            go.send(()).unwrap();
         }
-        wire.say("0\r\n\r\n");
     });
-    let proxy = Proxy::site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
-    let mut client = proxy.client();
-    client.send("GET /events HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: gzip\r\n\r\n");
-    let head = String::from_utf8(client.pipe.until(b"\r\n\r\n").unwrap()).unwrap();
-    assert!(head.contains("content-encoding: gzip"), "{head}");
-    let mut inflate = flate2::Decompress::new_gzip(15);
-    for expected in EVENTS {
-        let mut text = Vec::with_capacity(1000);
-        while text.len() < expected.len() {
-            let flush = flate2::FlushDecompress::Sync;
-            inflate.decompress_vec(&chunk(&mut client), &mut text, flush).unwrap();
-        }
-        assert_eq!(String::from_utf8(text).unwrap(), expected);
-        go.send(()).unwrap();
-    }
 }
 
 #[test]
 fn p07_what_breaks_off_at_the_origin_breaks_off_at_the_client() {
-    let origin = Origin::new(|_, wire| {
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100000\r\n\r\n";
-        wire.say(format!("{head}{}", "some text, but not all\n".repeat(2000)));
-        wire.close();
+    each(|over| {
+        let origin = Origin::new(|_, wire| {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 100000\r\n\r\n";
+            wire.say(format!("{head}{}", "some text, but not all\n".repeat(2000)));
+            wire.close();
+        });
+        let proxy = over.site("encode; reverse_proxy {$ORIGIN}", &origin.address);
+        let response = proxy.speaker().try_ask(Ask::get("/").field("Accept-Encoding", "zstd"));
+        assert!(response.is_err(), "it must not look whole: {response:?}");
     });
-    let proxy = Proxy::site("encode; reverse_proxy {$ORIGIN}", &origin.address);
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: zstd\r\n\r\n");
-    let response = client.try_response();
-    assert!(!matches!(response, Ok(Some(_))), "it must not look whole: {response:?}");
 }
 
 #[test]
 fn xz01_what_another_site_asks_for_is_not_encoded() {
-    let origin = lists();
-    let proxy = Proxy::site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
-    let forced = "Accept-Encoding: gzip\r\nCookie: session=1\r\nSec-Fetch-Site: cross-site\r\n";
-    let response = ask(&proxy, "GET", forced);
-    assert_eq!((response.field("content-encoding"), response.text()), (None, &*json()));
-    let clicked = ask(&proxy, "GET", &format!("{forced}Sec-Fetch-User: ?1\r\n"));
-    assert_eq!(clicked.field("content-encoding"), Some("gzip"));
+    each(|over| {
+        let origin = lists();
+        let proxy = over.site("encode gzip; reverse_proxy {$ORIGIN}", &origin.address);
+        let forced = "Accept-Encoding: gzip\r\nCookie: session=1\r\nSec-Fetch-Site: cross-site\r\n";
+        let response = ask(&proxy, "GET", forced);
+        assert_eq!((response.field("content-encoding"), response.text()), (None, &*json()));
+        let clicked = ask(&proxy, "GET", &format!("{forced}Sec-Fetch-User: ?1\r\n"));
+        assert_eq!(clicked.field("content-encoding"), Some("gzip"));
+    });
 }
 
 #[test]
 fn m11_answers_with_a_reader_that_stops_do_not_stop_others() {
-    let origin = lists();
-    let proxy = Proxy::site("encode br { level 6 }; reverse_proxy {$ORIGIN}", &origin.address);
-    let request = "GET /list HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: br\r\n\r\n";
-    // Left while they are being encoded.
-    for _ in 0..10 {
-        proxy.client().send(request);
-    }
-    let response = proxy.client().send(request).response();
-    assert_eq!(decode("br", &response.body), json().as_bytes());
+    each(|over| {
+        let origin = lists();
+        let proxy = over.site("encode br { level 6 }; reverse_proxy {$ORIGIN}", &origin.address);
+        let asked = Ask::get("/list").field("Accept-Encoding", "br");
+        // Left while they are being encoded.
+        for _ in 0..10 {
+            let mut speaker = proxy.speaker();
+            drop(speaker.send(asked.clone()));
+            speaker.leave();
+        }
+        let response = proxy.ask(asked);
+        assert_eq!(decode("br", &response.body), json().as_bytes());
+    });
 }

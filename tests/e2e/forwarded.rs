@@ -1,16 +1,15 @@
 //! Requirements H: what a server is told of the client, and what a client cannot make it believe.
 
-use crate::harness::{Message, Origin, Proxy, of};
+use crate::harness::{Ask, Message, Origin, Protocol, each, of};
 
 /// Sends these fields through a proxy with this configuration before its site, and gives what the origin saw.
-fn seen(global: &str, options: &str, fields: &str) -> Message {
+fn seen(over: Protocol, global: &str, options: &str, fields: &str) -> Message {
     let origin = Origin::saying("ok");
-    let proxy = of(&format!("{global}\n:0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}} {options}\n}}"))
+    let proxy = over
+        .of(&format!("{global}\n:0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}} {options}\n}}"))
         .with("ORIGIN", &origin)
         .start();
-    let mut client = proxy.client();
-    client.send(format!("GET / HTTP/1.1\r\nHost: example.com:8080\r\n{fields}\r\n"));
-    assert_eq!(client.response().status(), 200);
+    assert_eq!(proxy.ask(Ask::get("/").host("example.com:8080").fields(fields)).status(), 200);
     let mut request = origin.request();
     // What the proxy has of its own.
     request.fields.push(("test-port".to_owned(), proxy.address().port().to_string()));
@@ -21,88 +20,111 @@ const TRUSTING: &str = "global { trusted_proxies 127.0.0.0/8 10.0.0.0/8 }";
 
 #[test]
 fn h01_to_h05_a_server_is_told_who_asks() {
-    let request = seen("", "", "");
-    assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(request.field("x-forwarded-proto"), Some("http"));
-    assert_eq!(request.field("x-forwarded-host"), Some("example.com:8080"));
-    assert_eq!(request.field("x-forwarded-port"), request.field("test-port"));
-    assert_eq!(request.field("x-real-ip"), Some("127.0.0.1"));
-    assert_eq!(request.field("forwarded"), None, "only where it is asked for");
+    each(|over| {
+        let request = seen(over, "", "", "");
+        assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(request.field("x-forwarded-proto"), Some(over.scheme()));
+        assert_eq!(request.field("x-forwarded-host"), Some("example.com:8080"));
+        assert_eq!(request.field("x-forwarded-port"), request.field("test-port"));
+        assert_eq!(request.field("x-real-ip"), Some("127.0.0.1"));
+        assert_eq!(request.field("forwarded"), None, "only where it is asked for");
+    });
 }
 
 #[test]
 fn h01_a_trusted_proxy_is_appended_to() {
-    let request = seen(
-        TRUSTING,
-        "",
-        "X-Forwarded-For: 203.0.113.9, 10.0.0.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: public.example\r\n",
-    );
-    assert_eq!(request.all("x-forwarded-for").join(", "), "203.0.113.9, 10.0.0.7, 127.0.0.1");
-    assert_eq!(request.field("x-forwarded-proto"), Some("https"));
-    assert_eq!(request.field("x-forwarded-host"), Some("public.example"));
-    assert_eq!(request.field("x-real-ip"), Some("203.0.113.9"), "the walk goes from right to left");
+    each(|over| {
+        let request = seen(
+            over,
+            TRUSTING,
+            "",
+            "X-Forwarded-For: 203.0.113.9, 10.0.0.7\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: public.example\r\n",
+        );
+        assert_eq!(request.all("x-forwarded-for").join(", "), "203.0.113.9, 10.0.0.7, 127.0.0.1");
+        assert_eq!(request.field("x-forwarded-proto"), Some("https"));
+        assert_eq!(request.field("x-forwarded-host"), Some("public.example"));
+        assert_eq!(request.field("x-real-ip"), Some("203.0.113.9"), "the walk goes from right to left");
+    });
 }
 
 #[test]
 fn h06_an_id_accompanies_a_request_everywhere() {
-    let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Request-Id: origin\r\n\r\n");
-    let proxy = Proxy::to(&origin);
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: my-id.1_2\r\n\r\n");
-    assert_eq!(client.response().field("x-request-id"), Some("my-id.1_2"));
-    assert_eq!(origin.request().field("x-request-id"), Some("my-id.1_2"));
-    assert_eq!(proxy.logged("my-id.1_2")["status"], 200);
-    for bad in ["a b", "<script>", &"x".repeat(129), ""] {
-        client.send(format!("GET / HTTP/1.1\r\nHost: example.com\r\nX-Request-Id: {bad}\r\n\r\n"));
-        let response = client.response();
-        let id = response.field("x-request-id").unwrap().to_owned();
-        assert!(id != bad && id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
-        assert_eq!(origin.requests().last().unwrap().field("x-request-id"), Some(&*id));
-    }
+    each(|over| {
+        let origin = Origin::answering("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Request-Id: origin\r\n\r\n");
+        let proxy = over.to(&origin);
+        let mut speaker = proxy.speaker();
+        assert_eq!(
+            speaker.ask(Ask::get("/").field("X-Request-Id", "my-id.1_2")).field("x-request-id"),
+            Some("my-id.1_2")
+        );
+        assert_eq!(origin.request().field("x-request-id"), Some("my-id.1_2"));
+        assert_eq!(proxy.logged("my-id.1_2")["status"], 200);
+        for bad in ["a b", "<script>", &"x".repeat(129), ""] {
+            let response = speaker.ask(Ask::get("/").field("X-Request-Id", bad));
+            let id = response.field("x-request-id").unwrap().to_owned();
+            assert!(id != bad && id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
+            assert_eq!(origin.requests().last().unwrap().field("x-request-id"), Some(&*id));
+        }
+    });
 }
 
 #[test]
 fn h07_forwarded_is_written_and_read() {
-    let request = seen("", "{ forwarded on }", "Forwarded: for=6.6.6.6\r\n");
-    assert_eq!(request.field("forwarded"), Some("for=127.0.0.1;host=\"example.com:8080\";proto=http"));
-    let request = seen(TRUSTING, "{ forwarded on }", "Forwarded: for=\"[2001:db8::1]:47\";proto=https\r\n");
-    assert_eq!(request.field("x-real-ip"), Some("2001:db8::1"));
-    let all = request.all("forwarded").join(", ");
-    assert!(all.starts_with("for=\"[2001:db8::1]:47\";proto=https, for=127.0.0.1"), "{all}");
+    each(|over| {
+        let request = seen(over, "", "{ forwarded on }", "Forwarded: for=6.6.6.6\r\n");
+        assert_eq!(
+            request.field("forwarded"),
+            Some(&*format!("for=127.0.0.1;host=\"example.com:8080\";proto={}", over.scheme()))
+        );
+        let request = seen(over, TRUSTING, "{ forwarded on }", "Forwarded: for=\"[2001:db8::1]:47\";proto=https\r\n");
+        assert_eq!(request.field("x-real-ip"), Some("2001:db8::1"));
+        let all = request.all("forwarded").join(", ");
+        assert!(all.starts_with("for=\"[2001:db8::1]:47\";proto=https, for=127.0.0.1"), "{all}");
+    });
 }
 
 #[test]
 fn h08_what_a_stranger_says_of_itself_never_arrives() {
-    let request = seen(
-        "",
-        "",
-        "X-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 6.6.6.6\r\nX-Forwarded-Proto: evil\r\nX-Forwarded-Host: evil\r\n\
+    each(|over| {
+        let request = seen(
+            over,
+            "",
+            "",
+            "X-Forwarded-For: 6.6.6.6\r\nx-forwarded-for: 6.6.6.6\r\nX-Forwarded-Proto: evil\r\nX-Forwarded-Host: evil\r\n\
          X-Forwarded-Port: 666\r\nX-Real-IP: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX_Forwarded_For: 6.6.6.6\r\n\
          X.Forwarded.For: 6.6.6.6\r\nX-Forwarded-Prefix: /evil\r\nX-Forwarded-Client-Cert: evil\r\nX-Original-URI: /evil\r\n\
          X-Original-URL: /evil\r\nX-Rewrite-URL: /evil\r\nX-Original-Method: evil\r\nProxy: evil\r\n",
-    );
-    for (name, value) in &request.fields {
-        assert!(!value.contains("6.6.6.6") && !value.contains("evil") && value != "666", "{name}: {value}");
-    }
-    assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"));
+        );
+        for (name, value) in &request.fields {
+            assert!(!value.contains("6.6.6.6") && !value.contains("evil") && value != "666", "{name}: {value}");
+        }
+        assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"));
+    });
 }
 
 #[test]
 fn h08_connection_cannot_take_away_what_the_proxy_says() {
-    let request = seen("", "", "Connection: X-Forwarded-For, X-Real-IP, X-Request-Id, Host, close\r\n");
-    assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"));
-    assert_eq!(request.field("x-real-ip"), Some("127.0.0.1"));
-    assert!(request.field("x-request-id").is_some() && request.field("host").is_some());
+    for over in [Protocol::Plain, Protocol::Http1] {
+        let request = seen(over, "", "", "Connection: X-Forwarded-For, X-Real-IP, X-Request-Id, Host, close\r\n");
+        assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"));
+        assert_eq!(request.field("x-real-ip"), Some("127.0.0.1"));
+        assert!(request.field("x-request-id").is_some() && request.field("host").is_some());
+    }
 }
 
 #[test]
 fn h09_hearsay_ends_the_walk_to_the_client() {
-    let client = |forwarded: &str| {
-        seen(TRUSTING, "", &format!("X-Forwarded-For: {forwarded}\r\n")).field("x-real-ip").unwrap().to_owned()
-    };
-    assert_eq!(client("6.6.6.6, 203.0.113.9, 10.9.9.9"), "203.0.113.9");
-    assert_eq!(client("6.6.6.6, garbage"), "127.0.0.1");
-    assert_eq!(client("10.1.1.1, 10.2.2.2"), "10.1.1.1");
+    each(|over| {
+        let client = |forwarded: &str| {
+            seen(over, TRUSTING, "", &format!("X-Forwarded-For: {forwarded}\r\n"))
+                .field("x-real-ip")
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(client("6.6.6.6, 203.0.113.9, 10.9.9.9"), "203.0.113.9");
+        assert_eq!(client("6.6.6.6, garbage"), "127.0.0.1");
+        assert_eq!(client("10.1.1.1, 10.2.2.2"), "10.1.1.1");
+    });
 }
 
 #[test]
@@ -130,13 +152,15 @@ fn h09_a_unix_socket_is_trusted_only_where_it_is_said() {
 
 #[test]
 fn h10_the_host_is_the_clients_unless_said_otherwise() {
-    let request = seen("", "", "");
-    assert_eq!(request.field("host"), Some("example.com:8080"));
-    let origin = Origin::saying("ok");
-    let proxy = Proxy::site("reverse_proxy {$ORIGIN} { host server }", &origin);
-    proxy.get("/");
-    assert_eq!(origin.request().field("host"), Some(&*origin.to_string()));
-    assert_eq!(origin.request().field("x-forwarded-host"), Some("example.com"));
+    each(|over| {
+        let request = seen(over, "", "", "");
+        assert_eq!(request.field("host"), Some("example.com:8080"));
+        let origin = Origin::saying("ok");
+        let proxy = over.site("reverse_proxy {$ORIGIN} { host server }", &origin);
+        proxy.get("/");
+        assert_eq!(origin.request().field("host"), Some(&*origin.to_string()));
+        assert_eq!(origin.request().field("x-forwarded-host"), Some("example.com"));
+    });
 }
 
 #[test]

@@ -56,6 +56,11 @@ impl H2 {
         Self { sender, connection: Some(connection), scheme }
     }
 
+    /// Ends the connection as if the client had died.
+    pub fn abandon(mut self) {
+        self.connection.take().expect("it is open").abort();
+    }
+
     /// Waits until the server ends the connection.
     pub async fn wait_closed(&mut self) {
         self.connection.take().expect("waited for once").await.unwrap();

@@ -11,6 +11,8 @@ pub enum Framing {
     Chunked(Vec<usize>),
     /// The body ends with the connection.
     Close,
+    /// It ends with its stream, of HTTP/2 or HTTP/3.
+    Stream,
 }
 
 /// A request or a response, whole.
@@ -47,6 +49,14 @@ impl Message {
 
     /// The final response to a request of this method; `None` where the connection ends before its first byte.
     pub fn response(pipe: &mut Pipe, method: &str) -> Result<Option<Self>, String> {
+        let Some(mut message) = Self::response_head(pipe, method)? else { return Ok(None) };
+        let framing = message.framing.clone();
+        message.read_body(pipe, framing)?;
+        Ok(Some(message))
+    }
+
+    /// The same without its body: how that ends is said by `framing`.
+    pub fn response_head(pipe: &mut Pipe, method: &str) -> Result<Option<Self>, String> {
         let mut interim = Vec::new();
         loop {
             let Some(mut message) = Self::head(pipe)? else { return Ok(None) };
@@ -69,8 +79,41 @@ impl Message {
                 }
                 return Ok(Some(message));
             }
-            message.read_body(pipe, declared.unwrap_or(Framing::Close))?;
+            message.framing = declared.unwrap_or(Framing::Close);
             return Ok(Some(message));
+        }
+    }
+
+    /// The next piece of a body of which so much is left; none where it has ended well.
+    pub fn response_piece(
+        pipe: &mut Pipe,
+        left: &mut Framing,
+        trailers: &mut Vec<(String, String)>,
+    ) -> Result<Option<Vec<u8>>, String> {
+        match left {
+            Framing::None | Framing::Length(0) => Ok(None),
+            Framing::Length(length) => {
+                if pipe.buffer.is_empty() && !matches!(pipe.fill(), Ok(1..)) {
+                    return Err(format!("{length} bytes are missing"));
+                }
+                let piece: Vec<u8> = pipe.buffer.drain(..pipe.buffer.len().min(*length)).collect();
+                *length -= piece.len();
+                Ok(Some(piece))
+            }
+            Framing::Chunked(sizes) => {
+                let Some(chunk) = read_chunk(pipe)? else {
+                    *trailers = read_trailers(pipe)?;
+                    *left = Framing::None;
+                    return Ok(None);
+                };
+                sizes.push(chunk.len());
+                Ok(Some(chunk))
+            }
+            Framing::Close | Framing::Stream => match pipe.buffer.is_empty().then(|| pipe.fill()) {
+                Some(Ok(0)) => Ok(None),
+                Some(Err(error)) => Err(error.to_string()),
+                _ => Ok(Some(std::mem::take(&mut pipe.buffer))),
+            },
         }
     }
 
@@ -114,7 +157,7 @@ impl Message {
 
     fn read_body(&mut self, pipe: &mut Pipe, framing: Framing) -> Result<(), String> {
         match &framing {
-            Framing::None => {}
+            Framing::None | Framing::Stream => {}
             Framing::Length(length) => {
                 self.body = pipe.exactly(*length).ok_or_else(|| format!("a short body: {:?}", pipe.text()))?;
             }
@@ -133,38 +176,17 @@ impl Message {
 
     fn read_chunks(&mut self, pipe: &mut Pipe) -> Result<(), String> {
         let mut sizes = Vec::new();
-        loop {
-            let line =
-                pipe.until(b"\r\n").ok_or_else(|| format!("broken off between chunks after {}", self.body.len()))?;
-            let digits = std::str::from_utf8(&line[..line.len() - 2]).map_err(|error| error.to_string())?;
-            if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return Err(format!("no size of a chunk: {digits:?}"));
-            }
-            let size = usize::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
-            if size == 0 {
-                break;
-            }
-            sizes.push(size);
-            let chunk = pipe.exactly(size + 2).ok_or("broken off within a chunk")?;
-            if !chunk.ends_with(b"\r\n") {
-                return Err("a chunk is longer than its size".to_owned());
-            }
-            self.body.extend_from_slice(&chunk[..size]);
+        while let Some(chunk) = read_chunk(pipe)? {
+            sizes.push(chunk.len());
+            self.body.extend_from_slice(&chunk);
         }
-        loop {
-            let line = pipe.until(b"\r\n").ok_or("broken off in the trailers")?;
-            if line == b"\r\n" {
-                break;
-            }
-            let text: String = line[..line.len() - 2].iter().map(|byte| char::from(*byte)).collect();
-            self.trailers.push(field(&text)?);
-        }
+        self.trailers = read_trailers(pipe)?;
         self.framing = Framing::Chunked(sizes);
         Ok(())
     }
 
     pub fn status(&self) -> u16 {
-        self.checked_status().unwrap()
+        self.start.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     pub fn method(&self) -> &str {
@@ -195,6 +217,37 @@ impl Message {
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("a body of text")
+    }
+}
+
+/// None at the last one.
+fn read_chunk(pipe: &mut Pipe) -> Result<Option<Vec<u8>>, String> {
+    let line = pipe.until(b"\r\n").ok_or("broken off between chunks")?;
+    let digits = std::str::from_utf8(&line[..line.len() - 2]).map_err(|error| error.to_string())?;
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(format!("no size of a chunk: {digits:?}"));
+    }
+    let size = usize::from_str_radix(digits, 16).map_err(|error| error.to_string())?;
+    if size == 0 {
+        return Ok(None);
+    }
+    let mut chunk = pipe.exactly(size + 2).ok_or("broken off within a chunk")?;
+    if !chunk.ends_with(b"\r\n") {
+        return Err("a chunk is longer than its size".to_owned());
+    }
+    chunk.truncate(size);
+    Ok(Some(chunk))
+}
+
+fn read_trailers(pipe: &mut Pipe) -> Result<Vec<(String, String)>, String> {
+    let mut trailers = Vec::new();
+    loop {
+        let line = pipe.until(b"\r\n").ok_or("broken off in the trailers")?;
+        if line == b"\r\n" {
+            return Ok(trailers);
+        }
+        let text: String = line[..line.len() - 2].iter().map(|byte| char::from(*byte)).collect();
+        trailers.push(field(&text)?);
     }
 }
 

@@ -11,7 +11,9 @@ pub mod h3;
 mod message;
 pub mod origin;
 mod pipe;
+pub mod protocol;
 mod proxy;
+pub mod speaker;
 mod tls;
 mod websocket;
 
@@ -25,7 +27,9 @@ pub use h3::{H3, H3Response};
 pub use message::{Framing, Message};
 pub use origin::{Origin, Wire};
 pub use pipe::Pipe;
+pub use protocol::{Protocol, each, each_of, together};
 pub use proxy::{Proxy, Setup, command, free_port, of};
+pub use speaker::{Ask, Speaker, Stream};
 pub use tls::{Authority, Identity, client_config, sites};
 pub use websocket::{Frame, Opcode, WebSocket};
 

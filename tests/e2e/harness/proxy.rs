@@ -12,8 +12,10 @@ use std::sync::{Arc, Mutex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::client::{Client, get};
+use super::client::Client;
 use super::message::Message;
+use super::protocol::Protocol;
+use super::speaker::{Ask, Speaker};
 use super::{Folder, eventually, lock};
 
 /// What to start. `{$NAME}` in the configuration stands for what was given by [`Setup::with`].
@@ -23,10 +25,12 @@ pub struct Setup {
     arguments: Vec<String>,
     files: Vec<(String, String)>,
     doors: usize,
+    over: Protocol,
 }
 
 pub struct Proxy {
     child: Child,
+    over: Protocol,
     pub folder: Folder,
     pub config: PathBuf,
     output: Lines,
@@ -45,6 +49,7 @@ pub fn of(config: &str) -> Setup {
         arguments: Vec::new(),
         files: Vec::new(),
         doors: 1,
+        over: Protocol::Plain,
     }
 }
 
@@ -76,6 +81,13 @@ impl Setup {
         self
     }
 
+    /// What its speakers speak. The configuration must be one for that: see [`Protocol::of`].
+    #[must_use]
+    pub fn over(mut self, protocol: Protocol) -> Self {
+        self.over = protocol;
+        self
+    }
+
     /// How many addresses it will listen on.
     #[must_use]
     pub fn doors(mut self, count: usize) -> Self {
@@ -101,7 +113,8 @@ impl Setup {
             .unwrap();
         let output = Lines::of(child.stdout.take().unwrap());
         let log = Lines::of(child.stderr.take().unwrap());
-        let mut proxy = Proxy { child, folder, config, output, log, doors: Vec::new(), kept: Vec::new() };
+        let over = self.over;
+        let mut proxy = Proxy { child, over, folder, config, output, log, doors: Vec::new(), kept: Vec::new() };
         proxy.doors = eventually("listening", || {
             if let Some(status) = proxy.child.try_wait().unwrap() {
                 panic!("rp ended with {status}");
@@ -173,9 +186,24 @@ impl Proxy {
         Client::connect(self.address())
     }
 
+    /// A connection of the protocol that it was started for.
+    pub fn speaker(&self) -> Speaker {
+        Speaker::connect(self.address(), self.over)
+    }
+
+    /// The same, to a site of this name.
+    pub fn speaker_for(&self, name: &str) -> Speaker {
+        Speaker::connect_as(self.address(), self.over, name)
+    }
+
     /// One GET on a connection of its own.
     pub fn get(&self, target: &str) -> Message {
-        get(self.address(), "example.com", target)
+        self.speaker().get(target)
+    }
+
+    /// One request on a connection of its own.
+    pub fn ask(&self, ask: Ask) -> Message {
+        self.speaker().ask(ask)
     }
 
     /// The access log's line of this request.
