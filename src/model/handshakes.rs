@@ -5,10 +5,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use quinn::crypto::rustls::QuicServerConfig;
-use rustls::server::{ClientHello, ResolvesServerCert};
-use rustls::sign::CertifiedKey;
-use rustls::{KeyLog, ServerConfig};
+use rustls::server::ResolvesServerCert;
+use rustls::{AlertDescription, KeyLog, ServerConfig};
 
 use super::compile::{Compiler, Door, Purpose, front};
 use super::listen::Planned;
@@ -20,7 +18,8 @@ use crate::http::connection::PolicyId;
 use crate::site::Demands;
 use crate::tls::clients::{Clients, Mode};
 use crate::tls::key_log::KeyFile;
-use crate::tls::{Alpn, ByName, Name, Names, Options, Resolver, Storage, Tickets, quic_config, server_config};
+use crate::tls::quic::{ByHello, QuicPolicy};
+use crate::tls::{Alpn, ByName, Name, Names, Options, Resolver, Storage, Tickets, server_config};
 
 /// How a door shakes hands.
 #[derive(Debug)]
@@ -36,17 +35,17 @@ pub struct DoorTls {
     pub quic: Option<DoorQuic>,
 }
 
-/// The same for QUIC, where the name that a client asks for is not known before it is decided what it is met with: one policy
-/// has it, and who asks for a site of another one comes by TCP.
+/// The same for QUIC.
 pub struct DoorQuic {
-    pub policy: PolicyId,
-    config: Arc<QuicServerConfig>,
-    by_address: HashMap<IpAddr, Arc<QuicServerConfig>>,
+    /// Those that have it.
+    policies: Vec<PolicyId>,
+    config: Arc<ByHello>,
+    by_address: HashMap<IpAddr, Arc<ByHello>>,
 }
 
 impl DoorQuic {
     #[must_use]
-    pub fn config(&self, local: Option<IpAddr>) -> &Arc<QuicServerConfig> {
+    pub fn config(&self, local: Option<IpAddr>) -> &Arc<ByHello> {
         local.and_then(|ip| self.by_address.get(&ip)).unwrap_or(&self.config)
     }
 
@@ -55,27 +54,17 @@ impl DoorQuic {
     pub fn knows(&self, local: IpAddr) -> bool {
         self.by_address.contains_key(&local)
     }
+
+    /// Whether sites of this policy are found there.
+    #[must_use]
+    pub fn has(&self, policy: PolicyId) -> bool {
+        self.policies.contains(&policy)
+    }
 }
 
 impl fmt::Debug for DoorQuic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DoorQuic").field("policy", &self.policy).finish_non_exhaustive()
-    }
-}
-
-/// Certificates of the sites of one policy alone.
-#[derive(Debug)]
-struct OfPolicy {
-    inner: Arc<dyn ResolvesServerCert>,
-    by_name: Arc<ByName<usize>>,
-    at: usize,
-    local: Option<IpAddr>,
-}
-
-impl ResolvesServerCert for OfPolicy {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let chosen = self.by_name.choose(hello.server_name(), self.local);
-        chosen.filter(|at| **at == self.at).and_then(|_| self.inner.resolve(hello))
+        f.debug_struct("DoorQuic").field("policies", &self.policies).finish_non_exhaustive()
     }
 }
 
@@ -196,7 +185,7 @@ impl Compiler<'_> {
         Ok(PolicyTls { id: self.policy(policy), config: build(resolver.clone())?, by_address, verifies })
     }
 
-    /// For the policy of those sites that demand nothing of their own, else for the first that leaves TLS 1.3.
+    /// For all policies that leave TLS 1.3 and more than HTTP/1.1: who wants that alone has said so.
     fn quic(
         &mut self,
         demanded: &[(String, PolicyModel)],
@@ -204,23 +193,34 @@ impl Compiler<'_> {
         addresses: &[IpAddr],
         by_name: Option<&Arc<ByName<usize>>>,
     ) -> Option<DoorQuic> {
-        let first = demanded.iter().position(|(_, policy)| policy.is_default());
-        first.into_iter().chain(0..demanded.len()).find_map(|at| {
-            let (_, policy) = &demanded[at];
+        let mut speaking = Vec::with_capacity(demanded.len());
+        for (_, policy) in demanded {
             // What is wrong with it has been told.
             let options = self.handshake(policy, Span::default()).ok()?;
-            // Who wants HTTP/1.1 alone has said so.
-            if !options.alpn.contains(&Alpn::H2) {
-                return None;
-            }
-            let build = |inner: Arc<dyn ResolvesServerCert>, local| {
-                let own = by_name.map(|by_name| OfPolicy { inner: inner.clone(), by_name: by_name.clone(), at, local });
-                quic_config(own.map_or(inner, |own| Arc::new(own) as _), &options)
+            speaking.push((self.policy(policy), options.alpn.contains(&Alpn::H2).then_some(options)));
+        }
+        let at = |inner: &Arc<dyn ResolvesServerCert>, local| {
+            let policy = |(id, options): &(_, Option<Options>)| {
+                QuicPolicy::new(*id, inner.clone(), options.as_ref()?).map(Arc::new)
             };
-            let config = build(resolver.clone(), None)?;
-            let by_address = addresses.iter().map(|ip| Some((*ip, build(resolver.at(*ip), Some(*ip))?)));
-            Some(DoorQuic { policy: self.policy(policy), config, by_address: by_address.collect::<Option<_>>()? })
-        })
+            let policies: Vec<Option<Arc<QuicPolicy>>> = speaking.iter().map(policy).collect();
+            let first = policies.iter().flatten().next()?.clone();
+            let ids = policies.iter().flatten().map(|policy| policy.id()).collect::<Vec<_>>();
+            let by_name = by_name.cloned();
+            let config = ByHello::new(&first, move |hello| {
+                let at = match &by_name {
+                    None => 0,
+                    Some(by_name) => {
+                        *by_name.choose(hello.server_name(), local).ok_or(AlertDescription::UnrecognisedName)?
+                    }
+                };
+                policies[at].clone().ok_or(AlertDescription::NoApplicationProtocol)
+            });
+            Some((ids, config))
+        };
+        let (policies, config) = at(&(resolver.clone() as _), None)?;
+        let by_address = addresses.iter().map(|ip| Some((*ip, at(&resolver.at(*ip), Some(*ip))?.1)));
+        Some(DoorQuic { policies, config, by_address: by_address.collect::<Option<_>>()? })
     }
 
     fn tls_model(&self, site: usize) -> TlsModel {

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::activation::Given;
 use super::build::{Built, Open, Reading, Refused, Sockets, Source, bind, build};
 use super::http3::endpoint::Datagrams;
+use super::http3::secrets;
 use super::listener::Bound;
 use super::privileges;
 use super::stamp::Stamp;
@@ -256,6 +257,7 @@ impl Plane {
     }
 
     fn open_datagrams(&mut self, world: &World, address: ListenAddress, sockets: Vec<UdpSocket>) {
+        secrets::settle(world.global.storage.as_ref());
         let port = sockets.first().and_then(|socket| socket.local_addr().ok()).map(|local| local.port());
         let all = world.doors.get(&address).and_then(|door| Datagrams::of(sockets, door, &world.global));
         let (Some(port), Some(all)) = (port, all) else { return };

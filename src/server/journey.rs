@@ -106,8 +106,8 @@ impl Journey {
     pub fn alt_svc(&self) -> Option<HeaderValue> {
         let door = self.door.as_ref()?;
         let (alt_svc, quic) = (door.alt_svc.get()?, door.tls.as_ref()?.quic.as_ref()?);
-        // Sites with other demands are not found there.
-        let is_there = self.exchange.connection.tls.as_ref().is_some_and(|tls| tls.policy == quic.policy);
+        // Sites whose demands leave nothing for it are not found there.
+        let is_there = self.exchange.connection.tls.as_ref().is_some_and(|tls| quic.has(tls.policy));
         is_there.then(|| alt_svc.clone())
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use quinn::crypto::rustls::QuicServerConfig;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::{KeyLog, ServerConfig};
@@ -40,17 +39,6 @@ impl Default for Options {
             key_log: None,
         }
     }
-}
-
-/// The same demands for QUIC, which is spoken with TLS 1.3 alone. `None` where these options leave it nothing.
-pub fn quic_config(resolver: Arc<dyn ResolvesServerCert>, options: &Options) -> Option<Arc<QuicServerConfig>> {
-    if !(options.min..=options.max).contains(&Version::Tls13) {
-        return None;
-    }
-    let options = Options { alpn: vec![Alpn::H3], min: Version::Tls13, ..options.clone() };
-    let config = server_config(resolver, &options).ok()?;
-    // It is without the suite that first packets are sealed with, where the options leave that out.
-    Some(Arc::new(QuicServerConfig::try_from(config).ok()?))
 }
 
 /// Builds the configuration. It fails when the options leave no suite, group or version in common.

@@ -1,31 +1,75 @@
 //! Threats XG: what HTTP/2 can say and HTTP/1 must not hear.
 
 use crate::frames::{Outcome, Raw, block, literal, request};
+use crate::harness::h3::{self, HEADERS, RawH3};
 use crate::harness::{H2, Origin, Proxy, run};
+use crate::http3::secure;
 
-/// Sends heads, each on a connection of its own: none is served, nothing reaches the origin.
-fn refused(cases: &[(&str, Vec<u8>)]) {
+/// A head, field by field. The scheme is that of the connection where it says `http`.
+type Head = Vec<(Vec<u8>, Vec<u8>)>;
+
+fn head(fields: &[(&str, &str)]) -> Head {
+    fields.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+}
+
+/// Sends heads over HTTP/2 and HTTP/3, each on a connection of its own: none is served, nothing reaches the origin.
+fn refused(cases: &[(&str, Head)]) {
+    refused_over_http2(cases);
+    refused_over_http3(cases);
+}
+
+fn refused_over_http2(cases: &[(&str, Head)]) {
     let origin = Origin::saying("reached");
     let proxy = Proxy::to(&origin);
     for (what, head) in cases {
-        let outcome = Raw::connect(proxy.address()).head(1, head, true).outcome(1);
-        assert!(outcome.is_refusal(), "{what}: {outcome:?}");
-        assert_eq!(origin.connections(), 0, "{what} reached the origin: {:?}", text(&origin.all_bytes()));
+        let head: Vec<u8> = head.iter().flat_map(|(name, value)| literal(name, value)).collect();
+        let outcome = Raw::connect(proxy.address()).head(1, &head, true).outcome(1);
+        assert!(outcome.is_refusal(), "HTTP/2, {what}: {outcome:?}");
+        assert_eq!(origin.connections(), 0, "HTTP/2, {what} reached the origin: {:?}", text(&origin.all_bytes()));
     }
     assert_eq!(Raw::connect(proxy.address()).get(1, "/").outcome(1), Outcome::Served, "the harness can ask");
+}
+
+fn refused_over_http3(cases: &[(&str, Head)]) {
+    let origin = Origin::saying("reached");
+    let (proxy, config) = secure(&origin);
+    let field = |(name, value): &(Vec<u8>, Vec<u8>)| {
+        let value = if name == b":scheme" && value == b"http" { b"https" } else { &value[..] };
+        h3::literal(name, value)
+    };
+    run(async {
+        for (what, head) in cases {
+            let section = [vec![0, 0], head.iter().flat_map(field).collect()].concat();
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let outcome = raw.ask(&[h3::frame(HEADERS, &section)]).await;
+            assert!(outcome.is_refusal(), "HTTP/3, {what}: {outcome:?}");
+            assert_eq!(origin.connections(), 0, "HTTP/3, {what} reached the origin: {:?}", text(&origin.all_bytes()));
+        }
+        let raw = RawH3::connect(proxy.address(), config).await;
+        let outcome = raw.ask(&[h3::frame(HEADERS, &h3::head("GET", "/", &[]))]).await;
+        assert_eq!(outcome.status(), Some(200), "the harness can ask");
+    });
 }
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
+const BASE: [(&str, &str); 4] =
+    [(":method", "GET"), (":scheme", "http"), (":authority", "example.com"), (":path", "/")];
+
 /// A request with one more field, of any bytes.
-fn with(name: &[u8], value: &[u8]) -> Vec<u8> {
-    [request("GET", "/", &[]), literal(name, value)].concat()
+fn with(name: &[u8], value: &[u8]) -> Head {
+    [head(&BASE), vec![(name.to_vec(), value.to_vec())]].concat()
+}
+
+/// A request with more fields.
+fn and(more: &[(&str, &str)]) -> Head {
+    head(&[&BASE[..], more].concat())
 }
 
 #[test]
-fn xg01_fields_of_one_hop_are_no_part_of_http2() {
+fn xg01_fields_of_one_hop_are_no_part_of_http2_and_http3() {
     let fields = [
         ("transfer-encoding", "chunked"),
         ("connection", "close"),
@@ -90,8 +134,8 @@ fn xg04_names_and_values_that_would_break_a_line_are_refused() {
 }
 
 /// A head of these four pseudo-fields.
-fn pseudo(method: &str, scheme: &str, authority: &str, path: &str) -> Vec<u8> {
-    block(&[(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)])
+fn pseudo(method: &str, scheme: &str, authority: &str, path: &str) -> Head {
+    head(&[(":method", method), (":scheme", scheme), (":authority", authority), (":path", path)])
 }
 
 #[test]
@@ -119,27 +163,25 @@ fn xg05_pseudo_fields_make_one_request_line() {
         ("two authorities in one", pseudo(get, "http", "example.com,other.example", "/")),
         ("a port that is none", pseudo(get, "http", "example.com:80:80", "/")),
         ("TRACE", pseudo("TRACE", "http", host, "/")),
-        ("CONNECT", block(&[(":method", "CONNECT"), (":authority", "other.example:443")])),
+        ("CONNECT", head(&[(":method", "CONNECT"), (":authority", "other.example:443")])),
     ]);
 }
 
 #[test]
 fn xg06_pseudo_fields_stand_once_and_first() {
-    let base = [(":method", "GET"), (":scheme", "http"), (":authority", "example.com"), (":path", "/")];
     let mut cases = Vec::new();
-    for (at, (name, value)) in base.iter().enumerate() {
-        let twice = [&base[..], &[(*name, *value)]].concat();
-        cases.push(("the same again", block(&twice)));
-        let late = [&base[..at], &base[at + 1..], &[("x-a", "b"), (*name, *value)]].concat();
-        cases.push(("behind a field", block(&late)));
+    for (at, (name, value)) in BASE.iter().enumerate() {
+        cases.push(("the same again", and(&[(*name, *value)])));
+        let late = [&BASE[..at], &BASE[at + 1..], &[("x-a", "b"), (*name, *value)]].concat();
+        cases.push(("behind a field", head(&late)));
         if *name != ":authority" {
-            cases.push(("missing", block(&[&base[..at], &base[at + 1..]].concat())));
+            cases.push(("missing", head(&[&BASE[..at], &BASE[at + 1..]].concat())));
         }
     }
-    cases.push(("unknown", block(&[&base[..], &[(":evil", "1")]].concat())));
-    cases.push((":status", block(&[&base[..], &[(":status", "200")]].concat())));
-    cases.push((":protocol", block(&[&base[..], &[(":protocol", "websocket")]].concat())));
-    cases.push(("no host at all", block(&[base[0], base[1], base[3]])));
+    cases.push(("unknown", and(&[(":evil", "1")])));
+    cases.push((":status", and(&[(":status", "200")])));
+    cases.push((":protocol", and(&[(":protocol", "websocket")])));
+    cases.push(("no host at all", head(&[BASE[0], BASE[1], BASE[3]])));
     refused(&cases);
 }
 
@@ -159,7 +201,8 @@ fn xg05_the_scheme_is_the_connections() {
     let origin = Origin::saying("ok");
     let proxy = Proxy::to(&origin);
     for scheme in ["https", "ftp", "javascript", ""] {
-        Raw::connect(proxy.address()).head(1, &pseudo("GET", scheme, "example.com", "/"), true).outcome(1);
+        let head = block(&[(":method", "GET"), (":scheme", scheme), (":authority", "example.com"), (":path", "/")]);
+        Raw::connect(proxy.address()).head(1, &head, true).outcome(1);
     }
     for request in origin.requests() {
         assert_eq!((request.field("x-forwarded-proto"), request.target()), (Some("http"), "/"));
@@ -222,7 +265,8 @@ fn xg09_what_may_be_no_field_is_no_trailer() {
 fn xg05_a_fragment_goes_no_further() {
     let origin = Origin::saying("ok");
     let proxy = Proxy::site("route /admin/* { respond 403 }\n reverse_proxy {$ORIGIN}", &origin);
-    let head = |path: &str| pseudo("GET", "http", "example.com", path);
+    let head =
+        |path: &str| block(&[(":method", "GET"), (":scheme", "http"), (":authority", "example.com"), (":path", path)]);
     assert_eq!(Raw::connect(proxy.address()).head(1, &head("/admin#/public"), true).outcome(1), Outcome::Answered);
     Raw::connect(proxy.address()).head(1, &head("/public#/admin"), true).outcome(1);
     assert!(!text(&origin.all_bytes()).contains(['#']) && !text(&origin.all_bytes()).contains("admin"));
@@ -231,26 +275,28 @@ fn xg05_a_fragment_goes_no_further() {
 #[test]
 fn xg07_the_authority_and_the_host_field_agree() {
     refused(&[
-        ("another host", [request("GET", "/", &[("host", "other.example")])].concat()),
-        ("two hosts", request("GET", "/", &[("host", "example.com"), ("host", "other.example")])),
+        ("another host", and(&[("host", "other.example")])),
+        ("two hosts", and(&[("host", "example.com"), ("host", "other.example")])),
         (
             "two hosts without authority",
-            block(&[
-                (":method", "GET"),
-                (":scheme", "http"),
-                (":path", "/"),
-                ("host", "a.example"),
-                ("host", "b.example"),
-            ]),
+            head(&[BASE[0], BASE[1], BASE[3], ("host", "a.example"), ("host", "b.example")]),
         ),
     ]);
     let origin = Origin::saying("ok");
     let proxy = Proxy::to(&origin);
-    let head = request("GET", "/", &[("host", "example.com"), ("cookie", "a=1"), ("cookie", "b=2")]);
-    assert_eq!(Raw::connect(proxy.address()).head(1, &head, true).outcome(1), Outcome::Served);
-    let request = origin.request();
-    assert_eq!(request.field("host"), Some("example.com"));
-    assert_eq!(request.field("cookie"), Some("a=1; b=2"), "one field, as servers of HTTP/1 expect it");
+    let more = [("host", "example.com"), ("cookie", "a=1"), ("cookie", "b=2")];
+    assert_eq!(Raw::connect(proxy.address()).head(1, &request("GET", "/", &more), true).outcome(1), Outcome::Served);
+    let (proxy, config) = secure(&origin);
+    run(async {
+        let raw = RawH3::connect(proxy.address(), config).await;
+        assert_eq!(raw.ask(&[h3::frame(HEADERS, &h3::head("GET", "/", &more))]).await.status(), Some(200));
+    });
+    let requests = origin.requests();
+    assert_eq!(requests.len(), 2, "{requests:?}");
+    for request in requests {
+        assert_eq!(request.field("host"), Some("example.com"));
+        assert_eq!(request.field("cookie"), Some("a=1; b=2"), "one field, as servers of HTTP/1 expect it");
+    }
 }
 
 #[test]

@@ -190,7 +190,7 @@ fn xg09_trailers_frame_route_and_authenticate_nothing() {
         let proxy = over.to(&origin);
         let asked = Ask::of("POST", "/").field("TE", "trailers").unsized_body("hi").trailer("X-Sum", "1");
         let evil = [("Host", "evil"), ("Authorization", "evil"), ("Content-Length", "9"), ("Cookie", "evil")];
-        let response = proxy.ask(evil.iter().fold(asked, |asked, (name, value)| asked.trailer(name, value)));
+        let response = proxy.request(evil.iter().fold(asked, |asked, (name, value)| asked.trailer(name, value)));
         assert_eq!(response.text(), "ok");
         assert_eq!(response.trailers, [("x-end".to_owned(), "1".to_owned())]);
         assert_eq!(origin.request().trailers, [("x-sum".to_owned(), "1".to_owned())]);

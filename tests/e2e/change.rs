@@ -84,7 +84,7 @@ fn m06_the_fields_of_a_request_change() {
         &origin,
     );
         let asked = Ask::get("/").fields("X-Tenant: evil\r\nX-Seen: other\r\nX-Internal-Id: 1\r\n");
-        proxy.ask(asked.fields("x-internal-role: admin\r\nCookie: a=b\r\nAccept: text/html\r\n"));
+        proxy.request(asked.fields("x-internal-role: admin\r\nCookie: a=b\r\nAccept: text/html\r\n"));
         let request = origin.request();
         assert_eq!(request.all("x-tenant"), ["example.com"]);
         assert_eq!(request.all("x-seen"), ["other", "rp"]);
@@ -203,7 +203,7 @@ fn s07_a_long_body_is_refused_before_it_is_read() {
         assert_eq!((expecting.status(), expecting.interim.len()), (413, 0));
         assert_eq!(origin.requests().len(), 0);
         assert_eq!(proxy.logged_for(&response)["error"], "body_too_large");
-        let fits = proxy.ask(Ask::of("POST", "/").body("x".repeat(1024)));
+        let fits = proxy.request(Ask::of("POST", "/").body("x".repeat(1024)));
         assert_eq!(fits.status(), 200);
         assert_eq!(origin.request().body.len(), 1024);
     });
@@ -220,7 +220,7 @@ fn s07_a_body_that_does_not_say_its_length_is_cut_off() {
         assert_eq!(stream.answer().unwrap().status(), 413);
         // The origin never saw an end of it, so it can't have taken a part for the whole.
         assert!(!origin.all_bytes().ends_with(b"0\r\n\r\n"));
-        let fits = proxy.ask(Ask::of("POST", "/").unsized_body("x".repeat(1024)));
+        let fits = proxy.request(Ask::of("POST", "/").unsized_body("x".repeat(1024)));
         assert_eq!(fits.status(), 200);
     });
 }
@@ -230,7 +230,7 @@ fn n07_a_route_may_take_more_than_its_site() {
     each(|over| {
         let origin = Origin::saying("ok");
         let proxy = over.site(LIMITED, &origin);
-        let upload = |length: usize| proxy.ask(Ask::of("POST", "/upload/x").body("x".repeat(length))).status();
+        let upload = |length: usize| proxy.request(Ask::of("POST", "/upload/x").body("x".repeat(length))).status();
         assert_eq!(upload(100_000), 200);
         assert_eq!(origin.request().body.len(), 100_000);
         assert_eq!(upload((1 << 20) + 1), 413);

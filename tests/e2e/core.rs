@@ -60,7 +60,7 @@ fn c01_trailers_pass() {
         });
         let proxy = over.to(&origin);
         let asked = Ask::of("POST", "/").field("TE", "trailers").field("Trailer", "X-Sum").unsized_body("hi");
-        let response = proxy.ask(asked.trailer("X-Sum", "1"));
+        let response = proxy.request(asked.trailer("X-Sum", "1"));
         assert_eq!(response.text(), "ok");
         assert_eq!(response.trailers, [("x-end".to_owned(), "yes".to_owned())]);
         assert_eq!(origin.request().trailers.len(), 1);
@@ -169,7 +169,7 @@ fn c07_a_request_reaches_an_http1_origin_as_one_well_formed_request() {
         let proxy = over.to(&origin);
         let asked = Ask::of("POST", "/a?b=c").host("example.com:8080");
         let asked = asked.fields("cookie: a=1\r\ncookie: b=2\r\nx-custom: yes\r\nte: trailers\r\n").body("hello");
-        assert_eq!(proxy.ask(asked).status(), 200);
+        assert_eq!(proxy.request(asked).status(), 200);
         let request = origin.request();
         assert_eq!(request.start, "POST /a?b=c HTTP/1.1");
         assert_eq!(request.field("host"), Some("example.com:8080"));

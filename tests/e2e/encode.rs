@@ -31,7 +31,7 @@ fn lists() -> Origin {
 }
 
 fn ask(proxy: &Proxy, method: &str, fields: &str) -> Message {
-    proxy.ask(Ask::of(method, "/list").fields(fields))
+    proxy.request(Ask::of(method, "/list").fields(fields))
 }
 
 fn decode(coding: &str, bytes: &[u8]) -> Vec<u8> {
@@ -199,7 +199,7 @@ fn m11_answers_with_a_reader_that_stops_do_not_stop_others() {
             drop(speaker.send(asked.clone()));
             speaker.leave();
         }
-        let response = proxy.ask(asked);
+        let response = proxy.request(asked);
         assert_eq!(decode("br", &response.body), json().as_bytes());
     });
 }

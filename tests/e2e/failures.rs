@@ -265,7 +265,7 @@ fn errors_can_be_answered_otherwise() {
 fn a_browser_is_shown_a_page() {
     each(|over| {
         let proxy = over.to(Origin::nobody());
-        let response = proxy.ask(Ask::get("/").field("Accept", "text/html,*/*"));
+        let response = proxy.request(Ask::get("/").field("Accept", "text/html,*/*"));
         assert_eq!(response.field("content-type"), Some("text/html; charset=utf-8"));
         assert!(response.text().contains(response.field("x-request-id").unwrap()));
         assert!(!response.text().contains("127.0.0.1"));

@@ -30,7 +30,9 @@ fn f01_files_of_every_size_arrive_whole() {
         for size in sizes {
             for _ in 0..2 {
                 let got = speaker.get(&format!("/{size}"));
-                assert_eq!((got.status(), &got.framing), (200, &Framing::Length(size)));
+                // Where a stream ends with its head, there is no need to say so.
+                let framing = if size == 0 && !over.is_http1() { Framing::Stream } else { Framing::Length(size) };
+                assert_eq!((got.status(), &got.framing), (200, &framing));
                 assert!(got.body == pattern(size), "{size} bytes came changed");
             }
         }

@@ -9,7 +9,7 @@ fn seen(over: Protocol, global: &str, options: &str, fields: &str) -> Message {
         .of(&format!("{global}\n:0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}} {options}\n}}"))
         .with("ORIGIN", &origin)
         .start();
-    assert_eq!(proxy.ask(Ask::get("/").host("example.com:8080").fields(fields)).status(), 200);
+    assert_eq!(proxy.request(Ask::get("/").host("example.com:8080").fields(fields)).status(), 200);
     let mut request = origin.request();
     // What the proxy has of its own.
     request.fields.push(("test-port".to_owned(), proxy.address().port().to_string()));

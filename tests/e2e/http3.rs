@@ -1,11 +1,13 @@
 //! HTTP/3 from end to end: requests and answers of every shape, connections that move, and how they end.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
+use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue};
+use rustls::pki_types::ServerName;
 
-use crate::harness::{Authority, Folder, H2, H3, H3Response, Origin, Proxy, Setup, eventually, of, run, soon};
+use crate::harness::{Authority, Folder, H2, H3, H3Response, Origin, Proxy, Setup, eventually, lock, of, run, soon};
 
 /// A site with a certificate for `example.com`, and who signed that.
 struct Secure {
@@ -276,9 +278,10 @@ fn http3_off_is_off() {
 }
 
 #[test]
-fn t12_sites_with_demands_of_their_own_stay_with_tcp() {
+fn t12_sites_with_demands_of_their_own_have_it_too() {
     let config = "https://example.com:0 {\n bind 127.0.0.1\n tls {$CERT} {$KEY}\n respond one\n}\n\
-         https://own.example:0 {\n bind 127.0.0.1\n tls {$CERT2} {$KEY2} { versions 1.3 }\n respond other\n}\n\
+         https://own.example:0 {\n bind 127.0.0.1\n tls {$CERT2} {$KEY2} { versions 1.3; suites TLS_CHACHA20_POLY1305_SHA256 }\n respond other\n}\n\
+         https://old.example:0 {\n bind 127.0.0.1\n tls {$CERT2} {$KEY2} { alpn http/1.1 }\n respond old\n}\n\
          https://old.example:0 {\n bind 127.0.0.2\n tls {$CERT2} {$KEY2} { alpn http/1.1 }\n respond old\n}";
     let Secure { authority, files, setup } = secure(config);
     let (certificate, key) = authority.issue(&["own.example", "old.example"]).save(&files, "own");
@@ -288,15 +291,121 @@ fn t12_sites_with_demands_of_their_own_stay_with_tcp() {
     let first = lines.iter().position(|line| line["http3"] == true).expect("HTTP/3 is spoken");
     assert_eq!(lines[1 - first]["http3"], false, "who asks for HTTP/1.1 alone gets that");
     let address = proxy.door(first);
+    let alert = |name: &'static str| async move {
+        match H3::try_connect(address, name, Authority::new().client(&["h3"])).await.err() {
+            Some(quinn::ConnectionError::ConnectionClosed(close)) => u64::from(close.error_code) & 0xff,
+            error => panic!("{name}: {error:?}"),
+        }
+    };
     run(async {
-        let mut client = H3::connect(address, "example.com", authority.client(&["h3"])).await;
-        assert_eq!(client.get("example.com", "/").await.text(), "one");
-        assert_eq!(client.get("own.example", "/").await.status.as_u16(), 421);
-        assert!(H3::try_connect(address, "own.example", authority.client(&["h3"])).await.is_err());
-        let mut client = H2::tls(address, "own.example", authority.client(&["h2"])).await;
-        let answer = client.get("own.example", "/").await;
-        assert_eq!((answer.body.as_slice(), answer.field("alt-svc")), (&b"other"[..], None));
+        for (name, other, text) in [("example.com", "own.example", "one"), ("own.example", "example.com", "other")] {
+            let mut client = H3::connect(address, name, authority.client(&["h3"])).await;
+            assert_eq!(client.get(name, "/").await.text(), text);
+            assert_eq!(client.get(other, "/").await.status.as_u16(), 421, "a handshake is for its own sites");
+            let mut client = H2::tls(address, name, authority.client(&["h2"])).await;
+            let answer = client.get(name, "/").await;
+            assert_eq!((answer.body.as_slice(), answer.field("alt-svc").is_some()), (text.as_bytes(), true));
+        }
+        // As TLS names them: `no_application_protocol` and `unrecognized_name`.
+        assert_eq!((alert("old.example").await, alert("unknown.example").await), (120, 112));
+        let mut client = crate::harness::Client::tls(address, "old.example", authority.client(&["http/1.1"])).unwrap();
+        let answer = client.get("old.example", "/");
+        assert_eq!((answer.text(), answer.field("alt-svc")), ("old", None));
     });
+}
+
+#[test]
+fn xt01_a_session_of_one_site_is_none_for_another_over_quic() {
+    let config = "https://example.com:0 {\n bind 127.0.0.1\n tls {$CERT} {$KEY}\n respond open\n}\n\
+         https://closed.example.com:0 {\n bind 127.0.0.1\n tls {$CERT} {$KEY} { client_auth require { ca {$CA} } }\n respond closed\n}";
+    let (authority, files) = (Authority::new(), Folder::new());
+    let (certificate, key) = authority.issue(&["example.com", "closed.example.com"]).save(&files, "site");
+    let ca = files.write("ca.pem", authority.pem());
+    let setup = of(config).with("CERT", certificate.display()).with("KEY", key.display()).with("CA", ca.display());
+    let mut proxy = setup.start();
+    proxy.kept.push(files);
+    let address = proxy.address();
+    let store = Arc::new(OneForAll::default());
+    let friend = authority.client_identity("friend", 7).client_of(&authority, &["h3"]);
+    let [friend, stranger] = [friend, authority.client(&["h3"])].map(|config| {
+        let mut config = (*config).clone();
+        config.resumption = rustls::client::Resumption::store(store.clone());
+        Arc::new(config)
+    });
+    run(async {
+        // Whoever has a certificate comes in, and again with the session of that.
+        for at in 0..2 {
+            let mut client = H3::connect(address, "closed.example.com", friend.clone()).await;
+            assert_eq!(client.get("closed.example.com", "/").await.text(), "closed", "{at}");
+            soon("a ticket", || (store.len() > 0).then_some(())).await;
+        }
+        assert_eq!(store.taken(), 1, "the second time");
+        // Whoever has none does not, with no session, and with one of the site beside it.
+        store.clear();
+        assert!(comes_in(address, "closed.example.com", stranger.clone()).await.is_err());
+        let mut client = H3::connect(address, "example.com", stranger.clone()).await;
+        assert_eq!(client.get("example.com", "/").await.text(), "open");
+        soon("a ticket", || (store.len() > 0).then_some(())).await;
+        assert_eq!(client.get("closed.example.com", "/").await.status.as_u16(), 421);
+        assert!(comes_in(address, "closed.example.com", stranger).await.is_err());
+        assert_eq!(store.taken(), 2, "it was tried");
+    });
+}
+
+/// Sessions for whichever site is asked next: a client that tries it on.
+#[derive(Debug, Default)]
+struct OneForAll(std::sync::Mutex<(Vec<Tls13ClientSessionValue>, usize)>);
+
+impl OneForAll {
+    fn len(&self) -> usize {
+        lock(&self.0).0.len()
+    }
+
+    fn taken(&self) -> usize {
+        lock(&self.0).1
+    }
+
+    fn clear(&self) {
+        lock(&self.0).0.clear();
+    }
+}
+
+impl ClientSessionStore for OneForAll {
+    fn insert_tls13_ticket(&self, _: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        lock(&self.0).0.push(ticket);
+    }
+
+    fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        let mut held = lock(&self.0);
+        let ticket = held.0.pop()?;
+        held.1 += 1;
+        Some(ticket)
+    }
+
+    fn set_kx_hint(&self, _: ServerName<'static>, _: rustls::NamedGroup) {}
+
+    fn kx_hint(&self, _: &ServerName<'_>) -> Option<rustls::NamedGroup> {
+        None
+    }
+
+    fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _: &ServerName<'static>) {}
+}
+
+/// A client without a certificate has finished its side of the handshake before it is refused: it asks.
+async fn comes_in(
+    address: std::net::SocketAddr,
+    name: &str,
+    config: Arc<rustls::ClientConfig>,
+) -> Result<String, String> {
+    let mut client = H3::try_connect(address, name, config).await.map_err(|error| error.to_string())?;
+    let answer = client.send(H3::request("GET", name, "/"), b"").await.map_err(|error| error.to_string())?;
+    Ok(answer.text().to_owned())
 }
 
 #[test]
@@ -352,6 +461,61 @@ fn a_reload_leaves_connections_and_a_removed_address_ends_them_in_good_order() {
         release.send(()).unwrap();
         assert_eq!(H3Response::of(&mut slow).await.unwrap().text(), "first");
         assert!(client.wait_closed().await.is_h3_no_error());
+    });
+}
+
+#[test]
+fn a_process_that_begins_anew_tells_clients_of_the_one_before_it() {
+    let port = crate::harness::free_port();
+    let config = format!("global {{ storage file {{$STORE}} }}\n{}", SITE.replace(":0", &format!(":{port}")));
+    let (origin, store) = (Origin::saying("hello"), Folder::new());
+    let (authority, files) = (Authority::new(), Folder::new());
+    let (certificate, key) = authority.issue(&["example.com"]).save(&files, "site");
+    let start = || {
+        let setup = of(&config).with("CERT", certificate.display()).with("KEY", key.display()).with("ORIGIN", &origin);
+        setup.with("STORE", store.path().display()).start()
+    };
+    let mut proxy = start();
+    run(async {
+        let mut client = client(&proxy, &authority).await;
+        assert_eq!(client.get("example.com", "/").await.text(), "hello");
+        proxy.signal(rustix::process::Signal::KILL);
+        proxy.wait();
+        proxy = start();
+        // It is not left to wait for its own patience to end.
+        let sent = client.send(H3::request("GET", "example.com", "/"), b"").await;
+        assert!(sent.is_err());
+        assert!(
+            matches!(client.quic.closed().await, quinn::ConnectionError::Reset),
+            "{:?}",
+            client.quic.closed().await
+        );
+    });
+    let key = store.path().join("quic/key");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key).unwrap().permissions());
+    assert_eq!((std::fs::read(&key).unwrap().len(), mode & 0o777), (32, 0o600));
+}
+
+#[test]
+fn connections_of_an_address_are_counted_whatever_they_speak() {
+    let origin = Origin::saying("hello");
+    let config = format!("global {{ limit connections_per_address 2 }}\n{SITE}");
+    let (proxy, authority) = secure(&config).start(&origin);
+    run(async {
+        let mut first = client(&proxy, &authority).await;
+        assert_eq!(first.get("example.com", "/").await.text(), "hello");
+        let mut second = H2::tls(proxy.address(), "example.com", authority.client(&["h2"])).await;
+        assert_eq!(second.get("example.com", "/").await.status, 200);
+        let refused = H3::try_connect(proxy.address(), "example.com", authority.client(&["h3"])).await.err().unwrap();
+        assert!(matches!(refused, quinn::ConnectionError::ConnectionClosed(_)), "{refused}");
+        // Whoever leaves makes room.
+        first.quic.close(0_u32.into(), b"");
+        loop {
+            let config = authority.client(&["h3"]);
+            if H3::try_connect(proxy.address(), "example.com", config).await.is_ok() {
+                break;
+            }
+        }
     });
 }
 

@@ -92,7 +92,7 @@ fn m06_fields_of_requests_are_changed() {
         &origin,
     );
         let asked = Ask::get("/").field("X-Tenant", "evil").field("X-Secret", "1").field("X-Kind", "mine");
-        assert_eq!(proxy.ask(asked).status(), 200);
+        assert_eq!(proxy.request(asked).status(), 200);
         let request = origin.request();
         assert_eq!(request.field("x-tenant"), Some("example.com"));
         assert_eq!(request.field("x-secret"), None);

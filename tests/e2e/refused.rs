@@ -3,7 +3,7 @@
 use crate::harness::{Ask, Message, Origin, Protocol, Proxy, command, each, eventually};
 
 fn ask(proxy: &Proxy, target: &str, fields: &str) -> Message {
-    proxy.ask(Ask::get(target).fields(fields))
+    proxy.request(Ask::get(target).fields(fields))
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn a09_what_is_required_is_asked_before_the_body_is_read() {
         let origin = Origin::saying("ok");
         let config = ":0 {\n bind 127.0.0.1\n require { methods GET POST; content_types application/json; headers X-Version }\n reverse_proxy {$ORIGIN}\n}";
         let proxy = over.of(config).with("ORIGIN", &origin).start();
-        let refused = proxy.ask(Ask::of("PUT", "/").field("X-Version", "1").body("{}"));
+        let refused = proxy.request(Ask::of("PUT", "/").field("X-Version", "1").body("{}"));
         assert_eq!((refused.status(), refused.field("allow")), (405, Some("GET, POST, HEAD")));
         // None of these bodies ever comes.
         for (kind, status) in
@@ -22,8 +22,8 @@ fn a09_what_is_required_is_asked_before_the_body_is_read() {
         assert_eq!(proxy.speaker().begin(endless).answer().unwrap().status(), 415);
         assert_eq!(origin.requests().len(), 0);
         let json = Ask::of("POST", "/").fields("X-Version: 1\r\nContent-Type: application/json; charset=utf-8\r\n");
-        assert_eq!(proxy.ask(json.body("{}")).status(), 200);
-        assert_eq!(proxy.ask(Ask::get("/").field("X-Version", "1")).status(), 200, "without a body, no type");
+        assert_eq!(proxy.request(json.body("{}")).status(), 200);
+        assert_eq!(proxy.request(Ask::get("/").field("X-Version", "1")).status(), 200, "without a body, no type");
         assert_eq!(origin.wait_for(2).len(), 2);
     });
 }

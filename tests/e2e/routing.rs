@@ -13,7 +13,7 @@ fn start(over: Protocol, config: &str, origins: &[Origin; 3]) -> Proxy {
 
 /// Sends a request with these fields and gives the answer's text.
 fn ask(proxy: &Proxy, method: &str, target: &str, fields: &str) -> String {
-    let response = proxy.ask(Ask::of(method, target).fields(fields));
+    let response = proxy.request(Ask::of(method, target).fields(fields));
     assert_eq!(response.status(), 200, "{method} {target} {fields}");
     response.text().to_owned()
 }
@@ -141,7 +141,7 @@ fn r04_the_method_decides() {
         assert_eq!(ask(&proxy, "GET", "/", ""), "a");
         assert_eq!(ask(&proxy, "POST", "/", "Content-Length: 0\r\n"), "b");
         for method in ["PUT", "get"] {
-            assert_eq!(proxy.ask(Ask::of(method, "/").body("")).status(), 405, "{method}");
+            assert_eq!(proxy.request(Ask::of(method, "/").body("")).status(), 405, "{method}");
         }
     });
 }
@@ -214,8 +214,9 @@ fn r07_an_area_for_some_addresses_only() {
          }")
             .with("ORIGIN", &origin)
             .start();
-        let from =
-            |client_ip: &str, target: &str| proxy.ask(Ask::get(target).field("X-Forwarded-For", client_ip)).status();
+        let from = |client_ip: &str, target: &str| {
+            proxy.request(Ask::get(target).field("X-Forwarded-For", client_ip)).status()
+        };
         assert_eq!(from("192.0.2.7", "/admin/x"), 403);
         for spelling in ["/%61dmin/x", "//admin/x", "/x/../admin/x", "/admin//x", "/./admin/"] {
             assert_eq!(from("192.0.2.7", spelling), 403, "{spelling}");
@@ -240,6 +241,6 @@ fn r09_a_request_for_nobody_is_told_apart_and_logged() {
             (&"no_route".into(), &"example.com".into(), &"/unknown".into())
         );
         assert_eq!(line["site"], format!("{}://example.com:0", over.scheme()));
-        assert_eq!(proxy.ask(Ask::get("/").host("example.org")).status(), 421);
+        assert_eq!(proxy.request(Ask::get("/").host("example.org")).status(), 421);
     });
 }

@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, UdpSocket};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use aws_lc_rs::{hkdf, hmac};
-use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, Runtime as _, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 
+use super::secrets::secrets;
 use super::steer::{Fabric, Steered};
-use crate::http::connection::PolicyId;
 use crate::model::{Door, Global};
+use crate::tls::quic::ByHello;
 
 /// A client that says nothing for so long is gone.
 const IDLE: u32 = 30_000;
@@ -30,26 +29,6 @@ const UNIDIRECTIONAL: u32 = 16;
 const MOST_WAITING: usize = 1024;
 const WAITING: u64 = 16 * 1024;
 const WAITING_IN_ALL: u64 = 4 * 1024 * 1024;
-
-/// What all workers of the process seal and sign with: a client's token is good with every one of them.
-struct Secrets {
-    reset: Arc<hmac::Key>,
-    token: Arc<hkdf::Prk>,
-}
-
-fn secrets() -> io::Result<&'static Secrets> {
-    static SECRETS: OnceLock<Option<Secrets>> = OnceLock::new();
-    let made = SECRETS.get_or_init(|| {
-        let (mut reset, mut token) = ([0; 64], [0; 64]);
-        aws_lc_rs::rand::fill(&mut reset).ok()?;
-        aws_lc_rs::rand::fill(&mut token).ok()?;
-        Some(Secrets {
-            reset: Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &reset)),
-            token: Arc::new(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&token)),
-        })
-    });
-    made.as_ref().ok_or_else(|| io::Error::other("the system gives no random numbers"))
-}
 
 /// What a worker needs to open its endpoint.
 #[derive(Debug)]
@@ -89,13 +68,8 @@ pub struct Configs {
 }
 
 impl Configs {
-    /// For a client that came to this address, with the demands that it meets; none where HTTP/3 is not spoken.
-    pub fn at(
-        &mut self,
-        door: &Arc<Door>,
-        global: &Global,
-        local: Option<IpAddr>,
-    ) -> Option<(PolicyId, Arc<ServerConfig>)> {
+    /// For a client that came to this address; none where HTTP/3 is not spoken.
+    pub fn at(&mut self, door: &Arc<Door>, global: &Global, local: Option<IpAddr>) -> Option<Arc<ServerConfig>> {
         let quic = door.tls.as_ref()?.quic.as_ref()?;
         let now = Arc::downgrade(door);
         if !self.door.ptr_eq(&now) {
@@ -104,15 +78,15 @@ impl Configs {
         }
         let local = local.map(|ip| ip.to_canonical()).filter(|ip| quic.knows(*ip));
         if let Some(known) = self.known.get(&local) {
-            return Some((quic.policy, known.clone()));
+            return Some(known.clone());
         }
         let made = Arc::new(config(quic.config(local).clone(), global).ok()?);
         self.known.insert(local, made.clone());
-        Some((quic.policy, made))
+        Some(made)
     }
 }
 
-fn config(crypto: Arc<QuicServerConfig>, global: &Global) -> io::Result<ServerConfig> {
+fn config(crypto: Arc<ByHello>, global: &Global) -> io::Result<ServerConfig> {
     let mut config = ServerConfig::new(crypto, secrets()?.token.clone());
     config
         .transport_config(Arc::new(transport(global)))

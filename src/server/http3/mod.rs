@@ -4,6 +4,7 @@ mod body;
 pub mod endpoint;
 mod guard;
 mod request;
+pub mod secrets;
 mod section;
 pub mod steer;
 mod stream;
@@ -21,7 +22,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use h3::error::Code;
 use h3::server::{Connection as Http3, RequestResolver};
-use quinn::crypto::rustls::HandshakeData;
 use quinn::{Incoming, ServerConfig, VarInt};
 use rustls_pki_types::CertificateDer;
 use tokio::task::JoinSet;
@@ -30,10 +30,12 @@ use self::transport::{Line, Transport};
 use super::connection::{Arrival, Terms, restless, seat, within};
 use super::handle::Context;
 use super::world::View;
-use crate::http::connection::{Connection, PolicyId, TlsFacts};
+use crate::http::connection::{Connection, TlsFacts};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
+use crate::model::DoorTls;
 use crate::telemetry::every::Every;
+use crate::tls::quic::Agreed;
 use crate::tls::{Version, subject};
 
 /// Between the announcement that a connection ends and the refusal of what comes after: requests that are on their way are
@@ -43,13 +45,7 @@ const NOTICE: Duration = Duration::from_millis(100);
 const MOST_LATE: usize = 1000;
 
 /// Shakes hands and serves until the connection ends. `half_open` is given up with the handshake.
-pub async fn serve(
-    incoming: Incoming,
-    (policy, config): (PolicyId, Arc<ServerConfig>),
-    port: u16,
-    half_open: impl Sized,
-    arrival: Arrival,
-) {
+pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, half_open: impl Sized, arrival: Arrival) {
     let Arrival { shared, listen, watch } = arrival;
     let view = View::new(shared, listen);
     // The address that the handshake proves. One that the client moves to later is not taken for it: to say where one has
@@ -67,8 +63,7 @@ pub async fn serve(
         None => return,
     };
     drop(half_open);
-    let connection =
-        Connection::new(Some(peer), port, Some(facts(&quic, policy, tls.is_some_and(|tls| tls.verifies(policy)))));
+    let connection = Connection::new(Some(peer), port, Some(facts(&quic, tls.as_deref())));
     let connection = Rc::new(match local {
         Some(local) => connection.to(local),
         None => connection,
@@ -87,12 +82,13 @@ pub async fn serve(
     .await;
 }
 
-/// Which name was asked for. Which suite was agreed on, quinn does not tell.
-fn facts(quic: &quinn::Connection, policy: PolicyId, verifies: bool) -> TlsFacts {
-    let data = quic.handshake_data().and_then(|data| data.downcast::<HandshakeData>().ok());
-    let sni = data.and_then(|data| data.server_name).map(Into::into);
+/// Which name was asked for, and what was demanded. Which suite was agreed on, quinn does not tell.
+fn facts(quic: &quinn::Connection, door: Option<&DoorTls>) -> TlsFacts {
+    let agreed = quic.handshake_data().and_then(|data| data.downcast::<Agreed>().ok());
+    let (policy, sni) = agreed.map(|agreed| (agreed.policy, agreed.sni)).unwrap_or_default();
     let chain = quic.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
     let client = chain.as_ref().and_then(|chain| chain.first());
+    let verifies = door.is_some_and(|door| door.verifies(policy));
     let client = client.map(|shown| Box::new(subject::describe(shown, verifies)));
     TlsFacts { version: Version::Tls13.as_str(), suite: None, sni, policy, client, ja4: None }
 }

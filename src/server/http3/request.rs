@@ -15,7 +15,7 @@ use http_body::Body as _;
 
 use super::body::Upload;
 use super::stream::{Fate, Sender};
-use super::transport::{Arrived, Transport};
+use super::transport::{Arrived, Line, Transport};
 use crate::http::body::Received;
 use crate::server::connection::{Terms, within};
 use crate::server::executor::giving_up;
@@ -26,9 +26,9 @@ use crate::telemetry::clock;
 /// Answers one request. It ends when the client has all of the answer, or wants no more of it: then whatever is under way for
 /// it ends, too.
 pub async fn serve(resolver: RequestResolver<Transport, Bytes>, arrived: Arrived, context: Rc<Context>, terms: Terms) {
-    let Arrived { fate, mut stopped, .. } = arrived;
+    let Arrived { fate, mut stopped, line, .. } = arrived;
     let is_answered = {
-        let mut answer = Box::pin(answer(resolver, fate, context, terms));
+        let mut answer = Box::pin(answer(resolver, fate, line, context, terms));
         poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(()) => Poll::Ready(true),
             Poll::Pending => stopped.as_mut().poll(cx).map(|_| false),
@@ -41,7 +41,13 @@ pub async fn serve(resolver: RequestResolver<Transport, Bytes>, arrived: Arrived
     }
 }
 
-async fn answer(resolver: RequestResolver<Transport, Bytes>, fate: Rc<Fate>, context: Rc<Context>, terms: Terms) {
+async fn answer(
+    resolver: RequestResolver<Transport, Bytes>,
+    fate: Rc<Fate>,
+    line: Rc<Line>,
+    context: Rc<Context>,
+    terms: Terms,
+) {
     let Some((request, upload, mut sender)) = within(terms.timeouts.header, begin(resolver, &fate)).await.flatten()
     else {
         // It has cost what it has cost.
@@ -55,7 +61,9 @@ async fn answer(resolver: RequestResolver<Transport, Bytes>, fate: Rc<Fate>, con
     let mut body = pin!(body);
     let mut head = Response::from_parts(parts, ());
     complete(head.headers_mut(), &body);
-    deliver(head, body.as_mut(), &mut sender, &fate).await;
+    if deliver(head, body.as_mut(), &mut sender, &fate).await.is_err() {
+        Box::pin(line.arrives()).await;
+    }
     if fate.is_slow() {
         giving_up(|| body.set(Outbound::of_tunnel()));
     }
@@ -116,20 +124,23 @@ fn complete(headers: &mut HeaderMap, body: &Outbound) {
     }
 }
 
+/// The server's answer has broken off.
+struct BrokenOff;
+
 /// Sends an answer. Where it is not sent whole, its stream is reset when it is dropped.
 async fn deliver(
     head: Response<()>,
     mut body: Pin<&mut Outbound>,
     sender: &mut RequestStream<Sender, Bytes>,
     fate: &Fate,
-) {
+) -> Result<(), BrokenOff> {
     if fate.is_refused() || sender.send_response(head).await.is_err() {
-        return;
+        return Ok(());
     }
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        let Ok(frame) = frame else { return };
+        let frame = frame.map_err(|_| BrokenOff)?;
         if fate.is_refused() {
-            return;
+            return Ok(());
         }
         let sent = match frame.into_data() {
             Ok(data) if data.is_empty() => Ok(()),
@@ -140,10 +151,11 @@ async fn deliver(
             },
         };
         if sent.is_err() {
-            return;
+            return Ok(());
         }
     }
     let _ = sender.finish().await;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -22,6 +23,9 @@ use super::stream::{Fate, Receiver, Sender, lost, varint};
 /// Streams for other things than requests that one connection may open, ever. Three are needed.
 const MOST_UNIDIRECTIONAL: u32 = 100;
 
+/// How long bytes are given to arrive before their stream is reset.
+const ARRIVAL: Range<Duration> = Duration::from_millis(20)..Duration::from_millis(500);
+
 /// Ready once the client wants no more of an answer, or has all of it.
 pub type Stopped = Pin<Box<dyn Future<Output = Result<Option<VarInt>, StoppedError>>>>;
 
@@ -30,6 +34,7 @@ pub struct Arrived {
     pub fate: Rc<Fate>,
     pub stopped: Stopped,
     pub number: u64,
+    pub line: Rc<Line>,
 }
 
 /// What the streams of one connection share.
@@ -65,6 +70,12 @@ impl Line {
     /// Refuses streams from this number on.
     pub fn end_at(&self, number: u64) {
         self.end.set(number);
+    }
+
+    /// Waits until the client has in all likelihood what was sent: a reset takes away what has not been read (RFC 9000,
+    /// section 3.2), such as the last event of a server that died. Whether it has arrived, quinn tells of whole streams alone.
+    pub async fn arrives(&self) {
+        tokio::time::sleep((self.connection.rtt() * 2).clamp(ARRIVAL.start, ARRIVAL.end)).await;
     }
 
     pub(super) fn close(&self, code: Code, reason: &str) {
@@ -124,7 +135,8 @@ impl quic::Connection<Bytes> for Transport {
             }
             let fate = Fate::new();
             let stopped: Stopped = Box::pin(send.stopped());
-            *self.line.arrived.borrow_mut() = Some(Arrived { fate: fate.clone(), stopped, number });
+            *self.line.arrived.borrow_mut() =
+                Some(Arrived { fate: fate.clone(), stopped, number, line: self.line.clone() });
             let guard = Guard::request(self.line.header, self.line.held.clone());
             return Poll::Ready(Ok(Request {
                 send: Sender::new(send, fate.clone(), self.line.write),

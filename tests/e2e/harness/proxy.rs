@@ -202,7 +202,7 @@ impl Proxy {
     }
 
     /// One request on a connection of its own.
-    pub fn ask(&self, ask: Ask) -> Message {
+    pub fn request(&self, ask: Ask) -> Message {
         self.speaker().ask(ask)
     }
 

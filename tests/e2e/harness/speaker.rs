@@ -61,6 +61,7 @@ pub struct Stream<'a> {
     is_chunked: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one at a time is under way")]
 enum Under<'a> {
     One {
         client: &'a mut Client,
@@ -400,10 +401,14 @@ impl Stream<'_> {
             Under::One { client, left, trailers } => {
                 Message::response_piece(&mut client.pipe, left.as_mut().expect("the head first"), trailers)
             }
-            Under::Two { body, .. } => {
+            Under::Two { body, .. } => loop {
                 let piece = wait(super::h2::next(body.as_mut().expect("the head first")));
-                Ok(piece.map_err(|error| error.to_string())?.map(|piece| piece.to_vec()))
-            }
+                match piece.map_err(|error| error.to_string())? {
+                    // An empty frame that ends the stream, say.
+                    Some(piece) if piece.is_empty() => {}
+                    piece => return Ok(piece.map(|piece| piece.to_vec())),
+                }
+            },
             Under::Three { stream, .. } => {
                 let piece = wait(stream.recv_data()).map_err(|error| error.to_string())?;
                 Ok(piece.map(|mut piece| piece.copy_to_bytes(piece.remaining()).to_vec()))

@@ -1,0 +1,115 @@
+//! What QUIC is sealed and signed with: kept in storage, so that a process that begins anew is believed by the clients of the
+//! one before it, and by those of the others that share its storage.
+//!
+//! A client whose connection is gone is told so by a reset that it can check (RFC 9000, section 10.3) instead of waiting 30
+//! seconds for an answer, and one that was asked to show where it is (section 8.1.2) need not be asked again.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use aws_lc_rs::{hkdf, hmac};
+
+use crate::tls::Trouble;
+use crate::tls::storage::{Place, Storage, wait};
+
+const FOLDER: &str = "quic";
+const KEY: &str = "quic/key";
+const LENGTH: usize = 32;
+/// So long one of several processes that begin at once waits for another to make the key.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What all workers of the process have: a client's token is good with every one of them.
+pub struct Secrets {
+    pub reset: Arc<hmac::Key>,
+    pub token: Arc<hkdf::Prk>,
+}
+
+static SECRETS: OnceLock<Secrets> = OnceLock::new();
+
+/// Takes over the key that is kept at this place, the usual one without it, or keeps one there from now on. Where that cannot
+/// be, there is one for as long as the process lives. Only the first call counts.
+pub fn settle(place: Option<&Place>) {
+    if SECRETS.get().is_some() {
+        return;
+    }
+    let storage = place.map_or_else(|| Ok(Storage::default()), Storage::open);
+    let key = storage.and_then(|storage| kept(&storage));
+    if let Err(trouble) = &key {
+        tracing::info!(%trouble, "the key of QUIC is not kept: clients will notice the next start late");
+    }
+    if let Some(secrets) = key.ok().and_then(|key| Secrets::of(&key)) {
+        let _ = SECRETS.set(secrets);
+    }
+}
+
+pub fn secrets() -> io::Result<&'static Secrets> {
+    if let Some(secrets) = SECRETS.get() {
+        return Ok(secrets);
+    }
+    let made = fresh().and_then(|key| Secrets::of(&key));
+    let made = made.ok_or_else(|| io::Error::other("the system gives no random numbers"))?;
+    Ok(SECRETS.get_or_init(|| made))
+}
+
+fn kept(storage: &Storage) -> Result<Vec<u8>, Trouble> {
+    if let Some(key) = wait(storage.load(KEY))?.filter(|key| key.len() == LENGTH) {
+        return Ok(key);
+    }
+    storage.prepare(FOLDER)?;
+    let lock = storage.lock_within(FOLDER, PATIENCE)?;
+    let made = wait(async {
+        // Another may have been quicker.
+        if let Some(key) = storage.load(KEY).await?.filter(|key| key.len() == LENGTH) {
+            return Ok(key);
+        }
+        let key = fresh().ok_or_else(|| Trouble::Signing("no random bytes".to_owned()))?;
+        storage.store(KEY, &key).await?;
+        Ok(key)
+    });
+    wait(storage.release(lock));
+    made
+}
+
+fn fresh() -> Option<Vec<u8>> {
+    let mut key = vec![0; LENGTH];
+    aws_lc_rs::rand::fill(&mut key).ok()?;
+    Some(key)
+}
+
+impl Secrets {
+    fn of(key: &[u8]) -> Option<Self> {
+        let derived = |what| hkdf::Salt::new(hkdf::HKDF_SHA256, what).extract(key);
+        let reset = hmac::Key::from(derived(b"stateless reset").expand(&[], hmac::HMAC_SHA256).ok()?);
+        Some(Self { reset: Arc::new(reset), token: Arc::new(derived(b"address validation")) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a key comes to: a signature, and bytes that are derived.
+    fn shown(key: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let secrets = Secrets::of(key).unwrap();
+        let mut token = vec![0; 32];
+        secrets.token.expand(&[b"x"], hkdf::HKDF_SHA256).unwrap().fill(&mut token).unwrap();
+        (hmac::sign(&secrets.reset, b"x").as_ref().to_vec(), token)
+    }
+
+    #[test]
+    fn a_key_is_made_once_and_kept() {
+        let folder = std::env::temp_dir().join(format!("rp-quic-{}", std::process::id()));
+        let storage = Storage::file(&folder);
+        let key = kept(&storage).unwrap();
+        assert_eq!((key.len(), kept(&storage).unwrap() == key), (LENGTH, true));
+        // Half a key is none.
+        wait(storage.store(KEY, &key[..7])).unwrap();
+        let other = kept(&storage).unwrap();
+        assert!(other.len() == LENGTH && other != key);
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(shown(&key), shown(&key));
+        let (one, two) = (shown(&key), shown(&other));
+        assert!(one.0 != two.0 && one.1 != two.1 && one.0 != one.1);
+    }
+}
