@@ -58,7 +58,7 @@ fn kept(storage: &Storage) -> Result<Vec<u8>, Trouble> {
     }
     storage.prepare(FOLDER)?;
     let lock = storage.lock_within(FOLDER, PATIENCE)?;
-    let made = wait(async {
+    let made: Result<_, Trouble> = wait(async {
         // Another may have been quicker.
         if let Some(key) = storage.load(KEY).await?.filter(|key| key.len() == LENGTH) {
             return Ok(key);
@@ -79,7 +79,7 @@ fn fresh() -> Option<Vec<u8>> {
 
 impl Secrets {
     fn of(key: &[u8]) -> Option<Self> {
-        let derived = |what| hkdf::Salt::new(hkdf::HKDF_SHA256, what).extract(key);
+        let derived = |what: &[u8]| hkdf::Salt::new(hkdf::HKDF_SHA256, what).extract(key);
         let reset = hmac::Key::from(derived(b"stateless reset").expand(&[], hmac::HMAC_SHA256).ok()?);
         Some(Self { reset: Arc::new(reset), token: Arc::new(derived(b"address validation")) })
     }
@@ -93,7 +93,7 @@ mod tests {
     fn shown(key: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let secrets = Secrets::of(key).unwrap();
         let mut token = vec![0; 32];
-        secrets.token.expand(&[b"x"], hkdf::HKDF_SHA256).unwrap().fill(&mut token).unwrap();
+        secrets.token.expand(&[&b"x"[..]], hkdf::HKDF_SHA256).unwrap().fill(&mut token).unwrap();
         (hmac::sign(&secrets.reset, b"x").as_ref().to_vec(), token)
     }
 
