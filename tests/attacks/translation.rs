@@ -34,7 +34,7 @@ fn refused_over_http3(cases: &[(&str, Head)]) {
     let origin = Origin::saying("reached");
     let (proxy, config) = secure(&origin);
     let field = |(name, value): &(Vec<u8>, Vec<u8>)| {
-        let value = if name == b":scheme" && value == b"http" { b"https" } else { &value[..] };
+        let value = if name == b":scheme" && value == b"http" { &b"https"[..] } else { &value[..] };
         h3::literal(name, value)
     };
     run(async {

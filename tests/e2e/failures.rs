@@ -213,7 +213,7 @@ fn o06_a_server_that_takes_no_more_of_the_request() {
         let proxy = over.site("reverse_proxy {$ORIGIN} { timeout send 300ms }", &origin);
         let mut speaker = proxy.speaker();
         let mut stream = speaker.begin(Ask::of("POST", "/").length(100_000_000));
-        let response = stream.flood(&[b'x'; 65_536]).unwrap();
+        let response = stream.flood(&vec![b'x'; 65_536]).unwrap();
         assert_eq!(response.status(), 504);
         assert_eq!(proxy.logged_for(&response)["error"], "upstream_send_timeout");
         speaker.leave();

@@ -1,7 +1,7 @@
 //! Requirements C06, C08, H12, N05 and P09: rp at the edge, behind itself, and before many who ask for little or take
 //! nothing.
 
-use crate::harness::{Authority, Client, Folder, Origin, Proxy, eventually, get, of};
+use crate::harness::{Ask, Authority, Client, Folder, Origin, Proxy, each, eventually, get, of};
 
 /// KiB of memory, and descriptors.
 fn size(proxy: &Proxy) -> (usize, usize) {
@@ -101,27 +101,23 @@ fn n05_many_slow_readers_take_a_bounded_amount_of_memory() {
 
 #[test]
 fn p09_grpc_web_passes_as_it_is() {
-    // A frame of data, and one of trailers, which are a part of the body there.
-    let message = b"\x00\x00\x00\x00\x03abc";
-    let answer = b"\x00\x00\x00\x00\x02ok\x80\x00\x00\x00\x0fgrpc-status:0\r\n";
-    let origin = Origin::new(move |_, wire| {
-        wire.say(format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web+proto\r\nContent-Length: {}\r\n\r\n",
-            answer.len()
-        ));
-        wire.say(answer);
+    each(|over| {
+        // A frame of data, and one of trailers, which are a part of the body there.
+        let message = b"\x00\x00\x00\x00\x03abc";
+        let answer = b"\x00\x00\x00\x00\x02ok\x80\x00\x00\x00\x0fgrpc-status:0\r\n";
+        let origin = Origin::new(move |_, wire| {
+            wire.say(format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: application/grpc-web+proto\r\nContent-Length: {}\r\n\r\n",
+                answer.len()
+            ));
+            wire.say(answer);
+        });
+        let proxy = over.site("encode gzip\n reverse_proxy {$ORIGIN}", &origin);
+        let asked = Ask::of("POST", "/pkg.Service/Call").field("Content-Type", "application/grpc-web+proto");
+        let response = proxy.request(asked.fields("X-Grpc-Web: 1\r\nAccept-Encoding: gzip\r\n").body(message));
+        assert_eq!((response.status(), response.field("content-type")), (200, Some("application/grpc-web+proto")));
+        assert_eq!((response.body.as_slice(), response.field("content-encoding")), (&answer[..], None));
+        let request = origin.request();
+        assert_eq!((request.body.as_slice(), request.field("x-grpc-web")), (&message[..], Some("1")));
     });
-    let proxy = Proxy::site("encode gzip\n reverse_proxy {$ORIGIN}", &origin);
-    let mut client = proxy.client();
-    client.send(format!(
-        "POST /pkg.Service/Call HTTP/1.1\r\nHost: example.com\r\nContent-Type: application/grpc-web+proto\r\nX-Grpc-Web: 1\r\n\
-         Accept-Encoding: gzip\r\nContent-Length: {}\r\n\r\n",
-        message.len()
-    ));
-    client.send(message);
-    let response = client.response();
-    assert_eq!((response.status(), response.field("content-type")), (200, Some("application/grpc-web+proto")));
-    assert_eq!((response.body.as_slice(), response.field("content-encoding")), (&answer[..], None));
-    let request = origin.request();
-    assert_eq!((request.body.as_slice(), request.field("x-grpc-web")), (&message[..], Some("1")));
 }
