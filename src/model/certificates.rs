@@ -7,6 +7,7 @@ use std::sync::Arc;
 use time::OffsetDateTime;
 
 use super::compile::{Compiler, Door, INTERNAL, Purpose, Shown, Source};
+use super::global::Ocsp;
 use super::{SiteAddress, Transport};
 use crate::check::value::{HostPattern, ListenAddress};
 use crate::diagnostic::{Code, Mistake, Span};
@@ -14,6 +15,7 @@ use crate::directive::tls::Source as TlsSource;
 use crate::tls::acme::Kind;
 use crate::tls::client::authorities;
 use crate::tls::internal::Authority;
+use crate::tls::staple::{self, Stapling};
 use crate::tls::storage::Place;
 use crate::tls::{Certificate, Name, Names, Part, Slot, Storage, Trouble, folder};
 
@@ -38,14 +40,49 @@ impl Compiler<'_> {
             Ok(held) => {
                 let name = address.name();
                 match (held, name) {
-                    (Held::Fixed(certificate), Some(name)) => names.add(&name, certificate.key().clone()),
-                    (Held::Fixed(certificate), None) => names.set_default(certificate.key().clone()),
+                    (Held::Fixed(certificate), Some(name)) => self.show(&name, &certificate, names),
+                    (Held::Fixed(certificate), None) => match self.stapled(&certificate) {
+                        Some(slot) => names.set_default_slot(&slot),
+                        None => names.set_default(certificate.key().clone()),
+                    },
                     (Held::Slot(slot), Some(name)) => names.add_slot(&name, slot),
                     (Held::Slot(_), None) | (Held::Nothing, _) => {}
                 }
             }
             Err(mistake) => self.mistakes.push(mistake),
         }
+    }
+
+    fn show(&mut self, name: &Name, certificate: &Arc<Certificate>, names: &mut Names) {
+        match self.stapled(certificate) {
+            Some(slot) => names.add_slot(name, slot),
+            None => names.add(name, certificate.key().clone()),
+        }
+    }
+
+    /// Where a certificate is shown of which somebody may say that it still holds: one place for all its names, kept with what
+    /// was said across reloads. None where nobody can be asked.
+    fn stapled(&mut self, certificate: &Arc<Certificate>) -> Option<Arc<Slot>> {
+        if self.model.global.ocsp == Ocsp::Off || !staple::can(certificate) {
+            return None;
+        }
+        let digest: String = certificate.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+        let slot = self.supplies.adopt(&format!("stapled {digest}"), || Slot::new(certificate.key().clone()));
+        let slot = Arc::clone(&*slot);
+        if !self.stapled.iter().any(|(known, _)| Arc::ptr_eq(known, &slot)) {
+            self.stapled.push((Arc::clone(&slot), Arc::clone(certificate)));
+        }
+        Some(slot)
+    }
+
+    /// Of which certificates a responder is asked, beside those of authorities.
+    pub(super) fn stapling(&mut self, doors: &BTreeMap<ListenAddress, Arc<Door>>) -> Stapling {
+        let has_tls = doors.values().any(|door| door.tls.is_some());
+        if !has_tls || self.model.global.ocsp == Ocsp::Off || !matches!(self.purpose, Purpose::Serve(_)) {
+            return Stapling::default();
+        }
+        let storage = self.storage().map_err(|mistake| self.mistakes.push(mistake)).ok();
+        Stapling { storage, files: std::mem::take(&mut self.stapled) }
     }
 
     /// Whether the names of a site become known only when somebody comes for them: below a wildcard, or any.
@@ -111,7 +148,7 @@ impl Compiler<'_> {
                     // Another site that names the host has the better right to it.
                     let best = folder::best(all.iter().map(|held| &**held), &name.to_string());
                     if !names.has(name) && best.is_some_and(|best| best.fingerprint() == certificate.fingerprint()) {
-                        names.add(name, certificate.key().clone());
+                        self.show(name, certificate, names);
                     }
                 }
                 let name = certificate.names().first().map_or_else(|| address.text.clone(), ToString::to_string);

@@ -24,7 +24,8 @@ use crate::site::{Building, Demands, Legacy, Router, Site, Supplies};
 use crate::telemetry::access::Style;
 use crate::telemetry::writer::{Sink, Writers};
 use crate::tls::acme::{Vault, Wishes};
-use crate::tls::{Certificate, Name, Ring, Storage};
+use crate::tls::staple::{Stapler, Stapling};
+use crate::tls::{Certificate, Name, Ring, Slot, Storage};
 
 /// Everything that serves: built whole, swapped in at once, shared by all workers.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub struct World {
     pub tickets: Arc<Ring>,
     /// Where that is kept, if anywhere.
     pub tickets_in: Option<Storage>,
+    pub stapler: Arc<Stapler>,
+    pub stapling: Stapling,
 }
 
 /// A certificate that does not come from an authority by itself.
@@ -123,6 +126,8 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         model,
         acme: supplies.adopt("acme", Vault::default),
         tickets: supplies.adopt("tls ticket ring", Ring::default),
+        stapler: supplies.adopt("stapler", Stapler::default),
+        stapled: Vec::new(),
         wishes: Wishes::default(),
         shown: Vec::new(),
         folders: HashMap::new(),
@@ -138,6 +143,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
     compiler.challenges(&doors);
     compiler.user();
     let tickets_in = compiler.tickets_in(&doors);
+    let stapling = compiler.stapling(&doors);
     inherited.files.append(&mut compiler.supplies.files);
     if !compiler.mistakes.all.is_empty() {
         return Err(compiler.mistakes.all);
@@ -153,6 +159,8 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         shown: compiler.shown,
         tickets: compiler.tickets,
         tickets_in,
+        stapler: compiler.stapler,
+        stapling,
     })
 }
 
@@ -168,6 +176,9 @@ pub(super) struct Compiler<'a> {
     pub wishes: Wishes,
     pub shown: Vec<Shown>,
     pub tickets: Arc<Ring>,
+    pub stapler: Arc<Stapler>,
+    /// Certificates from files that can be asked about, and where they are shown.
+    pub stapled: Vec<(Arc<Slot>, Arc<Certificate>)>,
     /// Folders of certificates that have been read.
     pub folders: HashMap<PathBuf, Result<Vec<Arc<Certificate>>, Mistake>>,
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::acme::{self, Acme};
+use super::admin::{self, Admin};
 use super::metrics;
 use super::storage;
 use super::strangers::{self, Names};
@@ -51,16 +52,17 @@ pub struct Global {
     pub names: Names,
     /// Where the keys of TLS sessions are written, for those who debug; `None`: nowhere.
     pub key_log: Option<(PathBuf, Span)>,
+    /// Whether responders are asked what to show beside certificates.
+    pub ocsp: Ocsp,
     /// Where the numbers of the process are collected; `None`: nowhere.
     pub metrics: Option<(ListenAddress, Span)>,
 }
 
-/// Where `rp reload` reaches the process.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Admin {
-    Default,
+/// Whether responders are asked what they say of certificates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ocsp {
+    Asked,
     Off,
-    At(PathBuf),
 }
 
 /// How long a client may take (defaults.md).
@@ -148,6 +150,7 @@ impl Default for Global {
             acme: Some(Acme::default()),
             names: Names::default(),
             key_log: None,
+            ocsp: Ocsp::Asked,
             metrics: None,
         }
     }
@@ -157,11 +160,7 @@ pub const SYNTAX: &str = "global { … }";
 
 pub const OPTIONS: &[Opt] = &[
     Opt::once("workers", "workers COUNT", "threads that serve (one for each core)"),
-    Opt::once(
-        "admin",
-        "admin off|unix//PATH",
-        "the socket on which `rp reload` reaches the process (in the runtime folder of its user)",
-    ),
+    admin::OPTION,
     Opt::once("log", "log [off|json|text] [stdout|stderr|file PATH] [{ … }]", "the access log of all sites (stdout)")
         .by_default(&["stdout"])
         .with(log::OPTIONS),
@@ -234,6 +233,12 @@ pub const OPTIONS: &[Opt] = &[
     strangers::DEFAULT,
     strangers::FALLBACK,
     strangers::KEY_LOG,
+    Opt::once(
+        "ocsp",
+        "ocsp on|off",
+        "shows beside a certificate what its authority's responder says of it, where it names one (on)",
+    )
+    .by_default(&["on"]),
     metrics::OPTION,
     Opt::once("grace", "grace DURATION", "how long a shutdown waits for what is under way (30s)").by_default(&["30s"]),
     Opt::once("email", "email ADDRESS", "whom the certificate authority may write to (nobody)"),
@@ -271,7 +276,7 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
     let mut args = Arguments::of(node, option.syntax);
     match option.name {
         "workers" => global.workers = Some((args.expect::<Count>("a count", cx)?.0 as usize).min(1024)),
-        "admin" => global.admin = admin(&mut args, cx)?,
+        "admin" => global.admin = admin::read(&mut args, cx)?,
         "log" => {
             global.log = log::read(node, cx)?;
             return Ok(());
@@ -289,27 +294,15 @@ fn option(global: &mut Global, option: &Opt, node: &Node, cx: &mut Check) -> Res
         "grace" => global.grace = args.expect("a duration", cx)?,
         "default_sni" | "fallback_sni" => global.names.read(option.name, &mut args, cx)?,
         "key_log" => global.key_log = Some(strangers::key_log(node, &mut args, cx)?),
+        "ocsp" => {
+            let on = args.expect::<crate::check::value::Switch>("on or off", cx)?.0;
+            global.ocsp = if on { Ocsp::Asked } else { Ocsp::Off };
+        }
         "metrics" => global.metrics = Some(metrics::read(&mut args, cx)?),
         "acme" => return acme::read(node, global, cx),
         _ => return acme::email(args, &mut global.acme, cx),
     }
     args.done_without_block(cx)
-}
-
-fn admin(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Admin, Reported> {
-    let word = args.expect_word("`off` or unix//PATH", cx)?;
-    match (cx.plain(word)?, cx.plain(word)?.strip_prefix("unix/")) {
-        ("off", _) => Ok(Admin::Off),
-        (_, Some(path)) if path.starts_with('/') => Ok(Admin::At(path.into())),
-        (text, _) => Err(cx.report(
-            Mistake::new(
-                Code::E0020,
-                word.span,
-                format!("`{text}` is not a unix socket, and rp is administered through nothing else"),
-            )
-            .help("write `off`, or `unix//run/rp/admin.sock`"),
-        )),
-    }
 }
 
 fn trusted(args: &mut Arguments<'_>, cx: &mut Check) -> Result<Trusted, Reported> {

@@ -2,6 +2,7 @@
 
 mod acme;
 mod address;
+mod admin;
 mod ceilings;
 mod certificates;
 mod challenges;
@@ -26,8 +27,9 @@ use std::path::Path;
 
 pub use crate::site::Legacy;
 pub use address::{SiteAddress, Transport};
+pub use admin::Admin;
 pub use compile::{Door, Inherited, Log, Purpose, Shown, Source, World, compile};
-pub use global::{Admin, Global, Limits, Timeouts};
+pub use global::{Global, Limits, Timeouts};
 pub use handshakes::{DoorQuic, DoorTls};
 
 use crate::check::allow::Allowances;

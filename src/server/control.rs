@@ -230,6 +230,7 @@ impl Plane {
         let world = self.shared.world();
         world.acme.want(&world.wishes);
         world.tickets.keep_in(world.tickets_in.as_ref());
+        world.stapler.look_after(&world.stapling);
     }
 
     fn open(&mut self, sockets: Sockets) {

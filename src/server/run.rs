@@ -22,7 +22,7 @@ use crate::diagnostic::terminal::{self, Style};
 use crate::diagnostic::{Mistake, Sources};
 use crate::model::outline::Change;
 use crate::telemetry::metrics;
-use crate::tls::{acme, tickets};
+use crate::tls::{acme, staple, tickets};
 
 /// How often the age of our own certificates is looked at: they live for days, or for minutes where the storage is away.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -60,6 +60,7 @@ pub async fn run(plane: Plane, settings: Settings) -> io::Result<()> {
     tokio::spawn(acme::keep(desk.plane.world().acme.clone()));
     tokio::spawn(acme::follow(desk.plane.world().acme.clone()));
     tokio::spawn(tickets::share(desk.plane.world().tickets.clone()));
+    tokio::spawn(staple::keep(desk.plane.world().stapler.clone(), desk.plane.world().acme.clone()));
     let mut renewal = every(Some(RENEWAL));
     let mut watchdog = every(service::watchdog());
     let (mut budget, mut look) = (Budget::new(), every(Some(memory::EVERY)));

@@ -20,6 +20,7 @@ pub mod quic;
 pub mod resolver;
 pub mod server;
 pub mod sigv4;
+pub mod staple;
 pub mod storage;
 pub mod subject;
 pub mod tickets;

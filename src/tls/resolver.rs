@@ -25,6 +25,17 @@ impl Slot {
     pub fn put(&self, key: Arc<CertifiedKey>) {
         self.0.store(key);
     }
+
+    /// Shows what a responder says of a certificate beside it, or nothing any more; another certificate is left alone.
+    pub(super) fn staple(&self, of: &CertifiedKey, answer: Option<&[u8]>) {
+        let shown = self.0.load();
+        if shown.cert != of.cert || shown.ocsp.as_deref() == answer {
+            return;
+        }
+        let stapled = CertifiedKey { ocsp: answer.map(<[u8]>::to_vec), ..CertifiedKey::clone(&shown) };
+        // Where another certificate has come in between, it stays.
+        self.0.compare_and_swap(&shown, Arc::new(stapled));
+    }
 }
 
 /// Where the certificate of a name is.
@@ -96,6 +107,12 @@ impl Names {
     pub fn set_default(&mut self, key: Arc<CertifiedKey>) {
         self.0.set_unknown(Place::Fixed(Arc::clone(&key)));
         self.0.set_nameless(Place::Fixed(key));
+    }
+
+    /// The same for a certificate that changes by itself.
+    pub fn set_default_slot(&mut self, slot: &Arc<Slot>) {
+        self.0.set_unknown(Place::Slot(Arc::clone(slot)));
+        self.0.set_nameless(Place::Slot(Arc::clone(slot)));
     }
 
     /// Who asks for a name that nobody has gets the certificate of this one, if it has any.

@@ -175,21 +175,28 @@ impl Drop for Pebble {
 pub struct Gate {
     pub port: u16,
     open: Arc<AtomicBool>,
+    asked: Arc<AtomicBool>,
 }
 
 impl Gate {
     pub fn before(behind: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let open = Arc::new(AtomicBool::new(false));
-        let shared = open.clone();
+        let (open, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (shared, heard) = (open.clone(), asked.clone());
         std::thread::spawn(move || {
             for client in listener.incoming() {
                 let (Ok(client), open) = (client, shared.clone()) else { break };
+                heard.store(true, Ordering::SeqCst);
                 std::thread::spawn(move || pass(client, behind, &open));
             }
         });
-        Self { port, open }
+        Self { port, open, asked }
+    }
+
+    /// Whether anybody stands before it, or has.
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
     }
 
     pub fn open(&self) {

@@ -5,6 +5,7 @@ mod harness;
 
 mod authority;
 mod dns;
+mod elsewhere;
 mod endurance;
 mod issuers;
 mod lens;

@@ -28,6 +28,7 @@ mod require;
 mod resumption;
 mod routing;
 mod slow;
+mod staple;
 mod streaming;
 mod tls;
 mod websockets;

@@ -49,10 +49,16 @@ fn each_example_adapts_to_its_schema() {
     let schema = serde_json::from_str(include_str!("../../docs/schemas/adapt.json")).expect("it is JSON");
     let schema = jsonschema::validator_for(&schema).expect("it is a schema");
     let home = Folder::new();
-    let variables = ["CERTIFICATE", "KEY", "STORAGE", "LOG", "TOKEN"].map(|name| (name, "/x"));
+    let variables = ["CERTIFICATE", "KEY", "STORAGE", "LOG", "TOKEN", "EAB_KEY_ID"].map(|name| (name, "/x"));
     for example in all() {
         let file = example.join("Proxyfile");
-        let output = command(&home).envs(variables).arg("adapt").arg(&file).output().expect("rp can be run");
+        let output = command(&home)
+            .envs(variables)
+            .env("EAB_HMAC", "eHg")
+            .arg("adapt")
+            .arg(&file)
+            .output()
+            .expect("rp can be run");
         assert!(output.status.success(), "{file:?}: {}", String::from_utf8_lossy(&output.stderr));
         let adapted = serde_json::from_slice(&output.stdout).expect("it is JSON");
         if let Err(error) = schema.validate(&adapted) {
@@ -87,8 +93,13 @@ fn each_example_is_clean_and_formatted() {
         configurations(&example, &mut files);
         for arguments in [vec!["validate", "--no-files", "--deny", "warnings"], vec!["fmt", "--check"]] {
             let given = if arguments[0] == "fmt" { files.clone() } else { vec![example.join("Proxyfile")] };
-            let output =
-                command(&home).envs(variables.clone()).args(&arguments).args(&given).output().expect("rp can be run");
+            let output = command(&home)
+                .envs(variables.clone())
+                .envs([("EAB_KEY_ID", "a"), ("EAB_HMAC", "eHg")])
+                .args(&arguments)
+                .args(&given)
+                .output()
+                .expect("rp can be run");
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "rp {arguments:?} {given:?}:\n{said}");
         }
@@ -292,6 +303,52 @@ fn https_for_wildcards() {
     };
     assert_eq!(get("shop.example.com"), "hello from shop.example.com\n");
     assert_eq!(get("www.example.com"), "the front page\n");
+}
+
+#[test]
+fn https_of_several_authorities() {
+    let storage = Folder::new();
+    let nobody = || format!("https://{}/directory", nobody().trim_start_matches("http://"));
+    let (first, second) = (nobody(), nobody());
+    let variables = [
+        ("STORAGE", storage.0.to_str().unwrap()),
+        ("FIRST", first.as_str()),
+        ("SECOND", second.as_str()),
+        ("EAB_KEY_ID", "a-key"),
+        ("EAB_HMAC", "YS1zZWNyZXQ"),
+    ];
+    let rp = Rp::example("https-several-authorities", &["HTTPS_PORT", "HTTP_PORT"], &variables);
+    let host = |url: &str| url.trim_start_matches("https://").trim_end_matches("/directory").to_owned();
+    // Both are asked at once, one after the other, for each name.
+    for authority in [host(&first), host(&second)] {
+        let failed = rp.says(&format!("\"authority\":\"{authority}\""));
+        assert!(failed.contains("certificate not obtained") && failed.contains("\"retry\":"), "{failed}");
+    }
+}
+
+#[test]
+fn https_on_demand() {
+    let storage = Folder::new();
+    let nobody = format!("https://{}/directory", nobody().trim_start_matches("http://"));
+    let variables = [("STORAGE", storage.0.to_str().unwrap()), ("CA", nobody.as_str())];
+    let rp = Rp::example("https-on-demand", &["HTTPS_PORT", "ASK_PORT"], &variables);
+    let [https, ask] = *rp.ports() else { panic!("two ports") };
+    let code = |url: &str| curl(&["--output", "/dev/null", "--write-out", "%{http_code}", url]);
+    for (name, answer) in [("shop.example.net", "200"), ("evil.example.net", "404")] {
+        assert_eq!(code(&format!("http://127.0.0.1:{ask}/domains?domain={name}")), answer);
+    }
+    let refused = |name: &str| {
+        let (resolve, url) = (format!("{name}:{https}:127.0.0.1"), format!("https://{name}:{https}/"));
+        let output =
+            std::process::Command::new("curl").args(["--silent", "--insecure", "--resolve", &resolve, &url]).output();
+        // 35: there was no handshake.
+        assert_eq!(output.expect("curl can be run").status.code(), Some(35));
+    };
+    refused("evil.example.net");
+    refused("shop.example.net");
+    // Of the two, the authority was asked for the one that is on the list.
+    let failed = rp.says("certificate not obtained");
+    assert!(failed.contains("\"shop.example.net\"") && failed.contains("no connection to"), "{failed}");
 }
 
 /// A certificate of `example.com` and `www.example.com`, signed by itself, and its key.

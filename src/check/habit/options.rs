@@ -128,7 +128,8 @@ pub const GLOBAL: &[Habit] = &[
         &["acme_eab", "on_demand_tls"],
         "rp asks for certificates of the names of its sites, with an account of its own",
     ),
-    say(&["ocsp_stapling", "key_type"], "rp has no such setting, nor one that does the same"),
+    write(&["ocsp_stapling", "ssl_stapling", "ocsp-update.mode"], "ocsp <1 off>", GLOBAL_PLACE),
+    write(&["key_type"], "acme { key_type <1 p256> }", GLOBAL_PLACE),
     say(&["local_certs", "skip_install_trust"], "a site asks for one itself: tls internal"),
     say(
         &["debug", "order", "servers", "persist_config", "pki", "default_bind", "default_sni", "events", "filesystem"],

@@ -35,7 +35,7 @@ pub(super) struct Way {
     tls: Client,
 }
 
-pub(super) type Wrong = Box<dyn StdError + Send + Sync>;
+pub(in crate::tls) type Wrong = Box<dyn StdError + Send + Sync>;
 
 /// An authority that wants to be left alone (RFC 8555, section 6.6). The library does not pass on for how long.
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,10 @@ impl Way {
 }
 
 /// One question on a connection of its own, and its answer.
-pub(super) async fn exchange<IO, B>(stream: IO, request: Request<B>) -> Result<(http::response::Parts, Bytes), Wrong>
+pub(in crate::tls) async fn exchange<IO, B>(
+    stream: IO,
+    request: Request<B>,
+) -> Result<(http::response::Parts, Bytes), Wrong>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     B: Body + Send + 'static,
@@ -104,7 +107,7 @@ where
 }
 
 /// On the wire there is a path, and the host in its field (RFC 9112, section 3.2.1).
-pub(super) fn name_target(parts: &mut http::request::Parts, uri: &Uri) -> Result<(), Wrong> {
+pub(in crate::tls) fn name_target(parts: &mut http::request::Parts, uri: &Uri) -> Result<(), Wrong> {
     let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     parts.uri = path.as_str().parse()?;
     let authority = uri.authority().map_or("", |name| name.as_str());

@@ -197,6 +197,14 @@ impl Vault {
         storage.is_shared().then(|| storage.clone())
     }
 
+    /// The certificates that are shown, where they are.
+    pub fn shown(&self) -> Vec<(Arc<Slot>, Arc<Certificate>)> {
+        let state = self.state();
+        let held = state.holdings.values().filter(|holding| holding.wanted);
+        held.filter_map(|holding| Some((Arc::clone(&holding.slot), Arc::clone(holding.certificate.as_ref()?))))
+            .collect()
+    }
+
     /// What is wanted and not under way, and what there is of it.
     pub(super) fn held(&self) -> Vec<(Key, Option<Arc<Certificate>>)> {
         let state = self.state();

@@ -30,7 +30,7 @@ pub use pipe::Pipe;
 pub use protocol::{Protocol, each, each_of, together};
 pub use proxy::{Proxy, Setup, command, free_port, of};
 pub use speaker::{Ask, Speaker, Stream};
-pub use tls::{Authority, Identity, client_config, sites};
+pub use tls::{Authority, Identity, client_config, responder_at, sites};
 pub use websocket::{Frame, Opcode, WebSocket};
 
 /// No event of a test may take longer.

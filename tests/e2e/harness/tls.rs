@@ -56,6 +56,10 @@ impl Authority {
         self.issuer.pem()
     }
 
+    pub fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     pub fn roots(&self) -> rustls::RootCertStore {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.pem().as_bytes()).unwrap()).unwrap();
@@ -151,6 +155,15 @@ pub fn client_config(roots: rustls::RootCertStore, alpn: &[&str]) -> Arc<rustls:
         .with_no_client_auth();
     config.alpn_protocols = protocols(alpn);
     Arc::new(config)
+}
+
+/// Where a certificate says that its responder is (RFC 5280, section 4.2.2.1).
+pub fn responder_at(port: u16) -> rcgen::CustomExtension {
+    let url = format!("http://127.0.0.1:{port}/");
+    let value = |tag: u8, content: &[u8]| [&[tag, u8::try_from(content.len()).unwrap()], content].concat();
+    let of_responder = value(6, &[0x2b, 6, 1, 5, 5, 7, 0x30, 1]);
+    let access = value(0x30, &[of_responder, value(0x86, url.as_bytes())].concat());
+    rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], value(0x30, &access))
 }
 
 fn protocols(names: &[&str]) -> Vec<Vec<u8>> {
