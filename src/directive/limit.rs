@@ -79,7 +79,8 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
 }
 
 /// What `limit` takes in `global` alone.
-const OF_CONNECTIONS: [&str; 5] = ["requests", "streams", "connections", "connections_per_address", "memory"];
+const OF_CONNECTIONS: [&str; 6] =
+    ["requests", "lifetime", "streams", "connections", "connections_per_address", "memory"];
 
 fn unknown(word: &Word, name: &str) -> Mistake {
     let mistake = Mistake::new(Code::E0020, word.span, format!("there is no limit `{name}` of a request"));

@@ -116,6 +116,12 @@ impl Drop for Deadline {
     }
 }
 
+/// The time of this thread's last tick, so much later: milliseconds since its first. Costs no look at a clock.
+#[must_use]
+pub fn after(time: Duration) -> u64 {
+    TABLE.with(|table| table.now.get().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+}
+
 /// Moves this thread's clock to the present and wakes whatever is due. Called by the worker every [`TICK`].
 pub fn tick() {
     TABLE.with(|table| {

@@ -118,13 +118,21 @@ fn literal(authority: &[u8]) -> Option<(usize, bool)> {
 /// Bytes of the name that an authority begins with, and whether it is in the form that is compared.
 fn name(authority: &[u8]) -> Option<(usize, bool)> {
     let mut is_lower = true;
+    let mut label_is_empty = true;
     for (at, byte) in authority.iter().enumerate() {
         match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' => {}
+            // A server may fold `a..b` to some other name than we do (RFC 1034, section 3.1).
+            b'.' if label_is_empty => return None,
+            b'.' => {
+                label_is_empty = true;
+                continue;
+            }
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
             b'A'..=b'Z' => is_lower = false,
             b':' => return Some((at, is_lower && !authority[..at].ends_with(b"."))),
             _ => return None,
         }
+        label_is_empty = false;
     }
     Some((authority.len(), is_lower && !authority.ends_with(b".")))
 }
@@ -421,6 +429,9 @@ mod tests {
         assert_eq!(host("[2001:DB8::1]:80").as_deref(), Some("2001:db8::1"));
         assert_eq!(host("a_b.example").as_deref(), Some("a_b.example"));
         let long = "a".repeat(300);
+        for bad in ["a..b", ".a", ".", "a..", "..", "a..b:80", ".:80"] {
+            assert_eq!(host(bad), None, "{bad}: a label of nothing");
+        }
         for bad in ["a.com,b.com", "a.com:80@b", "a b", "[::1", "[x]", "a:b", "a:999999", "a/b", long.as_str()] {
             assert_eq!(host(bad), None, "{bad}");
         }

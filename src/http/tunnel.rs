@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -95,17 +96,17 @@ impl Drop for Account {
 
 thread_local! {
     /// Of this worker. A process that ends cannot wait for tunnels: they have no end of their own.
-    static CURFEW: watch::Sender<bool> = watch::Sender::new(false);
+    static CURFEW: watch::Sender<Option<Duration>> = watch::Sender::new(None);
 }
 
-/// Ends every tunnel of this thread, and those that are still to come.
-pub fn begin_curfew() {
-    CURFEW.with(|curfew| curfew.send_replace(true));
+/// Ends every tunnel of this thread, and those that are still to come. So much time is left for goodbyes.
+pub fn begin_curfew(rest: Duration) {
+    CURFEW.with(|curfew| curfew.send_replace(Some(rest)));
 }
 
-/// Waits for [`begin_curfew`].
-pub async fn curfew() {
+/// Waits for [`begin_curfew`], and says what that said.
+pub async fn curfew() -> Duration {
     let mut receiver = CURFEW.with(watch::Sender::subscribe);
     // An error means that the thread is at its end.
-    let _ = receiver.wait_for(|begun| *begun).await;
+    receiver.wait_for(Option::is_some).await.ok().and_then(|rest| *rest).unwrap_or_default()
 }

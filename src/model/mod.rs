@@ -14,6 +14,7 @@ mod foreign;
 pub mod global;
 mod handshakes;
 mod hosts;
+mod limits;
 mod listen;
 mod metrics;
 pub mod outline;
@@ -29,8 +30,9 @@ pub use crate::site::Legacy;
 pub use address::{SiteAddress, Transport};
 pub use admin::Admin;
 pub use compile::{Door, Inherited, Log, Purpose, Shown, Source, World, compile};
-pub use global::{Global, Limits, Timeouts};
+pub use global::Global;
 pub use handshakes::{DoorQuic, DoorTls};
+pub use limits::{Limits, Timeouts};
 
 use crate::check::allow::Allowances;
 use crate::check::expand::{Surroundings, expand, is_left_over};
@@ -96,8 +98,12 @@ fn judge(loaded: include::Loaded, surroundings: &dyn Surroundings) -> Checked {
     let (mut allowances, unread) = Allowances::of(&tree);
     let mut all = Findings::default();
     all.extend(unread);
-    all.extend(findings.sorted());
-    all.extend(more.sorted());
+    let (findings, more) = (findings.sorted(), more.sorted());
+    // Of a comma that nothing follows the parser has told, and what it told is enough.
+    let told = |sign: &Mistake| sign.code == Code::E0018 && findings.iter().any(|known| known.at == sign.at);
+    let more: Vec<Mistake> = more.into_iter().filter(|mistake| !told(mistake)).collect();
+    all.extend(findings);
+    all.extend(more);
     // An editor that writes in place leaves an empty file for a moment, and that must not close every port.
     if model.sites.is_empty() && !all.has_errors() {
         let text = "there is no site here, so nothing would be served";

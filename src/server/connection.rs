@@ -143,7 +143,9 @@ async fn secure(
         }
         Some(Arc::clone(config))
     };
-    match Box::pin(within(terms.timeouts.handshake, tls::accept_by(stream, choose))).await {
+    // A handshake is no request yet: a shutdown waits for none.
+    let accepted = unless_draining(&watch, tls::accept_by(stream, choose));
+    match Box::pin(within(terms.timeouts.handshake, accepted)).await.flatten() {
         // The certificate was all that was to be seen (RFC 8737, section 3).
         Some(Ok(mut stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN) => {
             let _ = stream.shutdown().await;
@@ -213,6 +215,7 @@ pub(super) async fn serve_http1<T>(stream: T, connection: Connection, view: View
 where
     T: Socket + 'static,
 {
+    watch.lives(terms.limits.lifetime);
     let tunnel = Rc::new(TunnelSlot::default());
     let peer = connection.peer.ip();
     let context =
@@ -286,6 +289,7 @@ where
     T: Socket + 'static,
 {
     watch.speaks_http2();
+    watch.lives(terms.limits.lifetime);
     let tunnel = Rc::new(TunnelSlot::default());
     let limits = &terms.limits;
     let peer = connection.peer.ip();
@@ -308,7 +312,7 @@ where
     let most = limits.requests;
     poll_fn(|cx| {
         watch.remember(cx);
-        if !told && (watch.is_draining() || watch.served() >= most) {
+        if !told && (watch.is_draining() || watch.served() >= most || watch.is_old()) {
             told = true;
             driver.as_mut().graceful_shutdown();
         }

@@ -44,7 +44,7 @@ pub fn handle(
     let (mut journey, fault) = begin(&context, world, door, request);
     // Where one request was malformed, nobody can say for sure where the next one begins.
     let short = memory::is_short();
-    let last = served >= most || short || context.watch.is_draining() || fault.is_some();
+    let last = served >= most || short || context.watch.is_old() || context.watch.is_draining() || fault.is_some();
     // In a box: seldom there, and the future is moved.
     let refused = match fault {
         Some(fault) => Some(Box::new(journey.refuse(fault))),

@@ -4,6 +4,7 @@
 //! that takes its answer too slowly. Hyper has no deadline between requests and one timer per head; this is a cell.
 
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
@@ -15,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::Framing;
 use super::socket::Socket;
-use crate::http::deadline::Deadline;
+use crate::http::deadline::{self, Deadline};
 use crate::model::Timeouts;
 
 /// What a connection waits for.
@@ -41,6 +42,8 @@ pub struct Watch {
     /// Requests under way, and all there ever were.
     active: Cell<u32>,
     served: Cell<u32>,
+    /// When it has been there for long enough, by the thread's coarse clock; `u64::MAX`: never.
+    old_at: Cell<u64>,
     /// Requests that ended before their answers had.
     broken_off: Cell<u32>,
     /// The connection is to end when what is under way has.
@@ -79,6 +82,7 @@ impl Watch {
             http2: Cell::new(false),
             active: Cell::new(0),
             served: Cell::new(0),
+            old_at: Cell::new(u64::MAX),
             broken_off: Cell::new(0),
             draining: Cell::new(false),
             close_delimited: Cell::new(false),
@@ -90,6 +94,22 @@ impl Watch {
         // The first request is awaited no longer than a head may take: whoever connects has something to say.
         watch.deadline.set(timeouts.header);
         Rc::new(watch)
+    }
+
+    /// From now on: it is [old](Self::is_old) after this time, give or take a tenth, so that those that came together do
+    /// not all come again together.
+    pub fn lives(&self, lifetime: Duration) {
+        let tenth = lifetime / 10;
+        // Each `RandomState` has another key.
+        let percent = RandomState::new().hash_one(()) % 200;
+        let jittered = lifetime - tenth + tenth * u32::try_from(percent).unwrap_or(0) / 100;
+        self.old_at.set(deadline::after(jittered));
+    }
+
+    /// Its next request is to be the last.
+    #[must_use]
+    pub fn is_old(&self) -> bool {
+        deadline::after(Duration::ZERO) >= self.old_at.get()
     }
 
     pub fn speaks_http2(&self) {

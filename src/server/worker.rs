@@ -171,7 +171,7 @@ async fn drain(worker: Rc<Worker>, done: oneshot::Sender<()>) {
     let patience = worker.shared.world().global.grace.min(LONGEST_GOODBYE);
     tokio::task::spawn_local(async move {
         sleep(patience * 9 / 10).await;
-        tunnel::begin_curfew();
+        tunnel::begin_curfew(patience / 20);
     });
     while worker.open.get() > 0 {
         worker.emptied.notified().await;

@@ -1,6 +1,6 @@
 //! Requirements R: which server a request reaches.
 
-use crate::harness::{Ask, Origin, Protocol, Proxy, each};
+use crate::harness::{Ask, Folder, Origin, Protocol, Proxy, command, each};
 
 /// Three servers that say their letter.
 fn letters() -> [Origin; 3] {
@@ -243,4 +243,41 @@ fn r09_a_request_for_nobody_is_told_apart_and_logged() {
         assert_eq!(line["site"], format!("{}://example.com:0", over.scheme()));
         assert_eq!(proxy.request(Ask::get("/").host("example.org")).status(), 421);
     });
+}
+
+#[test]
+fn r08_explain_tells_the_way_of_a_request_and_sends_nothing() {
+    let (api, other) = (Origin::saying("api"), Origin::saying("other"));
+    let folder = Folder::new();
+    folder.write(
+        "Proxyfile",
+        "upstream api { server {$API} }\nhttp://example.com {\n header set X-A b\n route /api/* {\n rate_limit 10/s\n strip_prefix /api\n reverse_proxy api\n }\n reverse_proxy {$OTHER}\n}\nhttp://example.org { respond no }",
+    );
+    let explain = |arguments: &[&str]| {
+        let mut rp = command(&folder);
+        rp.arg("explain").args(arguments).env("API", api.to_string()).env("OTHER", other.to_string());
+        let output = rp.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = explain(&["GET", "http://example.com/api/users?id=1"]);
+    let mut lines = said.lines();
+    // In this order, each with its place.
+    for part in [
+        "site    http://example.com",
+        "header set X-A b",
+        "route /api/*",
+        "rate_limit 10/s",
+        "strip_prefix /api",
+        "reverse_proxy api",
+        &api.to_string(),
+    ] {
+        assert!(lines.any(|line| line.contains(part)), "`{part}` is missing, or stands elsewhere:\n{said}");
+    }
+    assert!(said.contains("GET /users?id=1"), "{said}");
+    assert!(!said.contains(&other.to_string()), "{said}");
+    let said: serde_json::Value =
+        serde_json::from_str(&explain(&["--json", "GET", "http://example.com/x"])).unwrap();
+    assert!(said.to_string().contains(&other.to_string()), "{said}");
+    assert_eq!((api.connections(), other.connections()), (0, 0), "nobody was asked");
 }

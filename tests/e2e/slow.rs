@@ -161,6 +161,31 @@ fn n06_requests_on_a_connection_are_counted() {
 }
 
 #[test]
+fn n06_a_connection_of_some_age_ends_in_good_order() {
+    let origin = Origin::saying("ok");
+    let proxy = of("global { limit lifetime 1s }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+        .with("ORIGIN", &origin)
+        .start();
+    let (start, mut client) = (Instant::now(), proxy.client());
+    let young = Duration::from_millis(900);
+    eventually("its last answer", || client.get("example.com", "/").field("connection").map(drop));
+    assert!(start.elapsed() >= young, "{:?}", start.elapsed());
+    client.assert_closed();
+    run(async {
+        let (start, mut client) = (Instant::now(), H2::connect(proxy.address()).await);
+        let mut answered = 0;
+        // No request is lost: what the client may still send is answered, and then it is told to come anew.
+        while let Ok(response) = client.try_get("/").await {
+            assert_eq!(response.status, 200);
+            answered += 1;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(answered > 1 && start.elapsed() >= young, "{answered} in {:?}", start.elapsed());
+        client.wait_closed().await;
+    });
+}
+
+#[test]
 fn n07_a_route_has_timeouts_of_its_own() {
     let origin = Origin::new(|_, wire| {
         // A slow server, not a race.

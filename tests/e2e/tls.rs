@@ -315,3 +315,21 @@ fn e03_one_line_is_a_whole_configuration() {
     assert_eq!(request.field("x-forwarded-proto"), Some("https"));
     assert_eq!(request.field("x-forwarded-for"), Some("127.0.0.1"));
 }
+
+#[test]
+fn a_shutdown_waits_for_no_handshake() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    let mut proxy = site("respond ok", &authority.issue(&["example.com"]), &folder).start();
+    let (mut silent, mut half) = (proxy.client(), proxy.client());
+    // The head of a record that never comes.
+    half.send(b"\x16\x03\x01\x02\x00\x01");
+    // Both are there once this one, which came after them, has been served.
+    let config = authority.client(&[]);
+    assert_eq!(Client::tls(proxy.address(), "example.com", config).unwrap().get("example.com", "/").status(), 200);
+    let start = std::time::Instant::now();
+    proxy.signal(rustix::process::Signal::TERM);
+    silent.assert_closed();
+    half.assert_closed();
+    assert!(proxy.wait().success());
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+}

@@ -255,18 +255,31 @@ fn o14_the_log_says_who_ended_a_tunnel_and_what_passed() {
 }
 
 #[test]
-fn p03_a_shutdown_gives_tunnels_some_time() {
+fn p03_a_shutdown_gives_tunnels_some_time_and_says_goodbye_between_frames() {
     let origin = echo("");
     let mut proxy =
         of("global { grace 2s }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}").with("ORIGIN", &origin).start();
-    let mut client = open(&proxy);
+    let (mut client, mut within_a_frame) = (open(&proxy), open(&proxy));
+    let half = &Frame::new(Opcode::Text, "half").masked().encode()[..8];
+    within_a_frame.send(half);
+    eventually("the half frame", || origin.bytes(1).ends_with(half).then_some(()));
     proxy.signal(Signal::TERM);
     proxy.said("shutting down");
     exchange(&mut client, &Frame::new(Opcode::Text, "still here"));
-    client.assert_closed();
+    for client in [&mut client, &mut within_a_frame] {
+        let goodbye = Frame::read(&mut client.pipe).unwrap();
+        assert_eq!((goodbye.opcode, goodbye.masked), (Opcode::Close as u8, false));
+        assert_eq!(goodbye.payload, b"\x03\xe9");
+        client.assert_closed();
+    }
     assert!(proxy.wait().success());
     let line = proxy.logged_where("of the tunnel", |line| line["status"] == 101);
     assert_eq!(line["tunnel_end"], "shutdown");
+    // The server is told by a masked frame, and not in the middle of another one.
+    let told = origin.bytes(0);
+    let [0x88, 0x82, mask @ .., a, b] = &told[told.len() - 8..] else { panic!("{told:?}") };
+    assert_eq!([a ^ mask[0], b ^ mask[1]], 1001_u16.to_be_bytes());
+    assert!(origin.bytes(1).ends_with(half));
 }
 
 #[test]

@@ -529,6 +529,41 @@ fn behind_a_balancer() {
 }
 
 #[test]
+fn hardened() {
+    let app = origin::origin(|request| answer(200, "Server: app/1.0\r\n", &format!("app {}", request.path())));
+    // Whoever runs the tests is somebody; who is root becomes nobody.
+    let me = std::process::Command::new("id").arg("-un").output().expect("everybody has a name").stdout;
+    let me = String::from_utf8_lossy(&me).trim().replace("root", "nobody");
+    let variables = [("RUN_AS", me.as_str()), ("EACH", "5"), ("APP", &app), ("OFFICE", "127.0.0.0/8")];
+    let rp = Rp::example("hardened", &["PORT"], &variables);
+    let page = rp.get("/");
+    assert_eq!((page.status, page.body.as_str(), page.field("server")), (200, "app /", None));
+    assert_eq!(page.field("x-content-type-options"), Some("nosniff"));
+    assert_eq!(rp.get("/admin/x").body, "app /admin/x", "this is the office");
+    assert_eq!(rp.get("/.env").status, 403);
+    assert_eq!(rp.ask("localhost", "PUT /", "", "x").status, 405);
+    let (short, long) = (format!("/api/{}", "a".repeat(251)), format!("/api/{}", "a".repeat(252)));
+    assert_eq!([rp.get(&short).status, rp.get(&long).status], [200, 414]);
+    let fields = |count: usize| "X: y\r\n".repeat(count);
+    // Beside these are `Host` and `Connection`.
+    let asked = |path: &str, count| rp.ask("localhost", &format!("GET {path}"), &fields(count), "").status;
+    assert_eq!([asked("/api/", 28), asked("/api/", 29), asked("/", 29), asked("/", 59)], [200, 431, 200, 431]);
+    let large = "x".repeat(65 * 1024);
+    let sent = |path: &str| rp.ask("localhost", &format!("POST {path}"), "", &large);
+    assert_eq!([sent("/upload/a").status, sent("/form").status], [200, 413]);
+    assert!(sent("/form").body.starts_with("413. Your request: "));
+    // Five connections of one address, and no sixth.
+    let held: Vec<TcpStream> =
+        (0..5).map(|_| TcpStream::connect(("127.0.0.1", rp.port())).expect("rp accepts")).collect();
+    let mut sixth = TcpStream::connect(("127.0.0.1", rp.port())).expect("it is closed once it was accepted");
+    sixth.set_read_timeout(Some(proxy::PATIENCE)).unwrap();
+    assert_eq!(sixth.read(&mut [0]).unwrap_or(0), 0, "nothing is said");
+    drop(held);
+    let blocked = Rp::example("hardened", &["PORT"], &[variables[0], variables[2], ("BLOCKED", "127.0.0.1")]);
+    assert_eq!(blocked.get("/").status, 403);
+}
+
+#[test]
 fn error_pages() {
     let app = origin::origin(|request| match request.path() {
         "/gone" => answer(404, "", "the server's own words"),

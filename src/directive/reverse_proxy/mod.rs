@@ -1,6 +1,7 @@
 //! `reverse_proxy`: passes a request to an upstream, and its answer back.
 
 mod answer;
+mod goodbye;
 mod location;
 pub mod pool;
 pub mod secure;

@@ -9,10 +9,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use futures_util::future::join;
 use http::HeaderValue;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
+use tokio::time::timeout;
 
+use super::goodbye::{Frames, To, say};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::{Duplex, Tunnel};
 use crate::http::fault::{Cause, Fault};
@@ -21,7 +24,7 @@ use crate::upstream;
 
 /// For the connection's driver, which runs it when the 101 has been written.
 pub(super) fn over_http1(tunnel: upstream::Tunnel, idle: Duration, account: Account) -> Tunnel {
-    Box::new(move |client, early| Box::pin(join(client, early, tunnel, idle, account)))
+    Box::new(move |client, early| Box::pin(pass(client, early, tunnel, idle, account)))
 }
 
 /// A stream of an HTTP/2 connection becomes usable once the 200 has gone out.
@@ -33,7 +36,7 @@ pub(super) fn over_http2(
 ) {
     tokio::task::spawn_local(async move {
         if let Ok(upgraded) = client.await {
-            join(Box::new(TokioIo::new(upgraded)), Bytes::new(), tunnel, idle, account).await;
+            pass(Box::new(TokioIo::new(upgraded)), Bytes::new(), tunnel, idle, account).await;
         }
     });
 }
@@ -61,7 +64,7 @@ fn base64(bytes: [u8; 16]) -> String {
     text
 }
 
-async fn join(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, idle: Duration, account: Account) {
+async fn pass(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, idle: Duration, account: Account) {
     let upstream::Tunnel { stream, early: said, in_flight: _in_flight } = tunnel;
     let deadline = Rc::new(Deadline::new());
     deadline.set(idle);
@@ -69,13 +72,20 @@ async fn join(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, i
     let from_client = Way { closed: End::ClosedByClient, lost: End::ClientLost, read: |ledger| &ledger.received };
     let from_server = Way { closed: End::ClosedByUpstream, lost: End::UpstreamLost, read: |ledger| &ledger.sent };
     let side = |way| Watched { way, deadline: deadline.clone(), idle, ledger: ledger.clone() };
-    let mut client = Side { inner: client, early, watched: side(from_client) };
-    let mut server = Side { inner: stream, early: said, watched: side(from_server) };
+    let mut client = Side { inner: client, early, watched: side(from_client), written: Frames::default() };
+    let mut server = Side { inner: stream, early: said, watched: side(from_server), written: Frames::default() };
     tokio::select! {
         // A tunnel ends as it ends: with a close of one side, or with a reset; both are for the two to understand.
         _ = copy_bidirectional(&mut client, &mut server) => {}
         () = poll_fn(|cx| deadline.poll_passed(cx)) => ledger.end(End::Idle),
-        () = curfew() => ledger.end(End::Shutdown),
+        rest = curfew() => {
+            ledger.end(End::Shutdown);
+            let Side { inner: client, written: to_client, .. } = &mut client;
+            let Side { inner: server, written: to_server, .. } = &mut server;
+            let goodbyes = join(say(client, to_client, To::Client), say(server, to_server, To::Server));
+            // Who cannot be told learns it from the end of the connection.
+            let _ = timeout(rest, goodbyes).await;
+        }
     }
 }
 
@@ -88,6 +98,8 @@ struct Side<T> {
     inner: T,
     early: Bytes,
     watched: Watched,
+    /// Of what it was given.
+    written: Frames,
 }
 
 /// What is made of the bytes that one end sends: whatever moves puts the deadline off.
@@ -148,8 +160,10 @@ impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
 impl<T: AsyncWrite + Unpin> AsyncWrite for Side<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
-        if let Poll::Ready(Err(_)) = &outcome {
-            self.watched.ended(self.watched.way.lost);
+        match &outcome {
+            Poll::Ready(Ok(count)) => self.written.follow(&buf[..*count]),
+            Poll::Ready(Err(_)) => self.watched.ended(self.watched.way.lost),
+            Poll::Pending => {}
         }
         outcome
     }

@@ -27,7 +27,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::task::JoinSet;
 
 use self::transport::{Line, Transport};
-use super::connection::{Arrival, Terms, restless, seat, within};
+use super::connection::{Arrival, Terms, restless, seat, unless_draining, within};
 use super::handle::Context;
 use super::world::View;
 use crate::http::connection::{Connection, TlsFacts};
@@ -57,7 +57,8 @@ pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, hal
     let Ok(_seat) = seat(&world.global, peer.ip()) else { return incoming.refuse() };
     drop(world);
     let Ok(connecting) = incoming.accept_with(config) else { return };
-    let quic = match Box::pin(within(terms.timeouts.handshake, connecting)).await {
+    let connecting = unless_draining(&watch, connecting);
+    let quic = match Box::pin(within(terms.timeouts.handshake, connecting)).await.flatten() {
         Some(Ok(quic)) => quic,
         Some(Err(error)) => return refused(&error, peer),
         None => return,
@@ -69,6 +70,7 @@ pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, hal
         None => connection,
     });
     watch.speaks_http3();
+    watch.lives(terms.limits.lifetime);
     let line = Line::new(quic, terms.limits.header, terms.timeouts.write);
     let tunnel = Rc::new(TunnelSlot::default());
     let context = Rc::new(Context { connection, view, watch, tunnel });
@@ -153,7 +155,7 @@ impl Session {
                 return Poll::Ready(Event::Restless);
             }
             match end {
-                End::Open if watch.is_draining() || watch.served() >= terms.limits.requests => {
+                End::Open if watch.is_draining() || watch.served() >= terms.limits.requests || watch.is_old() => {
                     return Poll::Ready(Event::Announce);
                 }
                 End::Open if requests.is_empty() && watch.poll_idle(cx).is_ready() => {
