@@ -99,11 +99,9 @@ impl Watch {
     /// From now on: it is [old](Self::is_old) after this time, give or take a tenth, so that those that came together do
     /// not all come again together.
     pub fn lives(&self, lifetime: Duration) {
-        let tenth = lifetime / 10;
         // Each `RandomState` has another key.
-        let percent = RandomState::new().hash_one(()) % 200;
-        let jittered = lifetime - tenth + tenth * u32::try_from(percent).unwrap_or(0) / 100;
-        self.old_at.set(deadline::after(jittered));
+        let jitter = u32::try_from(RandomState::new().hash_one(()) % 200).unwrap_or(100);
+        self.old_at.set(deadline::after((lifetime / 1000).saturating_mul(900 + jitter)));
     }
 
     /// Its next request is to be the last.

@@ -276,8 +276,7 @@ fn r08_explain_tells_the_way_of_a_request_and_sends_nothing() {
     }
     assert!(said.contains("GET /users?id=1"), "{said}");
     assert!(!said.contains(&other.to_string()), "{said}");
-    let said: serde_json::Value =
-        serde_json::from_str(&explain(&["--json", "GET", "http://example.com/x"])).unwrap();
+    let said: serde_json::Value = serde_json::from_str(&explain(&["--json", "GET", "http://example.com/x"])).unwrap();
     assert!(said.to_string().contains(&other.to_string()), "{said}");
     assert_eq!((api.connections(), other.connections()), (0, 0), "nobody was asked");
 }

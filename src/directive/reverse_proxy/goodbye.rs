@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(gaps(b"\x81\x02hi\x89\x00"), [0, 4, 6]);
         assert_eq!(gaps(b"\x81\x82maskhi\x01\x01a\x80\x01b"), [0, 8, 11, 14]);
         let long =
-            [&[0x82, 126, 1, 0][..], &[0x81; 256], &[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0], b"mask", &[7; 1 << 16]];
+            [&[0x82, 126, 1, 0][..], &[0x81; 256], &[0x82, 0xff, 0, 0, 0, 0, 0, 1, 0, 0], b"mask", &vec![7; 1 << 16]];
         assert_eq!(gaps(&long.concat()), [0, 260, 260 + 14 + (1 << 16)]);
         assert_eq!(gaps(b"\x82\x7e\x00"), [0]);
     }
