@@ -14,6 +14,7 @@ use super::body::Body;
 use super::connection::Connection;
 use super::fault::{Cause, Fault};
 use super::prefix::Prefixes;
+use super::sent::Sent;
 use super::target::Target;
 use super::tunnel::Ledger;
 
@@ -244,30 +245,6 @@ pub struct Exchange {
     pub auth: Option<Box<Auth>>,
     /// What `cors` found in `Origin`, before a statement below could take it away.
     pub origin: Option<Box<HeaderValue>>,
-}
-
-/// The size of a head's fields.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sent {
-    /// Each value counts, though several be of one name.
-    pub fields: u32,
-    /// Of their names and values.
-    pub bytes: u32,
-}
-
-impl Sent {
-    #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
-        let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        Self::new(headers.len(), bytes)
-    }
-
-    /// Larger ones than it can tell were refused long before.
-    #[must_use]
-    pub fn new(fields: usize, bytes: usize) -> Self {
-        let counted = |count| u32::try_from(count).unwrap_or(u32::MAX);
-        Self { fields: counted(fields), bytes: counted(bytes) }
-    }
 }
 
 /// What is known of who asks.

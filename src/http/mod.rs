@@ -14,6 +14,7 @@ pub mod placeholder;
 pub mod prefix;
 pub mod proxy_protocol;
 pub mod replacement;
+pub mod sent;
 pub mod step;
 pub mod target;
 pub mod template;

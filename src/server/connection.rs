@@ -143,9 +143,7 @@ async fn secure(
         }
         Some(Arc::clone(config))
     };
-    // A handshake is no request yet: a shutdown waits for none.
-    let accepted = unless_draining(&watch, tls::accept_by(stream, choose));
-    match Box::pin(within(terms.timeouts.handshake, accepted)).await.flatten() {
+    match Box::pin(shaken(&watch, terms.timeouts.handshake, tls::accept_by(stream, choose))).await {
         // The certificate was all that was to be seen (RFC 8737, section 3).
         Some(Ok(mut stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN) => {
             let _ = stream.shutdown().await;
@@ -344,6 +342,11 @@ pub(super) async fn unless_draining<T>(watch: &Watch, future: impl Future<Output
         }
     })
     .await
+}
+
+/// The outcome of a handshake, which is no request yet: a shutdown waits for none.
+pub(super) async fn shaken<T>(watch: &Watch, patience: Duration, handshake: impl Future<Output = T>) -> Option<T> {
+    within(patience, unless_draining(watch, handshake)).await.flatten()
 }
 
 /// The outcome, unless it takes longer.

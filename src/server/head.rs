@@ -10,11 +10,12 @@ use smallvec::SmallVec;
 
 use crate::http::body::Body;
 use crate::http::connection::Connection;
-use crate::http::exchange::{Exchange, Host, Notes, RequestId, Sent, TunnelSlot, Upgrade};
+use crate::http::exchange::{Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{X_REQUEST_ID, forget_pretence, may_be_of_proxies};
 use crate::http::hop;
 use crate::http::prefix::Prefixes;
+use crate::http::sent::Sent;
 use crate::http::target::Target;
 use crate::model::{Global, Limits};
 use crate::telemetry::id;

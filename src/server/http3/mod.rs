@@ -27,7 +27,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::task::JoinSet;
 
 use self::transport::{Line, Transport};
-use super::connection::{Arrival, Terms, restless, seat, unless_draining, within};
+use super::connection::{Arrival, Terms, restless, seat, shaken, within};
 use super::handle::Context;
 use super::world::View;
 use crate::http::connection::{Connection, TlsFacts};
@@ -57,8 +57,7 @@ pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, hal
     let Ok(_seat) = seat(&world.global, peer.ip()) else { return incoming.refuse() };
     drop(world);
     let Ok(connecting) = incoming.accept_with(config) else { return };
-    let connecting = unless_draining(&watch, connecting);
-    let quic = match Box::pin(within(terms.timeouts.handshake, connecting)).await.flatten() {
+    let quic = match Box::pin(shaken(&watch, terms.timeouts.handshake, connecting)).await {
         Some(Ok(quic)) => quic,
         Some(Err(error)) => return refused(&error, peer),
         None => return,
