@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::{Global, challenges, demand, dns};
+use super::{Global, challenges, dns};
 use crate::check::near::nearest;
 use crate::check::value::{Text, Url};
 use crate::check::{Arguments, Check, Opt, Reported, known};
 use crate::diagnostic::{Code, Mistake, Span};
+use crate::directive::tls::demand;
 use crate::syntax::tree::{Node, Word};
 use crate::tls::acme::dns::Settings;
 use crate::tls::acme::{Binding, Issuer, KNOWN, KeyType, Kind, Known, Terms};

@@ -8,10 +8,10 @@ use time::OffsetDateTime;
 
 use super::compile::{Compiler, Door, INTERNAL, Purpose, Shown, Source};
 use super::global::Ocsp;
-use super::{SiteAddress, Transport};
+use super::{SiteAddress, Transport, demand};
 use crate::check::value::{HostPattern, ListenAddress};
 use crate::diagnostic::{Code, Mistake, Span};
-use crate::directive::tls::Source as TlsSource;
+use crate::directive::tls::{Source as TlsSource, TlsModel};
 use crate::tls::acme::Kind;
 use crate::tls::client::authorities;
 use crate::tls::internal::Authority;
@@ -30,8 +30,9 @@ enum Held {
 
 impl Compiler<'_> {
     /// The certificate of one address of a site. What is wrong is told.
-    pub(super) fn certify(&mut self, source: &TlsSource, address: &SiteAddress, names: &mut Names) {
-        match self.on_demand(source, address) {
+    pub(super) fn certify(&mut self, model: &TlsModel, address: &SiteAddress, names: &mut Names) {
+        let source = &model.source;
+        match self.on_demand(model, address) {
             Ok(true) => return names.add_unnamed(address.name().as_ref(), &self.acme.demand.table),
             Ok(false) => {}
             Err(mistake) => return self.mistakes.push(mistake),
@@ -86,21 +87,29 @@ impl Compiler<'_> {
     }
 
     /// Whether the names of a site become known only when somebody comes for them: below a wildcard, or any.
-    fn on_demand(&mut self, source: &TlsSource, address: &SiteAddress) -> Result<bool, Mistake> {
-        let Some(acme) = self.model.global.acme.as_ref().filter(|acme| acme.demand.is_some()) else { return Ok(false) };
+    /// What a site says itself holds before what `global` says, and before `dns`.
+    fn on_demand(&mut self, model: &TlsModel, address: &SiteAddress) -> Result<bool, Mistake> {
+        let own = model.demand.as_ref().filter(|_| demand::is_open(address));
+        let Some(acme) = &self.model.global.acme else {
+            return own.map_or(Ok(false), |(_, at)| Err(acme_is_off(*at)));
+        };
+        let Some(terms) = own.map(|(terms, _)| terms).or(acme.demand.as_ref()) else { return Ok(false) };
         let is_open = match address.name() {
             None => address.host.is_none(),
+            Some(Name::Wildcard(_)) if own.is_some() => true,
             Some(Name::Wildcard(_)) if acme.dns.is_some() => false,
-            Some(Name::Wildcard(_)) => address.is_public() || matches!(source, TlsSource::Acme { .. }),
+            Some(Name::Wildcard(_)) => address.is_public() || matches!(model.source, TlsSource::Acme { .. }),
             Some(_) => false,
         };
-        if !is_open || !matches!(source, TlsSource::Acme { .. } | TlsSource::Fitting) {
+        if !is_open || !matches!(model.source, TlsSource::Acme { .. } | TlsSource::Fitting) {
             return Ok(false);
         }
         if matches!(self.purpose, Purpose::Judge) {
             return Ok(true);
         }
-        self.wishes.demand.clone_from(&acme.demand);
+        if !self.wishes.demand.iter().any(|(below, _)| *below == address.name()) {
+            self.wishes.demand.push((address.name(), terms.clone()));
+        }
         (self.wishes.issuers, self.wishes.key) = (acme.issuers(), acme.key);
         self.wishes.dns.clone_from(&acme.dns);
         self.wishes.storage = self.storage()?;
@@ -187,12 +196,7 @@ impl Compiler<'_> {
     fn acme(&mut self, at: Option<Span>, address: &SiteAddress) -> Result<Held, Mistake> {
         let host = address.name().map_or(String::new(), |name| name.to_string());
         let Some(acme) = &self.model.global.acme else {
-            return Err(Mistake::new(
-                Code::E0028,
-                at.unwrap_or(address.at),
-                "this asks for a certificate, and `global` has `acme off`",
-            )
-            .help("remove `acme off` from `global`, or write: tls internal"));
+            return Err(acme_is_off(at.unwrap_or(address.at)));
         };
         if matches!(self.purpose, Purpose::Judge) {
             return Ok(Held::Nothing);
@@ -320,6 +324,11 @@ impl Compiler<'_> {
         let opened = Authority::open(storage)?;
         Ok(self.supplies.adopt(&key, || opened))
     }
+}
+
+fn acme_is_off(at: Span) -> Mistake {
+    Mistake::new(Code::E0028, at, "this asks for a certificate, and `global` has `acme off`")
+        .help("remove `acme off` from `global`, or write: tls internal")
 }
 
 /// This must be said before its visitors say it.

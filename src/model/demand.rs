@@ -1,56 +1,32 @@
-//! `on_demand`: certificates for names that no address names.
+//! `on_demand` of a site: whether there is any name that it could mean.
 
-use std::time::Duration;
-
-use crate::check::value::{Count, Rate, Url};
-use crate::check::{Arguments, Check, Opt, Reported};
+use super::{SiteAddress, SiteModel};
+use crate::check::Check;
 use crate::diagnostic::{Code, Mistake};
-use crate::syntax::tree::Node;
-use crate::tls::acme::Terms;
+use crate::directive::Front;
+use crate::directive::tls::TlsModel;
+use crate::tls::Name;
 
-pub const OPTION: Opt = Opt::once(
-    "on_demand",
-    "on_demand { … }",
-    "certificates for the names of `*.example.com` and of sites for any host, when somebody comes for them (none)",
-)
-.with(OPTIONS);
+/// Whether the names of a site are not all known before: it is for any host, or for those below a wildcard.
+pub(super) fn is_open(address: &SiteAddress) -> bool {
+    match address.name() {
+        None => address.host.is_none(),
+        Some(name) => matches!(name, Name::Wildcard(_)),
+    }
+}
 
-const OPTIONS: &[Opt] = &[
-    Opt::once(
-        "ask",
-        "ask URL",
-        "who says whether a name may have a certificate: GET URL?domain=NAME, where 200 is yes; it must be given",
-    ),
-    Opt::once("limit", "limit RATE", "how many certificates are asked for in what time (10/m)").by_default(&["10/m"]),
-    Opt::once("names", "names COUNT", "how many names may be known at once (10000)").by_default(&["10000"]),
-];
-
-/// Without anybody to ask, whoever makes up names would have certificates asked for until an authority has had enough
-/// (threat XT12).
-pub(super) fn read(node: &Node, cx: &mut Check) -> Result<Terms, Reported> {
-    Arguments::of(node, "on_demand { … }").done(cx)?;
-    let (mut ask, mut limit, mut most) = (None, (10, Duration::from_secs(60)), 10_000);
-    cx.options(node, OPTIONS, |option, inner, cx| {
-        let mut args = Arguments::of(inner, option.syntax);
-        match option.name {
-            "ask" => ask = Some(args.expect::<Url>("a URL", cx)?.0),
-            "limit" => {
-                let rate = args.expect::<Rate>("a rate", cx)?;
-                limit = (rate.events, rate.window);
-            }
-            _ => most = args.expect::<Count>("a count", cx)?.0 as usize,
+/// Sites whose names are all known get their certificates without anybody coming.
+pub(super) fn idle(sites: &[SiteModel], cx: &mut Check) {
+    for site in sites.iter().filter(|site| !site.addresses.iter().any(is_open)) {
+        let tls = site.body.statements.iter().find_map(|statement| match statement.directive.front() {
+            Some(Front::Tls(TlsModel { demand: Some((_, at)), .. })) => Some(*at),
+            _ => None,
+        });
+        if let (Some(at), Some(address)) = (tls, site.addresses.first()) {
+            let text = format!("`{}` is known, so its certificate is asked for without anybody coming", address.text);
+            cx.report(Mistake::new(Code::W0009, at, text).help(
+                "remove it, or have a site for names that are not known: https://:443 { … }, *.example.com { … }",
+            ));
         }
-        args.done_without_block(cx)
-    })?;
-    let Some(ask) = ask else {
-        return Err(cx.report(
-            Mistake::new(
-                Code::E0022,
-                node.words[0].span,
-                "anybody can come for any name, so somebody must say which of them may have certificates",
-            )
-            .help("write: on_demand { ask http://127.0.0.1:9000/may-have-a-certificate }"),
-        ));
-    };
-    Ok(Terms { ask, limit, most })
+    }
 }

@@ -116,7 +116,7 @@ impl Compiler<'_> {
         let (mut names, mut by_name, mut demanded) = (Names::new(), ByName::default(), Vec::new());
         for (index, address) in &planned.sites {
             let model = self.tls_model(*index);
-            self.certify(&model.source, address, &mut names);
+            self.certify(&model, address, &mut names);
             let key = model.policy.key();
             let at = demanded.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
                 demanded.push((key, model.policy));
@@ -226,7 +226,7 @@ impl Compiler<'_> {
     fn tls_model(&self, site: usize) -> TlsModel {
         let said =
             front(&self.model.sites[site], |front| if let Front::Tls(tls) = front { Some(tls.clone()) } else { None });
-        said.unwrap_or_else(|| TlsModel { source: Source::Fitting, policy: PolicyModel::default() })
+        said.unwrap_or_else(|| TlsModel { source: Source::Fitting, policy: PolicyModel::default(), demand: None })
     }
 
     /// What a site asks of the connections of its requests.

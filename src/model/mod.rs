@@ -154,6 +154,7 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     ceilings::idle(&model, &mut cx);
     address::conflicts(&model.sites, &model.global, &mut cx);
     strangers::stand_ins(&model.sites, &model.global, &mut cx);
+    demand::idle(&model.sites, &mut cx);
     (model, cx.finish())
 }
 

@@ -109,3 +109,24 @@ fn a_name_whose_certificate_does_not_come_is_refused_and_harms_no_other() {
     eventually("nobody to ask", || secure(&pebble, &believer, "yes-late.example.com").err());
     proxy.said("nobody says whether a name may have a certificate");
 }
+
+#[test]
+fn xt12_a_site_has_terms_of_its_own() {
+    let (pebble, storage, all, shop) = (Pebble::start(), Folder::new(), permits(), permits());
+    let acme =
+        format!("ca {} {{ root {} }}\n on_demand {{ ask http://{all}/ask }}", pebble.directory(), pebble.root_file());
+    let own = format!("tls {{ on_demand {{ ask http://{shop}/ask; limit 1/h }} }}\n    respond \"shop");
+    let sites = ANY.replace("respond \"shop", &own);
+    let proxy = with(&pebble, &storage, &acme, &sites).doors(1).start();
+    let believer = pebble.believer();
+    let said = |name: &str| {
+        let mut client = secure(&pebble, &believer, name).ok()?;
+        Some(client.get(name, "/").text().to_owned())
+    };
+    assert_eq!(said("yes.shop.example.com").as_deref(), Some("shop yes.shop.example.com"));
+    assert_eq!((all.requests().len(), shop.requests().len()), (0, 1));
+    assert!(said("yes2.shop.example.com").is_none());
+    proxy.said("the limit of certificates on demand is reached");
+    assert_eq!(said("yes.example.com").as_deref(), Some("any yes.example.com"));
+    assert_eq!((all.requests().len(), shop.requests().len(), pebble.orders()), (1, 2, 2));
+}

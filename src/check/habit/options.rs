@@ -124,10 +124,8 @@ pub const GLOBAL: &[Habit] = &[
     write(&["acme_ca_root"], "acme { root <1 FILE> }", GLOBAL_PLACE),
     write(&["acme_dns", "dnsChallenge"], "acme { dns <1 cloudflare> { token <2 TOKEN> } }", GLOBAL_PLACE),
     write(&["cert_issuer", "certificatesResolvers"], "acme { ca DIRECTORY }", GLOBAL_PLACE),
-    say(
-        &["acme_eab", "on_demand_tls"],
-        "rp asks for certificates of the names of its sites, with an account of its own",
-    ),
+    write(&["acme_eab"], "acme { ca zerossl { eab KEY_ID HMAC } }", GLOBAL_PLACE),
+    write(&["on_demand_tls"], "acme { on_demand { ask http://127.0.0.1:9000/domains } }", GLOBAL_PLACE),
     write(&["ocsp_stapling", "ssl_stapling", "ocsp-update.mode"], "ocsp <1 off>", GLOBAL_PLACE),
     write(&["key_type"], "acme { key_type <1 p256> }", GLOBAL_PLACE),
     say(&["local_certs", "skip_install_trust"], "a site asks for one itself: tls internal"),
@@ -226,7 +224,7 @@ pub const TLS: &[Habit] = &[
         Place::Top,
     ),
     instead(
-        &["issuer", "ca", "ca_root", "eab", "on_demand"],
+        &["issuer", "ca", "ca_root", "eab"],
         "who signs certificates is said once for all sites",
         "global { acme { ca DIRECTORY } }",
         Place::Top,

@@ -1,10 +1,12 @@
 //! The options of `tls`: what a site demands of the handshakes that ask for it.
 
 use super::clients::ClientsModel;
+use super::demand;
 use crate::check::value::Switch;
 use crate::check::{Arguments, Check, Opt, Reported, Value};
 use crate::diagnostic::{Code, Mistake, Span, Written, placeless};
 use crate::syntax::tree::Node;
+use crate::tls::acme::Terms;
 use crate::tls::{Alpn, Group, Options, Suite, Version};
 
 pub const OPTIONS: &[Opt] = &[
@@ -36,7 +38,11 @@ pub const OPTIONS: &[Opt] = &[
         "answers a request 421 unless the handshake asked for the very host that it names, be another host's certificate good for both; without it that is so only where the sites' options differ (off)",
     )
     .by_default(&["off"]),
+    demand::OF_SITE,
 ];
+
+/// Under which terms names of a site get certificates that no address names, and where that is said.
+pub type DemandModel = Option<(Terms, Span)>;
 
 /// What a site demands. Equal ones share one configuration, one set of tickets, and connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +76,8 @@ struct Places {
 
 impl PolicyModel {
     /// Reads the block of `tls`, if it has one.
-    pub fn read(node: &Node, cx: &mut Check) -> Result<Self, Reported> {
-        let (mut policy, mut places) = (Self::default(), Places::default());
+    pub fn read(node: &Node, cx: &mut Check) -> Result<(Self, DemandModel), Reported> {
+        let (mut policy, mut places, mut on_demand) = (Self::default(), Places::default(), None);
         if let Some(block) = &node.block {
             policy.at = Written(Some(node.words[0].span));
             if block.nodes.is_empty() && node.words.len() == 1 {
@@ -81,6 +87,10 @@ impl PolicyModel {
         cx.options(node, OPTIONS, |option, inner, cx| {
             if option.name == "client_auth" {
                 policy.clients = Some(ClientsModel::read(inner, cx)?);
+                return Ok(());
+            }
+            if option.name == "on_demand" {
+                on_demand = Some((demand::read(inner, cx)?, inner.words[0].span));
                 return Ok(());
             }
             let mut args = Arguments::of(inner, option.syntax);
@@ -108,7 +118,7 @@ impl PolicyModel {
             args.done_without_block(cx)
         })?;
         policy.settle(&places, cx)?;
-        Ok(policy)
+        Ok((policy, on_demand))
     }
 
     /// What makes it what it is, as text: the same for all that demand the same.

@@ -39,7 +39,7 @@ impl Vault {
 
     /// The work behind it, once for all who wait.
     pub(super) async fn arrive(self: Arc<Self>, name: Box<str>) {
-        let Some(terms) = self.demand.terms() else { return self.demand.refuse(&name, Duration::ZERO) };
+        let Some(terms) = self.demand.terms(&name) else { return self.demand.refuse(&name, Duration::ZERO) };
         match self.demand.permits.ask(&terms, &name).await {
             Ok(true) => {}
             Ok(false) => return self.demand.refuse(&name, REFUSED),
@@ -83,7 +83,7 @@ impl Vault {
         if holding.due() > now {
             return Found::Refused(Duration::try_from(holding.due() - now).unwrap_or_default());
         }
-        if let Err(pause) = self.demand.take_order(terms.limit) {
+        if let Err(pause) = self.demand.take_order(terms) {
             tracing::warn!(name, "the limit of certificates on demand is reached");
             return Found::Refused(pause.min(REFUSED));
         }
@@ -95,7 +95,11 @@ impl Vault {
 
     /// Makes room for a name, with what is in storage.
     async fn take_up(&self, terms: &Arc<Terms>, key: &Key) -> Result<(), Duration> {
-        let count = self.state().holdings.values().filter(|holding| holding.on_demand).count();
+        let is_theirs = |name: &str| self.demand.terms(name).is_some_and(|known| Arc::ptr_eq(&known, terms));
+        let count = {
+            let state = self.state();
+            state.holdings.iter().filter(|((_, name), holding)| holding.on_demand && is_theirs(name)).count()
+        };
         if count >= terms.most {
             static EVERY: Every = Every::second();
             if let Some(suppressed) = EVERY.pass() {

@@ -31,14 +31,29 @@ pub struct Demand {
 
 #[derive(Debug, Default)]
 struct State {
-    terms: Option<Arc<Terms>>,
+    rules: Vec<Rule>,
     /// Dropped once there is an answer, whatever it is.
     pending: HashMap<Box<str>, Vec<oneshot::Sender<()>>>,
     /// Those of them that nobody has begun with.
     fresh: Vec<Box<str>>,
     refused: HashMap<Box<str>, Instant>,
+}
+
+/// What holds for the names of a site.
+#[derive(Debug)]
+struct Rule {
+    /// A wildcard; `None`: any name that is below none.
+    below: Option<Name>,
+    terms: Arc<Terms>,
     /// When orders began to be counted, and how many there are since.
     orders: Option<(Instant, u32)>,
+}
+
+impl State {
+    fn rule(&self, name: &str) -> Option<&Rule> {
+        let below = |rule: &&Rule| rule.below.as_ref().is_some_and(|below| below.covers(name));
+        self.rules.iter().find(below).or_else(|| self.rules.iter().find(|rule| rule.below.is_none()))
+    }
 }
 
 impl Demand {
@@ -47,7 +62,7 @@ impl Demand {
     pub(super) fn queue(&self, name: &str) -> Option<oneshot::Receiver<()>> {
         let name = candidate(name)?;
         let mut state = self.state();
-        state.terms.as_ref()?;
+        state.rule(&name)?;
         if state.refused.get(&name).is_some_and(|until| *until > Instant::now()) {
             return None;
         }
@@ -68,17 +83,29 @@ impl Demand {
         std::mem::take(&mut self.state().fresh)
     }
 
-    pub(super) fn terms(&self) -> Option<Arc<Terms>> {
-        self.state().terms.clone()
+    /// Those for a name.
+    pub(super) fn terms(&self, name: &str) -> Option<Arc<Terms>> {
+        self.state().rule(name).map(|rule| Arc::clone(&rule.terms))
     }
 
     /// From now on these hold; what was refused under others may be asked for again.
-    pub(super) fn settle_terms(&self, terms: Option<&Terms>) {
+    pub(super) fn settle_terms(&self, terms: &[(Option<Name>, Terms)]) {
         let mut state = self.state();
-        if state.terms.as_deref() != terms {
-            state.terms = terms.cloned().map(Arc::new);
-            state.refused.clear();
+        let known = state.rules.iter().map(|rule| (&rule.below, &*rule.terms));
+        if known.eq(terms.iter().map(|(below, terms)| (below, terms))) {
+            return;
         }
+        let rules = terms.iter().map(|(below, terms)| {
+            let same = state.rules.iter().find(|rule| rule.below == *below && *rule.terms == *terms);
+            let orders = same.and_then(|rule| rule.orders);
+            Rule {
+                below: below.clone(),
+                terms: same.map_or_else(|| Arc::new(terms.clone()), |it| it.terms.clone()),
+                orders,
+            }
+        });
+        state.rules = rules.collect();
+        state.refused.clear();
     }
 
     /// The name has a certificate: all who wait for it go on.
@@ -116,11 +143,15 @@ impl Demand {
         }
     }
 
-    /// Takes one of the orders that there may be in this window, or says how long there is none.
-    pub(super) fn take_order(&self, (most, window): (u32, Duration)) -> Result<(), Duration> {
+    /// Takes one of the orders that there may be under these terms in their window, or says how long there is none.
+    pub(super) fn take_order(&self, terms: &Arc<Terms>) -> Result<(), Duration> {
+        let ((most, window), now) = (terms.limit, Instant::now());
         let mut state = self.state();
-        let now = Instant::now();
-        match &mut state.orders {
+        // They may have been replaced since the name was asked about.
+        let Some(rule) = state.rules.iter_mut().find(|rule| Arc::ptr_eq(&rule.terms, terms)) else {
+            return Err(Duration::ZERO);
+        };
+        match &mut rule.orders {
             Some((began, count)) if now - *began < window => {
                 if *count >= most {
                     return Err(window.saturating_sub(now - *began));
@@ -153,9 +184,12 @@ mod tests {
 
     fn demand() -> Demand {
         let demand = Demand::default();
-        let ask = "http://127.0.0.1:1/ask".parse().unwrap();
-        demand.settle_terms(Some(&Terms { ask, limit: (2, Duration::from_secs(60)), most: 10 }));
+        demand.settle_terms(&[(None, terms("any", Duration::from_secs(60)))]);
         demand
+    }
+
+    fn terms(ask: &str, window: Duration) -> Terms {
+        Terms { ask: format!("http://127.0.0.1:1/{ask}").parse().unwrap(), limit: (2, window), most: 10 }
     }
 
     #[test]
@@ -204,11 +238,26 @@ mod tests {
     }
 
     #[test]
-    fn xt12_orders_are_counted() {
-        let demand = demand();
-        let limit = (2, Duration::from_secs(60));
-        assert_eq!([demand.take_order(limit), demand.take_order(limit)], [Ok(()), Ok(())]);
-        assert!(demand.take_order(limit).is_err_and(|pause| pause > Duration::from_secs(50)));
-        assert_eq!(demand.take_order((2, Duration::ZERO)), Ok(()), "a window that is over");
+    fn xt12_orders_are_counted_by_the_site_that_they_are_for() {
+        let (demand, below) = (demand(), Name::parse("*.shop.test"));
+        let minute = Duration::from_secs(60);
+        let rules = [(None, terms("any", minute)), (below.clone(), terms("shop", minute))];
+        demand.settle_terms(&rules);
+        let of = |name| demand.terms(name).unwrap();
+        assert_eq!(
+            [of("a.test"), of("a.shop.test"), of("shop.test")].map(|it| it.ask.path().to_owned()),
+            ["/any", "/shop", "/any"]
+        );
+        let take = |name| demand.take_order(&of(name));
+        assert_eq!([take("a.test"), take("b.test")], [Ok(()), Ok(())]);
+        assert!(take("a.test").is_err_and(|pause| pause > Duration::from_secs(50)));
+        assert_eq!(take("a.shop.test"), Ok(()));
+        // A reload that says the same counts on.
+        demand.settle_terms(&[rules[0].clone(), (below, terms("else", minute))]);
+        assert!(take("a.test").is_err());
+        demand.settle_terms(&[(None, terms("any", Duration::ZERO))]);
+        assert_eq!([take("a.test"), take("a.test"), take("a.test")], [Ok(()); 3], "a window that is over");
+        demand.settle_terms(&[]);
+        assert!(demand.terms("a.test").is_none());
     }
 }

@@ -23,7 +23,7 @@ use super::renewal::Advice;
 use super::store::Store;
 use super::{Issuer, KeyType};
 use crate::tls::storage::Storage;
-use crate::tls::{Certificate, Slot, Trouble};
+use crate::tls::{Certificate, Name, Slot, Trouble};
 
 /// What a configuration wants.
 #[derive(Debug, Clone, Default)]
@@ -37,8 +37,8 @@ pub struct Wishes {
     /// Who changes the zone, if anybody.
     pub dns: Option<dns::Settings>,
     pub key: KeyType,
-    /// For names that are not named.
-    pub demand: Option<Terms>,
+    /// For names that are not named, each below a wildcard or any.
+    pub demand: Vec<(Option<Name>, Terms)>,
 }
 
 impl Wishes {
@@ -162,10 +162,10 @@ impl Vault {
         state.offices = offices;
         state.kinds.clone_from(&wishes.kinds);
         state.key = wishes.key;
-        self.demand.settle_terms(wishes.demand.as_ref());
+        self.demand.settle_terms(&wishes.demand);
         state.holdings.retain(|(at, name), holding| {
             let named = wishes.names.contains(name);
-            holding.on_demand &= !named && wishes.demand.is_some();
+            holding.on_demand &= !named && self.demand.terms(name).is_some();
             holding.wanted = *at == stores && (named || (holding.on_demand && holding.wanted));
             *at == stores && (named || holding.on_demand)
         });
@@ -255,7 +255,7 @@ impl Vault {
             held: holding.certificate.clone(),
             is_theirs: holding.from == at,
             forced: holding.forced,
-            permit: self.demand.terms().filter(|_| holding.on_demand && holding.certificate.is_some()),
+            permit: self.demand.terms(&key.1).filter(|_| holding.on_demand && holding.certificate.is_some()),
         })
     }
 
@@ -337,7 +337,7 @@ mod tests {
             kinds: vec![Kind::Http01, Kind::TlsAlpn01],
             dns: None,
             key: KeyType::default(),
-            demand: None,
+            demand: Vec::new(),
         }
     }
 
