@@ -11,10 +11,7 @@ use tokio::task::spawn_local;
 
 pub fn run(data: &[u8]) {
     thread_local! {
-        static RUNTIME: LocalRuntime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build_local(tokio::runtime::LocalOptions::default())
-            .expect("a runtime");
+        static RUNTIME: LocalRuntime = super::runtime();
     }
     let [cut, wire @ ..] = data else { return };
     let (whole, pieces) = RUNTIME.with(|runtime| {

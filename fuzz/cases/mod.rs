@@ -3,6 +3,9 @@
 //!
 //! It is the library of the fuzz targets, and a module of `tests/corpus.rs`.
 
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
+use tokio::signal::unix::{SignalKind, signal};
+
 pub mod announced;
 pub mod check;
 pub mod chunks;
@@ -17,6 +20,14 @@ pub mod request;
 pub mod response;
 mod strict;
 mod through;
+
+/// A runtime in which a write to somebody who has gone is an error, as it is in rp, and not the end of the process: the
+/// fuzzer's `main` is not Rust's, which ignores the signal.
+fn runtime() -> LocalRuntime {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
+    runtime.block_on(async { drop(signal(SignalKind::pipe())) });
+    runtime
+}
 
 /// A case, by the name of its target.
 pub type Case = (&'static str, fn(&[u8]));

@@ -11,7 +11,7 @@ use proxyfile::server::Source;
 use proxyfile::server::alone::Alone;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::runtime::{LocalOptions, LocalRuntime};
+use tokio::runtime::LocalRuntime;
 use tokio::task::{spawn_local, yield_now};
 
 use super::strict::{Read, Request, request};
@@ -58,8 +58,7 @@ impl Stage {
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         let socket = folder.join("origin");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
-        let runtime = runtime.expect("a runtime");
+        let runtime = super::runtime();
         let origin = Rc::new(Origin::default());
         let serving = origin.clone();
         let path = socket.clone();
