@@ -229,3 +229,61 @@ impl Session for Deferred {
         self.session.export_keying_material(output, label, context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::ServerName;
+    use rustls::quic::{ClientConnection, Version as QuicVersion};
+    use rustls::{ClientConfig, RootCertStore};
+
+    use super::*;
+
+    /// What a client says first.
+    fn hello(name: &'static str) -> Vec<u8> {
+        let config = ClientConfig::builder_with_provider(provider_with(None, None))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let name = ServerName::try_from(name).unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), QuicVersion::V1, name, Vec::new()).unwrap();
+        let mut bytes = Vec::new();
+        assert!(client.write_hs(&mut bytes).is_none(), "no keys yet");
+        bytes
+    }
+
+    /// The name in it, or nothing yet, or the alert.
+    fn check(bytes: &[u8], expected: Result<Option<&str>, AlertDescription>) {
+        let found = match accepted(bytes) {
+            Ok(accepted) => Ok(accepted.map(|accepted| accepted.client_hello().server_name().map(str::to_owned))),
+            Err(error) => Err(error.code),
+        };
+        let expected = expected.map(|name| name.map(|name| Some(name.to_owned())));
+        assert_eq!(found, expected.map_err(|alert| TransportErrorCode::crypto(alert.into())), "{bytes:x?}");
+    }
+
+    #[test]
+    fn a_hello_is_read_once_it_is_whole_however_it_comes() {
+        let whole = hello("a.example");
+        for end in 0..whole.len() {
+            check(&whole[..end], Ok(None));
+        }
+        check(&whole, Ok(Some("a.example")));
+        // What comes behind it is for the session that it chooses.
+        check(&[&whole[..], &[20, 0, 0, 0]].concat(), Ok(Some("a.example")));
+    }
+
+    #[test]
+    fn xh10_what_is_none_or_too_long_is_refused_at_its_first_bytes() {
+        check(&[1, 0, 0x40, 0], Err(AlertDescription::DecodeError));
+        check(&[1, 0xff, 0xff, 0xff], Err(AlertDescription::DecodeError));
+        check(&[1, 0, 0x3f, 0xfc], Ok(None));
+        for kind in [0, 2, 11, 20, 255] {
+            check(&[kind, 0, 0, 5], Err(AlertDescription::UnexpectedMessage));
+        }
+        check(&[1, 0, 0, 0], Err(AlertDescription::DecodeError));
+        let mut broken = hello("a.example");
+        broken[4 + 2 + 32] = 0xff;
+        check(&broken, Err(AlertDescription::DecodeError));
+    }
+}
