@@ -479,6 +479,7 @@ fn a_process_that_begins_anew_tells_clients_of_the_one_before_it() {
     run(async {
         let mut client = client(&proxy, &authority).await;
         assert_eq!(client.get("example.com", "/").await.text(), "hello");
+        soon("the key is kept", || store.path().join("quic/key").exists().then_some(())).await;
         proxy.signal(rustix::process::Signal::KILL);
         proxy.wait();
         proxy = start();

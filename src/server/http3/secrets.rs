@@ -6,6 +6,7 @@
 
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use aws_lc_rs::{hkdf, hmac};
@@ -16,7 +17,7 @@ use crate::tls::storage::{Place, Storage, wait};
 const FOLDER: &str = "quic";
 const KEY: &str = "quic/key";
 const LENGTH: usize = 32;
-/// So long one of several processes that begin at once waits for another to make the key.
+/// So long one of several processes that begin at once waits for another to keep its key.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What all workers of the process have: a client's token is good with every one of them.
@@ -27,20 +28,26 @@ pub struct Secrets {
 
 static SECRETS: OnceLock<Secrets> = OnceLock::new();
 
-/// Takes over the key that is kept at this place, the usual one without it, or keeps one there from now on. Where that cannot
-/// be, there is one for as long as the process lives. Only the first call counts.
+/// Takes over the key that is kept at this place, the usual one without it, or makes one that is kept there from now on. Where
+/// that cannot be, it is good for as long as the process lives. Only the first call counts.
 pub fn settle(place: Option<&Place>) {
     if SECRETS.get().is_some() {
         return;
     }
     let storage = place.map_or_else(|| Ok(Storage::default()), Storage::open);
-    let key = storage.and_then(|storage| kept(&storage));
-    if let Err(trouble) = &key {
-        tracing::info!(%trouble, "the key of QUIC is not kept: clients will notice the next start late");
-    }
-    if let Some(secrets) = key.ok().and_then(|key| Secrets::of(&key)) {
+    let found = storage.and_then(|storage| Ok((kept(&storage)?, storage)));
+    let key = match found {
+        Ok((Some(key), _)) => Some(key),
+        Ok((None, storage)) => made(storage),
+        Err(trouble) => return untold(&trouble),
+    };
+    if let Some(secrets) = key.and_then(|key| Secrets::of(&key)) {
         let _ = SECRETS.set(secrets);
     }
+}
+
+fn untold(trouble: &Trouble) {
+    tracing::info!(%trouble, "the key of QUIC is not kept: clients will notice the next start late");
 }
 
 pub fn secrets() -> io::Result<&'static Secrets> {
@@ -52,23 +59,35 @@ pub fn secrets() -> io::Result<&'static Secrets> {
     Ok(SECRETS.get_or_init(|| made))
 }
 
-fn kept(storage: &Storage) -> Result<Vec<u8>, Trouble> {
-    if let Some(key) = wait(storage.load(KEY))?.filter(|key| key.len() == LENGTH) {
-        return Ok(key);
+fn kept(storage: &Storage) -> Result<Option<Vec<u8>>, Trouble> {
+    Ok(wait(storage.load(KEY))?.filter(|key| key.len() == LENGTH))
+}
+
+/// Nobody waits until it is kept: a disk may take seconds to say that it is.
+fn made(storage: Storage) -> Option<Vec<u8>> {
+    let key = fresh()?;
+    let copy = key.clone();
+    let begun = thread::Builder::new().name("quic key".to_owned()).spawn(move || {
+        if let Err(trouble) = keep(&storage, &copy) {
+            untold(&trouble);
+        }
+    });
+    if let Err(error) = begun {
+        tracing::info!(%error, "the key of QUIC is not kept: clients will notice the next start late");
     }
+    Some(key)
+}
+
+/// Keeps a key, unless another process has been quicker: then that one's is taken at the next start.
+fn keep(storage: &Storage, key: &[u8]) -> Result<(), Trouble> {
     storage.prepare(FOLDER)?;
     let lock = storage.lock_within(FOLDER, PATIENCE)?;
-    let made: Result<_, Trouble> = wait(async {
-        // Another may have been quicker.
-        if let Some(key) = storage.load(KEY).await?.filter(|key| key.len() == LENGTH) {
-            return Ok(key);
-        }
-        let key = fresh().ok_or_else(|| Trouble::Signing("no random bytes".to_owned()))?;
-        storage.store(KEY, &key).await?;
-        Ok(key)
+    let outcome = kept(storage).and_then(|known| match known {
+        Some(_) => Ok(()),
+        None => wait(storage.store(KEY, key)),
     });
     wait(storage.release(lock));
-    made
+    outcome
 }
 
 fn fresh() -> Option<Vec<u8>> {
@@ -101,12 +120,15 @@ mod tests {
     fn a_key_is_made_once_and_kept() {
         let folder = std::env::temp_dir().join(format!("rp-quic-{}", std::process::id()));
         let storage = Storage::file(&folder);
-        let key = kept(&storage).unwrap();
-        assert_eq!((key.len(), kept(&storage).unwrap() == key), (LENGTH, true));
+        let (key, other) = (fresh().unwrap(), fresh().unwrap());
+        assert_eq!(kept(&storage).unwrap(), None);
+        keep(&storage, &key).unwrap();
+        keep(&storage, &other).unwrap();
+        assert_eq!(kept(&storage).unwrap().as_ref(), Some(&key), "the first one stays");
         // Half a key is none.
         wait(storage.store(KEY, &key[..7])).unwrap();
-        let other = kept(&storage).unwrap();
-        assert!(other.len() == LENGTH && other != key);
+        keep(&storage, &other).unwrap();
+        assert_eq!(kept(&storage).unwrap().as_ref(), Some(&other));
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(shown(&key), shown(&key));
         let (one, two) = (shown(&key), shown(&other));

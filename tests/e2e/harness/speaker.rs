@@ -213,8 +213,7 @@ impl Speaker {
         let has_body = ask.body.is_some();
         let mut stream = self.open(ask, !has_body)?;
         if let Some(body) = body {
-            stream.say(&body);
-            stream.end_with(&trailers);
+            stream.say_last(&body, &trailers);
         }
         Ok(stream)
     }
@@ -289,6 +288,25 @@ impl Stream<'_> {
             }
         }
         self
+    }
+
+    /// A last piece and the end, at once where the protocol has it so: a server that is given an end late may have answered.
+    fn say_last(&mut self, bytes: &[u8], trailers: &[(String, String)]) {
+        match &mut self.wire {
+            Under::Two { sender, .. } if trailers.is_empty() && bytes.len() < 16_384 => {
+                let _ = sender.send_data(Bytes::copy_from_slice(bytes), true);
+            }
+            Under::Three { sender, .. } if trailers.is_empty() && !bytes.is_empty() => {
+                let _ = wait(async {
+                    sender.send_data(Bytes::copy_from_slice(bytes)).await?;
+                    sender.finish().await
+                });
+            }
+            _ => {
+                self.say(bytes);
+                self.end_with(trailers);
+            }
+        }
     }
 
     /// The end of the body.
