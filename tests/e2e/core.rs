@@ -45,7 +45,11 @@ fn c01_bodies_of_every_size_pass_both_ways_unchanged() {
             }
             assert!(stream.end().answer().unwrap().body == body, "{size} bytes whose length shows at their end");
         }
-        assert_eq!(origin.connections(), 1);
+        // Over the others the end of a body is a frame of its own, which may come after the answer to its last byte: until
+        // then the connection is not free.
+        if over.is_http1() {
+            assert_eq!(origin.connections(), 1);
+        }
     });
 }
 
