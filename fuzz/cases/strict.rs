@@ -51,7 +51,9 @@ pub fn requests(mut bytes: &[u8]) -> Vec<Request> {
         }
         match request(bytes) {
             Read::Whole(request, length) => {
-                let other_protocol = request.count("upgrade") > 0;
+                // Who asks for any other goes on in this one, unless told otherwise (RFC 9110, section 7.8).
+                let websocket = |value: &[u8]| value.windows(9).any(|word| word.eq_ignore_ascii_case(b"websocket"));
+                let other_protocol = request.values("upgrade").any(|value| websocket(value));
                 found.push(request);
                 bytes = &bytes[length..];
                 if other_protocol {
