@@ -53,7 +53,7 @@ pub fn requests(mut bytes: &[u8]) -> Vec<Request> {
             Read::Whole(request, length) => {
                 // Who asks for any other goes on in this one, unless told otherwise (RFC 9110, section 7.8).
                 let websocket = |value: &[u8]| value.windows(9).any(|word| word.eq_ignore_ascii_case(b"websocket"));
-                let other_protocol = request.values("upgrade").any(|value| websocket(value));
+                let other_protocol = request.values("upgrade").any(websocket);
                 found.push(request);
                 bytes = &bytes[length..];
                 if other_protocol {
