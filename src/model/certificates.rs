@@ -14,6 +14,7 @@ use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::tls::{Source as TlsSource, TlsModel};
 use crate::tls::acme::Kind;
 use crate::tls::client::authorities;
+use crate::tls::hex;
 use crate::tls::internal::Authority;
 use crate::tls::staple::{self, Stapling};
 use crate::tls::storage::Place;
@@ -67,7 +68,7 @@ impl Compiler<'_> {
         if self.model.global.ocsp == Ocsp::Off || !staple::can(certificate) {
             return None;
         }
-        let digest: String = certificate.fingerprint().iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(certificate.fingerprint());
         let slot = self.supplies.adopt(&format!("stapled {digest}"), || Slot::new(certificate.key().clone()));
         let slot = Arc::clone(&*slot);
         if !self.stapled.iter().any(|(known, _)| Arc::ptr_eq(known, &slot)) {

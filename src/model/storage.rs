@@ -76,24 +76,20 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
         global.share_tickets = block(node, OF_FILE, cx)?.tickets.unwrap_or(true);
         return Ok(());
     }
-    if args.keyword("redis") {
-        let word = args.expect_word("the URL of a server", cx)?.clone();
+    let redis = args.keyword("redis");
+    if redis || args.keyword("s3") {
+        let (what, options) = if redis { ("the URL of a server", OF_REDIS) } else { ("the URL of a bucket", OF_S3) };
+        let word = args.expect_word(what, cx)?.clone();
         args.done(cx)?;
-        let said = block(node, OF_REDIS, cx)?;
+        let said = block(node, options, cx)?;
         global.storage_root_at = said.root.as_ref().map_or(word.span, |(_, at)| *at);
-        let copy = said.copy.clone();
         global.share_tickets = said.tickets.unwrap_or(true);
-        global.storage = Some(Place::Redis { server: server(&word, said, cx)?, copy });
-        return Ok(());
-    }
-    if args.keyword("s3") {
-        let word = args.expect_word("the URL of a bucket", cx)?.clone();
-        args.done(cx)?;
-        let said = block(node, OF_S3, cx)?;
-        global.storage_root_at = said.root.as_ref().map_or(word.span, |(_, at)| *at);
         let copy = said.copy.clone();
-        global.share_tickets = said.tickets.unwrap_or(true);
-        global.storage = Some(Place::S3 { bucket: bucket(&word, said, cx)?, copy });
+        global.storage = Some(if redis {
+            Place::Redis { server: server(&word, said, cx)?, copy }
+        } else {
+            Place::S3 { bucket: bucket(&word, said, cx)?, copy }
+        });
         return Ok(());
     }
     let word = args.peek().map_or(node.words[0].span, |word| word.span);

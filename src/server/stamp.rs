@@ -9,6 +9,7 @@ use aws_lc_rs::digest::{Context, SHA256};
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::diagnostic::Sources;
+use crate::tls::hex;
 
 /// The content of every file of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Stamp {
 
     /// Enough of it to tell configurations apart, in hexadecimal.
     pub fn short(&self) -> String {
-        self.digest[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        hex(&self.digest[..6])
     }
 }
 

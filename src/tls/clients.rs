@@ -16,6 +16,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use super::anybody::Anybody;
 use super::certificate::read;
 use super::client::add_authorities;
+use super::hex::hex;
 use super::provider::provider;
 use super::trouble::{Notice, Part, Trouble};
 
@@ -113,7 +114,7 @@ impl Clients {
     /// that who was revoked does not come in by an old ticket.
     pub fn verifier(&self, mode: Mode, how: Revocation) -> Result<(Arc<dyn ClientCertVerifier>, String), Trouble> {
         let digest = self.digest.clone().finish();
-        let digest = digest.as_ref().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let digest = hex(digest.as_ref());
         if mode == Mode::Unverified {
             return Ok((Arc::new(Anybody), digest));
         }

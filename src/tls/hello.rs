@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::certificate::sha256;
+use super::hex::hex;
 
 /// Bytes of the first flight that are kept; a ClientHello with two post-quantum shares has 4 KiB.
 pub const LARGEST: usize = 16 * 1024;
@@ -182,7 +183,7 @@ fn listed(values: &[u16]) -> String {
 }
 
 fn digest(text: &str) -> String {
-    sha256(text.as_bytes())[..6].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    hex(&sha256(text.as_bytes())[..6])
 }
 
 #[cfg(test)]

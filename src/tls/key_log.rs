@@ -1,6 +1,6 @@
 //! The keys of sessions, for those who debug with Wireshark: whoever has the file can read the traffic.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -8,6 +8,8 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use rustls::KeyLog;
+
+use super::hex::hex;
 
 /// A file in the format of `SSLKEYLOGFILE`, to which lines are added.
 pub struct KeyFile(Mutex<File>);
@@ -24,18 +26,12 @@ impl KeyFile {
 impl KeyLog for KeyFile {
     fn log(&self, label: &str, client_random: &[u8], secret: &[u8]) {
         let mut line = format!("{label} ");
-        hex(&mut line, client_random);
+        line.push_str(&hex(client_random));
         line.push(' ');
-        hex(&mut line, secret);
+        line.push_str(&hex(secret));
         line.push('\n');
         // A full disk is no reason to refuse a client.
         let _ = self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes());
-    }
-}
-
-fn hex(line: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        let _ = write!(line, "{byte:02x}");
     }
 }
 

@@ -1,7 +1,6 @@
 //! Requests signed as AWS wants them (Signature Version 4), for Route 53, S3 and whatever else takes such signatures.
 
 use std::fmt;
-use std::fmt::Write as _;
 
 use aws_lc_rs::{digest, hmac};
 use http::HeaderMap;
@@ -10,6 +9,8 @@ use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use time::OffsetDateTime;
 use time::macros::format_description;
+
+use super::hex::hex;
 
 /// What need not be escaped (RFC 3986, section 2.3). All else is, with capital digits.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -135,13 +136,6 @@ fn mac(key: &(impl AsRef<[u8]> + ?Sized), text: &[u8]) -> hmac::Tag {
 
 fn sha256(bytes: &[u8]) -> digest::Digest {
     digest::digest(&digest::SHA256, bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// `20150830T123600Z`.

@@ -56,7 +56,9 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// How often it is worth a look whether others changed something.
     fn period(&self) -> Duration;
     /// Says at once that nothing could be kept below a folder, where that can be known.
-    fn prepare(&self, folder: &str) -> Result<(), Trouble>;
+    fn prepare(&self, _folder: &str) -> Result<(), Trouble> {
+        Ok(())
+    }
 }
 
 /// A lock that is held. Dropped without [`Storage::release`] it ends with its lease.

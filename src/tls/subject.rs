@@ -9,6 +9,7 @@ use x509_parser::prelude::FromDer;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::certificate::sha256;
+use super::hex::hex;
 use crate::http::connection::ClientCertificate;
 
 /// Reads a certificate that a client has shown and holds the key of. What cannot be read is empty.
@@ -20,7 +21,7 @@ pub fn describe(der: &[u8], verified: bool) -> ClientCertificate {
         issuer: of(|parsed| name(parsed.issuer())),
         serial: of(|parsed| serial(parsed.raw_serial())),
         san: of(alternatives),
-        fingerprint: hex(&sha256(der), false).into(),
+        fingerprint: hex(&sha256(der)).into(),
         field: format!(":{}:", base64(der)).into(),
         verified,
     }
@@ -55,7 +56,7 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     match (known, attribute.as_str()) {
         (Some(name), Ok(value)) => format!("{name}={}", escaped(value)),
         (None, Ok(value)) => format!("{number}={}", escaped(value)),
-        (_, Err(_)) => format!("{}=#{}", known.unwrap_or(&number), hex(attribute.attr_value().data, false)),
+        (_, Err(_)) => format!("{}=#{}", known.unwrap_or(&number), hex(attribute.attr_value().data)),
     }
 }
 
@@ -99,14 +100,7 @@ fn alternatives(certificate: &X509Certificate<'_>) -> String {
 /// Without the byte that only says that it is positive.
 fn serial(bytes: &[u8]) -> String {
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count().min(bytes.len().saturating_sub(1));
-    hex(&bytes[zeros..], true)
-}
-
-fn hex(bytes: &[u8], upper: bool) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = if upper { write!(text, "{byte:02X}") } else { write!(text, "{byte:02x}") };
-        text
-    })
+    hex(&bytes[zeros..]).to_ascii_uppercase()
 }
 
 /// RFC 4648, section 4.

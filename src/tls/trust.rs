@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::certificate::{certificates, read, sha256};
+use super::hex::hex;
 use super::storage::{PUBLIC, write_atomically};
 use super::trouble::{Part, Trouble};
 use crate::diagnostic::plain;
@@ -198,7 +199,7 @@ impl Anchor {
         let (pem, _) = read(root, Part::Certificate)?;
         let der = certificates(&pem, &root.display().to_string())?.swap_remove(0);
         let digest = sha256(&der);
-        let short = digest[..4].iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let short = hex(&digest[..4]);
         Ok(Self {
             path: root.to_owned(),
             pem,

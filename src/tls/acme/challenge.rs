@@ -16,6 +16,7 @@ use rustls::ServerConfig;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use super::super::hex::hex;
 use super::super::server::{Options, server_config};
 use super::super::trouble::Trouble;
 use super::elsewhere::Elsewhere;
@@ -144,10 +145,6 @@ fn answering(host: &str, digest: &[u8]) -> Result<Arc<ServerConfig>, Trouble> {
     let mut config = (*server_config(resolver, &Options::default())?).clone();
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(Arc::new(config))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Of a digest in hexadecimal digits.

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::answer::{Answer, Doubt, Subject};
 use super::{Fingerprint, half};
 use crate::tls::acme::client::{exchange, name_target};
+use crate::tls::hex;
 use crate::tls::storage::Storage;
 
 /// For all of a question.
@@ -40,8 +41,7 @@ pub(super) async fn ask(
 
 /// Of several processes with one storage, whoever asks first asks for all.
 async fn find(of: &Fingerprint, subject: &Subject, storage: &Storage) -> Result<Answer, Failed> {
-    let digest: String = of.iter().map(|byte| format!("{byte:02x}")).collect();
-    let key = format!("ocsp/{digest}.der");
+    let key = format!("ocsp/{}.der", hex(of));
     let now = OffsetDateTime::now_utc();
     let kept = storage.load(&key).await.ok().flatten().and_then(|bytes| subject.judge(&bytes, now).ok());
     if let Some(kept) = kept.as_ref().filter(|kept| now < half(kept)) {

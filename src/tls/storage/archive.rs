@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Storage, is_key, wait};
+use crate::tls::hex;
 use crate::tls::trouble::Trouble;
 
 /// Says what this is.
@@ -63,10 +64,6 @@ fn read(text: &str) -> Result<Vec<(String, Vec<u8>)>, String> {
 
 fn is_passing(key: &str) -> bool {
     PASSING.iter().any(|folder| key.starts_with(folder)) || key == super::MARK || key.starts_with("copies/")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The reverse of [`hex`].

@@ -323,10 +323,6 @@ impl Backend for Redis {
     fn period(&self) -> Duration {
         Duration::from_secs(2)
     }
-
-    fn prepare(&self, _: &str) -> Result<(), Trouble> {
-        Ok(())
-    }
 }
 
 impl fmt::Debug for Redis {

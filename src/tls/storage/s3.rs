@@ -344,10 +344,6 @@ impl Backend for S3 {
     fn period(&self) -> Duration {
         Duration::from_secs(30)
     }
-
-    fn prepare(&self, _: &str) -> Result<(), Trouble> {
-        Ok(())
-    }
 }
 
 impl fmt::Debug for S3 {

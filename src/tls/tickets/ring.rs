@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::ROTATION;
+use crate::tls::hex;
 use crate::tls::storage::{Lock, Storage};
 use crate::tls::trouble::Trouble;
 
@@ -177,10 +178,6 @@ fn key(period: u64) -> String {
 /// The period of a key.
 fn number(key: &str) -> Option<u64> {
     key.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".key")?.parse().ok()
-}
-
-fn hex(secret: &[u8; 32]) -> String {
-    secret.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn secret(hex: &str) -> Option<[u8; 32]> {
