@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Global, challenges, dns};
+use super::{Global, chain, challenges, dns};
 use crate::check::near::nearest;
 use crate::check::value::{Text, Url};
 use crate::check::{Arguments, Check, Opt, Reported, known};
@@ -10,7 +10,7 @@ use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::tls::demand;
 use crate::syntax::tree::{Node, Word};
 use crate::tls::acme::dns::Settings;
-use crate::tls::acme::{Binding, Issuer, KNOWN, KeyType, Kind, Known, Terms};
+use crate::tls::acme::{Binding, Issuer, KNOWN, KeyType, Kind, Known, Preference, Terms};
 
 /// Who is asked for certificates, and for which.
 #[derive(Debug, Clone)]
@@ -69,6 +69,7 @@ pub const OPTIONS: &[Opt] = &[
         "profile NAME",
         "which of its certificates, where the authority has several kinds (its usual one)",
     ),
+    chain::OPTION,
     Opt::once(
         "key_type",
         "key_type p256|p384|rsa2048|rsa4096",
@@ -94,6 +95,7 @@ const CA_OPTIONS: &[Opt] = &[
     ),
     Opt::once("root", "root FILE", "the same for this authority alone"),
     Opt::once("profile", "profile NAME", "the same for this authority alone"),
+    chain::OF_ONE,
     Opt::once(
         "test",
         "test off|URL",
@@ -134,6 +136,7 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
         match option.name {
             "root" => common.root = Some(root(&mut args, &mut acme.roots, cx)?),
             "profile" => common.profile = Some(args.expect::<Text>("a name", cx)?.0),
+            "chain" => common.chain = chain::read(&mut args, cx)?,
             "dns" => return dns::read(inner, &mut acme, cx),
             "challenges" => acme.challenges = Some(challenges::read(&mut args, cx)?),
             _ => acme.key = key_type(&mut args, cx)?,
@@ -154,12 +157,16 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
 struct Common {
     root: Option<PathBuf>,
     profile: Option<String>,
+    chain: Vec<Preference>,
 }
 
 impl Common {
     fn fill(&self, issuer: &mut Issuer) {
         issuer.root = issuer.root.take().or_else(|| self.root.clone());
         issuer.profile = issuer.profile.take().or_else(|| self.profile.clone());
+        if issuer.chain.is_empty() {
+            issuer.chain.clone_from(&self.chain);
+        }
     }
 }
 
@@ -174,6 +181,7 @@ fn authority(node: &Node, roots: &mut Vec<(PathBuf, Span)>, cx: &mut Check) -> R
             "eab" => issuer.binding = Some(binding(&mut args, cx)?),
             "root" => issuer.root = Some(root(&mut args, roots, cx)?),
             "profile" => issuer.profile = Some(args.expect::<Text>("a name", cx)?.0),
+            "chain" => issuer.chain = chain::read(&mut args, cx)?,
             _ if args.keyword("off") => issuer.test = None,
             _ => {
                 let word = args.expect_word("`off`, or the URL of a directory", cx)?;

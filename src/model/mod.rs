@@ -5,6 +5,7 @@ mod address;
 mod admin;
 mod ceilings;
 mod certificates;
+mod chain;
 mod challenges;
 mod compile;
 mod demand;

@@ -203,7 +203,8 @@ fn subject(leaf: &X509Certificate<'_>) -> String {
     names(leaf).first().map_or_else(|| common_name(leaf.subject()), ToString::to_string)
 }
 
-fn common_name(name: &x509_parser::x509::X509Name<'_>) -> String {
+/// Of one that has none, all of it.
+pub(super) fn common_name(name: &x509_parser::x509::X509Name<'_>) -> String {
     let common = name.iter_common_name().next().and_then(|part| part.as_str().ok());
     common.map_or_else(|| name.to_string(), str::to_owned)
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::harness::{Authority, Client, Folder, client_config, eventually, free_port};
 
@@ -111,12 +112,27 @@ impl Pebble {
 
     /// A client that believes in the certificates that it issues.
     pub fn believer(&self) -> Arc<rustls::ClientConfig> {
-        let root = ask(&[], &format!("https://127.0.0.1:{}/roots/0", self.management));
+        self.believer_in(0)
+    }
+
+    /// One that believes in this of its roots alone.
+    pub fn believer_in(&self, number: usize) -> Arc<rustls::ClientConfig> {
         let mut roots = rustls::RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(&root).unwrap()).unwrap();
+        roots.add(self.root(number)).unwrap();
         let mut config = (*client_config(roots, &["http/1.1"])).clone();
         config.resumption = rustls::client::Resumption::disabled();
         Arc::new(config)
+    }
+
+    pub fn root_name(&self, number: usize) -> String {
+        let root = self.root(number);
+        let (_, root) = X509Certificate::from_der(&root).unwrap();
+        root.subject().iter_common_name().next().unwrap().as_str().unwrap().to_owned()
+    }
+
+    fn root(&self, number: usize) -> CertificateDer<'static> {
+        let root = ask(&[], &format!("https://127.0.0.1:{}/roots/{number}", self.management));
+        CertificateDer::from_pem_slice(&root).unwrap()
     }
 
     /// The name leads to where nobody listens.

@@ -127,7 +127,7 @@ fn a_certificate_is_renewed_and_revoked_by_hand() {
     let (code, said) = errand(&proxy, &storage, &["renew", "--force", "Example.com"]);
     assert!(code == 0 && said.starts_with("Example.com: renewed, of Pebble"), "{said}");
     assert_eq!(pebble.orders(), 2);
-    let kept = || std::fs::read(certificate(&pebble, &storage)).unwrap();
+    let kept = || std::fs::read(certificate(&pebble.directory(), &storage)).unwrap();
     let before = kept();
     let (code, said) = errand(&proxy, &storage, &["revoke", "example.com", "--reason", "key-compromise"]);
     assert!(code == 0 && said.contains("revoked, and there is another one"), "{said}");
@@ -136,7 +136,7 @@ fn a_certificate_is_renewed_and_revoked_by_hand() {
     assert_eq!(served(&pebble, "example.com"), "secure");
     let output = std::process::Command::new("openssl")
         .args(["x509", "-noout", "-text", "-in"])
-        .arg(certificate(&pebble, &storage))
+        .arg(certificate(&pebble.directory(), &storage))
         .output()
         .unwrap();
     assert!(String::from_utf8(output.stdout).unwrap().contains("Public-Key: (2048 bit)"));
@@ -145,7 +145,8 @@ fn a_certificate_is_renewed_and_revoked_by_hand() {
     assert_eq!(entry(&output.stdout, "example.com")["error"], json!(null));
 }
 
-fn certificate(pebble: &Pebble, storage: &Folder) -> std::path::PathBuf {
-    let folder = pebble.directory().trim_start_matches("https://").replace([':', '/'], "-");
+/// Where a certificate of the authority at `directory` is kept.
+pub fn certificate(directory: &str, storage: &Folder) -> std::path::PathBuf {
+    let folder = directory.trim_start_matches("https://").replace([':', '/'], "-");
     storage.path().join(format!("acme/{folder}/example.com/certificate.pem"))
 }

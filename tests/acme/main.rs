@@ -4,6 +4,7 @@
 mod harness;
 
 mod authority;
+mod chains;
 mod dns;
 mod elsewhere;
 mod endurance;

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use super::super::client::{Client, ClientOptions, SystemRoots, Verify, reason};
 use super::super::provider::Alpn;
 use super::super::trouble::Trouble;
-use super::{Failure, Issuer};
+use super::{Failure, Issuer, chain};
 
 /// For one question and its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,6 +79,7 @@ impl Way {
             return Err(busy.into());
         }
         judge(&head, &failed("the answer of"))?;
+        chain::tell(&head, &body);
         if is_get {
             // The library takes no window without it (RFC 9773, section 4.3), and other answers don't need it.
             head.headers.entry(RETRY_AFTER).or_insert(HeaderValue::from_static("86400"));

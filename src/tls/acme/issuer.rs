@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Preference;
+
 /// The authority that is asked where none is named.
 pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 /// Where Let's Encrypt lets things be tried out, with limits of its own.
@@ -50,6 +52,8 @@ pub struct Issuer {
     pub root: Option<PathBuf>,
     /// Which of the certificates that it has to offer.
     pub profile: Option<String>,
+    /// Which of the chains to a certificate; empty: the one that it sends first.
+    pub chain: Vec<Preference>,
     /// Whom it may write to.
     pub email: Option<String>,
     /// What its accounts are bound to.
@@ -62,7 +66,8 @@ impl Issuer {
     #[must_use]
     pub fn at(directory: &str) -> Self {
         let test = Known::at(directory).and_then(|known| known.test).map(str::to_owned);
-        Self { directory: directory.to_owned(), root: None, profile: None, email: None, binding: None, test }
+        let (directory, chain) = (directory.to_owned(), Vec::new());
+        Self { directory, root: None, profile: None, chain, email: None, binding: None, test }
     }
 
     /// The host of its directory, which is what it is called in messages.
@@ -72,11 +77,11 @@ impl Issuer {
         bare.split('/').next().unwrap_or(bare)
     }
 
-    /// Where things are tried out, asked in the same way.
+    /// Where things are tried out, asked in the same way. Its roots have names of their own, and nobody is shown its chains.
     #[must_use]
     pub fn rehearsal(&self) -> Option<Self> {
         let directory = self.test.clone()?;
-        Some(Self { directory, test: None, binding: None, ..self.clone() })
+        Some(Self { directory, test: None, binding: None, chain: Vec::new(), ..self.clone() })
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod account;
 pub mod arrival;
+pub mod chain;
 pub mod challenge;
 pub mod client;
 pub mod demand;
@@ -26,6 +27,7 @@ pub mod renewal;
 pub mod store;
 pub mod vault;
 
+pub use chain::Preference;
 pub use challenge::{Challenges, Kind};
 pub use errand::{REASONS, Renew};
 pub use failure::{Failure, FailureKind};

@@ -12,7 +12,7 @@ use rcgen::{CertificateParams, DistinguishedName};
 use super::account::Office;
 use super::challenge::{Challenges, Kind, Open};
 use super::dns::{self, Dns};
-use super::{Failure, FailureKind, KeyType, patiently, renewal};
+use super::{Failure, FailureKind, KeyType, chain, patiently, renewal};
 use crate::tls::{Certificate, Name};
 
 /// An authority looks from several places and may have a queue.
@@ -89,7 +89,8 @@ async fn attempt(office: &Office, stage: &Stage, wanted: &Wanted<'_>, kind: Kind
     judged?;
     let (key, request) = request(wanted).await?;
     patiently!(order.finalize_csr(&request))?;
-    let chain = patiently!(order.poll_certificate(&PATIENCE))?;
+    let (usual, heard) = chain::overhear(async { patiently!(order.poll_certificate(&PATIENCE)) }).await;
+    let chain = chain::prefer(&account, &office.issuer.chain, wanted.name, usual?, heard).await;
     Ok(Obtained { key, chain, kind })
 }
 
