@@ -124,6 +124,12 @@ impl Pebble {
         Arc::new(config)
     }
 
+    /// Its root, and who signs with which key, all PEM.
+    pub fn chain(&self) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+        let tell = |what: &str| ask(&[], &format!("https://127.0.0.1:{}/{what}/0", self.management));
+        (tell("roots"), tell("intermediates"), tell("intermediate-keys"))
+    }
+
     pub fn root_name(&self, number: usize) -> String {
         let root = self.root(number);
         let (_, root) = X509Certificate::from_der(&root).unwrap();

@@ -11,7 +11,10 @@ use crate::issuers::{certificate, errand, with};
 use crate::lens::{Lens, Said};
 use crate::{SITE, served};
 
-const THREE: [(&str, &str); 2] = [("PEBBLE_ALTERNATE_ROOTS", "2"), ("PEBBLE_CHAIN_LENGTH", "2")];
+/// Two roots. Their keys take most of the time.
+const TWO: [(&str, &str); 1] = [("PEBBLE_ALTERNATE_ROOTS", "1")];
+/// To each root a chain of three.
+const LONG: (&str, &str) = ("PEBBLE_CHAIN_LENGTH", "2");
 
 fn ca(directory: &str, root: &str, chain: &str) -> String {
     format!("ca {directory} {{ root {root}\n chain {chain} }}")
@@ -42,7 +45,7 @@ fn renewed(proxy: &Proxy, storage: &Folder) {
 #[test]
 fn the_chain_to_the_root_that_is_preferred_is_taken_each_time() {
     // Half of all nonces are refused.
-    let pebble = Pebble::with(&[THREE[0], THREE[1], ("PEBBLE_WFE_NONCEREJECT", "50")]);
+    let pebble = Pebble::with(&[("PEBBLE_ALTERNATE_ROOTS", "2"), LONG, ("PEBBLE_WFE_NONCEREJECT", "50")]);
     let storage = Folder::new();
     let acme = |wanted: &str| ca(&pebble.directory(), &pebble.root_file(), wanted);
     let root = |number| format!("{:?}", pebble.root_name(number));
@@ -65,19 +68,19 @@ fn the_chain_to_the_root_that_is_preferred_is_taken_each_time() {
 
 #[test]
 fn where_none_is_preferred_the_usual_one_is_taken_and_the_log_says_what_there_is() {
-    let (pebble, storage) = (Pebble::with(&THREE), Folder::new());
+    let (pebble, storage) = (Pebble::with(&TWO), Folder::new());
     let acme = ca(&pebble.directory(), &pebble.root_file(), "\"ISRG Root X1\"");
     let proxy = with(&pebble, &storage, &acme, SITE).start();
     assert_eq!(served(&pebble, "example.com"), "secure");
-    let offered: Vec<String> = (0..3).map(|number| pebble.root_name(number)).collect();
+    let offered: Vec<String> = (0..2).map(|number| pebble.root_name(number)).collect();
     let said = proxy.said("no chain is a preferred one: the usual one is taken");
     assert_eq!((said["name"].as_str(), said["offered"].as_str()), (Some("example.com"), Some(&*offered.join(", "))));
-    assert_eq!(pebble.asked("POST /certZ/"), 3);
+    assert_eq!(pebble.asked("POST /certZ/"), 2);
 }
 
 #[test]
 fn whatever_is_wrong_with_other_chains_there_is_a_certificate() {
-    let (pebble, storage) = (Pebble::with(&[("PEBBLE_ALTERNATE_ROOTS", "3"), THREE[1]]), Folder::new());
+    let (pebble, storage) = (Pebble::with(&[("PEBBLE_ALTERNATE_ROOTS", "3"), LONG]), Folder::new());
     let another = crate::harness::Authority::new().issue(&["example.com"]).certificate;
     let lens = Lens::before(&pebble, move |question| {
         let target = question.message.target();
@@ -108,7 +111,7 @@ fn whatever_is_wrong_with_other_chains_there_is_a_certificate() {
 
 #[test]
 fn a_chain_that_is_preferred_and_usual_is_taken_without_a_look_at_others() {
-    let (pebble, storage) = (Pebble::with(&THREE), Folder::new());
+    let (pebble, storage) = (Pebble::with(&TWO), Folder::new());
     let acme = ca(&pebble.directory(), &pebble.root_file(), &format!("{:?}", pebble.root_name(0)));
     let _proxy = with(&pebble, &storage, &acme, SITE).start();
     assert_eq!(served(&pebble, "example.com"), "secure");

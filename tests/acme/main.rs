@@ -15,6 +15,7 @@ mod names;
 mod on_demand;
 mod renewal;
 mod shared;
+mod staple;
 
 use std::path::Path;
 

@@ -1,10 +1,8 @@
 //! What a responder says of a certificate, shown beside it: `openssl ocsp` answers, `openssl s_client -status` looks.
 
-use std::process::{Child, Command, Stdio};
-
 use rustix::process::Signal;
 
-use crate::harness::{Authority, Client, Folder, Proxy, eventually, free_port, of, responder_at};
+use crate::harness::{Authority, Client, Folder, Proxy, Responder, eventually, free_port, of, responder_at, status};
 
 const SITE: &str = "global {
     storage file {$STORAGE}{$MORE}
@@ -15,21 +13,22 @@ https://a.test:0 {
     respond secure
 }
 ";
-const SERIAL: u8 = 0x5a;
+/// In hexadecimal.
+const SERIAL: &str = "5A";
 
 /// An authority with a responder, and a site with a certificate of it.
 struct Place {
     folder: Folder,
     authority: Authority,
     port: u16,
-    responder: Option<Child>,
+    responder: Option<Responder>,
 }
 
 impl Place {
     fn new() -> Self {
         let (folder, authority, port) = (Folder::new(), Authority::new(), free_port());
         let mut identity = authority.issue_with(&["a.test"], |params| {
-            params.serial_number = Some(vec![SERIAL].into());
+            params.serial_number = Some(vec![0x5a].into());
             params.custom_extensions.push(responder_at(port));
         });
         identity.certificate += &authority.pem();
@@ -43,30 +42,12 @@ impl Place {
         self.folder.path().join(name).display().to_string()
     }
 
-    /// `V` is good, `R` revoked (openssl-ca(1)).
     fn respond(&mut self, state: &str, signer: &str) {
-        let revoked = if state == "R" { "260101000000Z" } else { "" };
-        self.folder.write("index", format!("{state}\t491231000000Z\t{revoked}\t{SERIAL:X}\tunknown\t/CN=a.test\n"));
-        let [index, ca, certificate, key] =
-            ["index", "ca.pem", &format!("{signer}.pem"), &format!("{signer}.key")].map(|name| self.path(name));
-        let mut responder = Command::new("openssl");
-        responder
-            .args(["ocsp", "-ndays", "1", "-port", &self.port.to_string(), "-index", &index, "-CA", &ca])
-            .args(["-rsigner", &certificate, "-rkey", &key])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(std::fs::File::create(self.path("said")).unwrap());
-        self.responder = Some(responder.spawn().expect("openssl is here"));
-        // A connection that asks nothing keeps it from answering any other.
-        let said = self.path("said");
-        eventually("the responder", || std::fs::read_to_string(&said).ok().filter(|said| said.contains("waiting for")));
+        self.responder = Some(Responder::start(&self.folder, self.port, &[(SERIAL, state)], signer));
     }
 
     fn silence(&mut self) {
-        if let Some(mut responder) = self.responder.take() {
-            let _ = responder.kill();
-            let _ = responder.wait();
-        }
+        self.responder = None;
     }
 
     fn site(&self, more: &str) -> Proxy {
@@ -78,22 +59,12 @@ impl Place {
 
     /// What a client sees that wants to know.
     fn status(&self, proxy: &Proxy) -> String {
-        let address = proxy.address().to_string();
-        let fixed = ["s_client", "-status", "-servername", "a.test", "-connect", &address, "-CAfile"];
-        let output =
-            Command::new("openssl").args(fixed).arg(self.path("ca.pem")).stdin(Stdio::null()).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        status(proxy.address(), "a.test", &self.folder.path().join("ca.pem"))
     }
 
     fn secure(&self, proxy: &Proxy) -> String {
         let mut client = Client::tls(proxy.address(), "a.test", self.authority.client(&["http/1.1"])).unwrap();
         client.get("a.test", "/").text().to_owned()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.silence();
     }
 }
 

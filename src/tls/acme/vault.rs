@@ -57,6 +57,8 @@ pub struct Vault {
     state: Mutex<State>,
     /// Somebody wants something else now.
     pub(super) changed: Notify,
+    /// A certificate is shown that was not shown before.
+    pub(in crate::tls) fresh: Notify,
 }
 
 #[derive(Default)]
@@ -217,6 +219,7 @@ impl Vault {
         if let Some(holding) = self.state().holdings.get_mut(key) {
             holding.gained(from, certificate, None, OffsetDateTime::now_utc());
         }
+        self.fresh.notify_one();
         self.changed.notify_one();
     }
 
@@ -279,7 +282,10 @@ impl Vault {
             return Duration::ZERO;
         }
         match outcome {
-            Ok((certificate, kind)) => holding.gained(job.at, certificate, kind, now),
+            Ok((certificate, kind)) => {
+                holding.gained(job.at, certificate, kind, now);
+                self.fresh.notify_one();
+            }
             Err(failure) => holding.failed(job.at, failure, job.office.rehearsal.is_some(), now),
         }
         Duration::try_from(holding.due() - now).unwrap_or_default()

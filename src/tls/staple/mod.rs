@@ -98,6 +98,7 @@ pub async fn keep(stapler: Arc<Stapler>, vault: Arc<Vault>) {
         }
         tokio::select! {
             () = stapler.changed.notified() => {}
+            () = vault.fresh.notified() => {}
             Some(done) = work.join_next() => {
                 if let Ok((fingerprint, outcome)) = done
                     && let Some(state) = known.get_mut(&fingerprint)
