@@ -8,6 +8,8 @@ use crate::watch::{beside, resident};
 
 /// KiB that one hostile connection may cost.
 const LITTLE: u64 = 8 * 1024;
+/// The same for each of several that hold on to all that they may.
+const EACH: u64 = 4 * 1024;
 
 /// A proxy of one worker: an attack and who is served beside it share a thread.
 fn alone(origin: &Origin) -> Proxy {
@@ -137,13 +139,16 @@ fn xh02_lengths_that_do_not_fit_are_counted() {
     let proxy = alone(&origin);
     let mut raw = Raw::connect(proxy.address());
     raw.hurry();
-    let borne = (0..1_000_u32).find(|at| {
-        let stream = at * 2 + 1;
-        let head = request("POST", "/hang", &[("content-length", "1")]);
-        raw.head(stream, &head, false).send(DATA, 0, stream, b"longer");
-        !raw.settled()
+    let borne = beside(&proxy, LITTLE, || {
+        (0..1_000_u32).find(|at| {
+            let stream = at * 2 + 1;
+            let head = request("POST", "/hang", &[("content-length", "1")]);
+            raw.head(stream, &head, false).send(DATA, 0, stream, b"longer");
+            !raw.settled()
+        })
     });
     assert!(borne.is_some(), "a thousand mistakes are borne");
+    eventually("no server is left waiting", || (origin.open() <= 1).then_some(()));
 }
 
 #[test]
@@ -164,6 +169,35 @@ fn xh03_a_head_that_goes_on_and_on_ends_the_connection() {
         assert!(sent < 20_000, "all of it was read");
     }
     assert!(!origin.all_bytes().windows(4).any(|window| window == b"x-a:"));
+}
+
+#[test]
+fn xh03_a_head_in_more_than_eight_pieces_is_not_waited_for() {
+    let origin = Origin::saying("ok");
+    let proxy = alone(&origin);
+    // A large head may come so.
+    let begin = |raw: &mut Raw| raw.send(HEADERS, END_STREAM, 1, &request("GET", "/", &[])).hurry().pour(&[]);
+    let mut raw = Raw::connect(proxy.address());
+    begin(&mut raw);
+    for _ in 0..3 {
+        raw.send(CONTINUATION, 0, 1, &literal(b"x-a", &[b'b'; 5_000]));
+    }
+    assert_eq!(raw.send(CONTINUATION, END_HEADERS, 1, &[]).outcome(1), Outcome::Served);
+    // Nothing more is said: it is these that end the connection. The last is of 32 KiB in all.
+    for (fragment, count) in
+        [(Vec::new(), 8), (literal(b"a", b""), 8), (vec![0; 1_000], 8), (literal(b"x-a", &vec![b'b'; 16_000]), 8)]
+    {
+        let mut raw = Raw::connect(proxy.address());
+        begin(&mut raw);
+        raw.pour(&frame(CONTINUATION, 0, 1, &fragment).repeat(count));
+        let end = raw.end();
+        assert!(
+            matches!(end, Outcome::GoAway(ENHANCE_YOUR_CALM | COMPRESSION_ERROR)),
+            "{} × {count}: {end:?}",
+            fragment.len()
+        );
+    }
+    assert_eq!(origin.whole_requests(), 1);
 }
 
 /// The newest field of the table (RFC 7541, section 6.1).
@@ -191,6 +225,35 @@ fn xh04_a_head_that_unpacks_to_megabytes_is_not_unpacked() {
         });
     }
     assert!(!origin.all_bytes().windows(6).any(|window| window == b"x-bomb"));
+}
+
+#[test]
+fn xh04_heads_that_are_held_on_to_cost_a_connection_no_more_than_it_may_hold() {
+    const CONNECTIONS: u64 = 5;
+    // One that reads quickly: it is not to be what others wait for.
+    let origin = Origin::raw(|wire| {
+        while matches!(wire.pipe.fill(), Ok(1..)) {
+            if wire.pipe.buffer.ends_with(b"\r\n\r\n") {
+                wire.pipe.buffer.clear();
+                wire.ok("ok");
+            }
+        }
+    });
+    let proxy = alone(&origin);
+    // As large as a head may be when it is unpacked, 500 bytes on the wire, and a hundred of them; no answer can end.
+    let head = [request("GET", "/", &[]), indexed(b"x-bomb", &[b'b'; 300]), vec![REFERENCE; 85]].concat();
+    let mut clients: Vec<Raw> =
+        (0..CONNECTIONS).map(|_| Raw::with(proxy.address(), &[(INITIAL_WINDOW_SIZE, 0)])).collect();
+    beside(&proxy, CONNECTIONS * EACH, || {
+        for raw in &mut clients {
+            for at in 0..100 {
+                raw.head(at * 2 + 1, &head, true);
+            }
+        }
+        for raw in &mut clients {
+            assert_eq!(raw.outcome(199), Outcome::Served);
+        }
+    });
 }
 
 #[test]

@@ -21,6 +21,7 @@ pub const ACK: u8 = 1;
 
 pub const PROTOCOL_ERROR: u32 = 1;
 pub const FLOW_CONTROL_ERROR: u32 = 3;
+pub const COMPRESSION_ERROR: u32 = 9;
 pub const ENHANCE_YOUR_CALM: u32 = 11;
 
 pub const INITIAL_WINDOW_SIZE: u16 = 4;
