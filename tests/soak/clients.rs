@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::crowd::Crowd;
-use crate::harness::{Client, Frame, H2, Message, Opcode, WebSocket, run};
+use crate::harness::{Client, Frame, H2, H3, H3Response, Message, Opcode, WebSocket, run};
 use crate::servers::{DOWNLOAD, pattern, sum, text};
 use crate::stage::{NAME, Stage};
 
@@ -166,6 +166,11 @@ fn secure(crowd: &mut Crowd, stage: &Stage, door: SocketAddr) {
         let (config, whole) = (h2.clone(), pattern(DOWNLOAD));
         move || run(beside_each_other(door, config.clone(), &whole))
     });
+    let h3 = config(&["h3"]);
+    crowd.add("streams of HTTP/3 beside each other", CALM, move || {
+        let (config, whole) = (h3.clone(), pattern(DOWNLOAD));
+        move || run(beside_each_other_over_quic(door, config.clone(), &whole))
+    });
 }
 
 async fn beside_each_other(door: SocketAddr, config: Arc<rustls::ClientConfig>, whole: &[u8]) {
@@ -183,4 +188,22 @@ async fn beside_each_other(door: SocketAddr, config: Arc<rustls::ClientConfig>, 
     let upload = client.request("POST", NAME, "/upload");
     let answer = client.send(upload, &whole[..50_000]).await.expect("an answer");
     assert_eq!(answer.body, format!("50000 {}", sum(&whole[..50_000])).into_bytes());
+}
+
+async fn beside_each_other_over_quic(door: SocketAddr, config: Arc<rustls::ClientConfig>, whole: &[u8]) {
+    let mut client = H3::connect(door, NAME, config).await;
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        let mut stream = client.open(H3::request("GET", NAME, "/stream")).await.expect("a stream");
+        stream.finish().await.expect("a whole request");
+        waiting.push(stream);
+    }
+    for mut stream in waiting {
+        let answer = H3Response::of(&mut stream).await.expect("an answer");
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, "GET /stream"));
+    }
+    client.migrate();
+    assert!(client.get(NAME, "/download").await.body == whole, "a download over HTTP/3 is changed");
+    let answer = client.send(H3::request("POST", NAME, "/upload"), &whole[..50_000]).await.expect("an answer");
+    assert_eq!(answer.text(), format!("50000 {}", sum(&whole[..50_000])));
 }

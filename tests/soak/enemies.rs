@@ -1,11 +1,12 @@
 //! Hostile clients, and clients of servers that fail. Nothing that they do may hold anything for longer than it must, and
 //! what each of them gets is what it ought to get.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use crate::crowd::Crowd;
 use crate::frames::{CONTINUATION, HEADERS, RST_STREAM, Raw, request};
+use crate::harness::h3::{DATA, HEADERS as HEAD, RawH3, frame, head};
 use crate::harness::{Client, H2, WebSocket, run};
 use crate::stage::{NAME, Stage};
 
@@ -21,6 +22,7 @@ pub fn join(crowd: &mut Crowd, stage: &Stage) {
     rude(crowd, plain);
     strangers(crowd, stage, tls);
     frames(crowd, plain);
+    datagrams(crowd, stage, tls);
     faults(crowd, plain);
 }
 
@@ -186,6 +188,46 @@ fn frames(crowd: &mut Crowd, door: SocketAddr) {
             }
             assert!(raw.settled());
         }
+    });
+}
+
+/// Over HTTP/3, and over nothing.
+fn datagrams(crowd: &mut Crowd, stage: &Stage, door: SocketAddr) {
+    crowd.add("datagrams that are no QUIC", OFTEN, move || {
+        let mut turn = 0_u8;
+        move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for first in [0x00, 0x40, 0xc0, 0xd0, 0xe0, 0xf0, 0xff] {
+                turn = turn.wrapping_add(1);
+                // A version that nobody speaks, or none; long enough to be taken for a beginning.
+                let datagram = [&[first, 0, 0, 0, turn % 3, 8][..], &[turn; 1_200]].concat();
+                socket.send_to(&datagram, door).unwrap();
+            }
+        }
+    });
+    let config = stage.authority.client(&["h3"]);
+    crowd.add("streams of HTTP/3 given up", NOW_AND_THEN, move || {
+        let config = config.clone();
+        move || {
+            run(async {
+                let raw = RawH3::connect(door, config.clone()).await;
+                let (ask, half) = (head("GET", "/hang", &[]), head("POST", "/upload", &[("content-length", "100")]));
+                for turn in 0..60 {
+                    let Ok((mut send, mut receive)) = raw.quic.open_bi().await else { break };
+                    let whole = [frame(HEAD, if turn % 2 == 0 { &ask } else { &half }), frame(DATA, b"half")].concat();
+                    if send.write_all(&whole[..whole.len() * (turn % 5 + 1) / 5]).await.is_err() {
+                        break;
+                    }
+                    let _ = (send.reset(0x10c_u32.into()), receive.stop(0x10c_u32.into()));
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+    });
+    let config = crate::harness::Authority::new().client(&["h3"]);
+    crowd.add("handshakes over QUIC that the client gives up", SOMETIMES, move || {
+        let config = config.clone();
+        move || assert!(run(crate::harness::h3::quic(door, NAME, config.clone())).is_err())
     });
 }
 

@@ -40,6 +40,8 @@ pub async fn quic(
     let mut config = quinn::ClientConfig::new(Arc::new(crypto));
     let mut transport = quinn::TransportConfig::default();
     transport.keep_alive_interval(Some(PATIENCE / 5));
+    // Who is dropped says nothing: so long rp may take it to be there.
+    transport.max_idle_timeout(Some((PATIENCE * 2 / 3).try_into().unwrap()));
     config.transport_config(Arc::new(transport));
     let endpoint = quinn::Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
     let connection = endpoint.connect_with(config, address, name).unwrap().await?;
