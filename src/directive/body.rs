@@ -28,6 +28,11 @@ impl Body {
         self.statements.iter().any(|statement| statement.directive.always_answers())
     }
 
+    #[must_use]
+    pub fn guards(&self) -> bool {
+        self.statements.iter().any(|statement| statement.directive.guards())
+    }
+
     /// The statement of this place, however deep.
     #[must_use]
     pub fn find(&self, at: Span) -> Option<&Statement> {

@@ -35,6 +35,11 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
 }
 
 impl Directive for HandleErrors {
+    /// Whoever comes here is out already.
+    fn guards(&self) -> bool {
+        false
+    }
+
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         site.handle(self.statuses.clone(), |site| self.body.compile(site))
     }

@@ -1,5 +1,6 @@
 //! The directives: one room each. This table is all that the rest of the house knows of them.
 
+mod ambiguous_paths;
 pub mod basic_auth;
 pub mod bind;
 mod body;
@@ -103,6 +104,11 @@ pub trait Directive: fmt::Debug + Send + Sync {
         None
     }
 
+    /// Whether it keeps somebody out, or something inside it does. What leads to it is asked by every spelling of a path.
+    fn guards(&self) -> bool {
+        self.blocks().into_iter().any(Body::guards)
+    }
+
     /// The statements inside it, block by block.
     fn blocks(&self) -> Vec<&Body> {
         Vec::new()
@@ -189,6 +195,7 @@ pub static ROOMS: &[&Room] = &[
     &rewrite::ROOM,
     &prefix::STRIP,
     &prefix::ADD,
+    &ambiguous_paths::ROOM,
     &max_body::ROOM,
     &limit::ROOM,
     &require::ROOM,

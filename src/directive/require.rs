@@ -111,6 +111,10 @@ impl Require {
 }
 
 impl Directive for Require {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         site.filter(self.clone());
         Ok(())

@@ -89,6 +89,10 @@ fn content_type(text: Option<&Word>) -> HeaderValue {
 }
 
 impl Directive for Respond {
+    fn guards(&self) -> bool {
+        self.status.is_client_error()
+    }
+
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         site.answer(self.clone());
         Ok(())

@@ -127,7 +127,7 @@ pub(super) fn join_else(body: &mut Body, node: &Node, cx: &mut Check) {
 
 impl Directive for Route {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        site.route(self.test.compile(), |site| self.body.compile(site))
+        site.route(self.test.question(self.guards()), |site| self.body.compile(site))
     }
 
     fn always_answers(&self) -> bool {
@@ -137,6 +137,11 @@ impl Directive for Route {
     /// Even an empty route answers: 404.
     fn may_answer(&self) -> bool {
         true
+    }
+
+    /// A route without an answer hides what is behind it.
+    fn guards(&self) -> bool {
+        self.body.guards() || !self.body.may_answer()
     }
 
     fn takes(&self) -> Option<&Expr> {
@@ -155,7 +160,7 @@ impl Directive for Route {
 impl Directive for When {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         let otherwise = |site: &mut Building<'_>| self.otherwise.as_ref().map_or(Ok(()), |body| body.compile(site));
-        site.when(self.test.compile(), |site| self.then.compile(site), otherwise)
+        site.when(self.test.question(self.guards()), |site| self.then.compile(site), otherwise)
     }
 
     fn always_answers(&self) -> bool {

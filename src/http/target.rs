@@ -1,12 +1,14 @@
 //! What a request asks for: its canonical path and its query, before and after rewriting.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use http::Uri;
 use http::uri::PathAndQuery;
 
 use super::fault::{Cause, Fault};
 use super::path;
+use super::readings::Readings;
 
 /// The path that is matched and forwarded, with the query behind it.
 #[derive(Debug, Clone)]
@@ -16,6 +18,10 @@ pub struct Target {
     /// The canonical or rewritten path, where it differs from the original's.
     path: Option<Box<str>>,
     query: Query,
+    /// Of the path; found out for the first rule that wants to know.
+    readings: OnceCell<Readings>,
+    /// Servers are said to read paths as rp does: set by `ambiguous_paths`.
+    pub ambiguous: bool,
 }
 
 /// A query, without its `?`.
@@ -30,19 +36,31 @@ impl Target {
     pub fn of(uri: &Uri) -> Result<Self, Fault> {
         let original = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         if original.path() == "*" {
-            return Ok(Self { original, path: None, query: Query::Original });
+            return Ok(Self {
+                original,
+                path: None,
+                query: Query::Original,
+                readings: OnceCell::new(),
+                ambiguous: false,
+            });
         }
         let path = path::canonical(original.path()).map_err(|bad| Fault::detailed(Cause::BadPath, bad.why()))?;
         // `http://example.com?x` has no path, which means `/` (RFC 9112, section 3.2.1), and is not written as one.
         let path = path.or_else(|| original.as_str().starts_with('?').then(|| "/".to_owned()));
-        Ok(Self { original, path: path.map(Into::into), query: Query::Original })
+        Ok(Self {
+            original,
+            path: path.map(Into::into),
+            query: Query::Original,
+            readings: OnceCell::new(),
+            ambiguous: false,
+        })
     }
 
     /// For a request whose path can't be made out: it is only answered with what is wrong, and logged as it came.
     #[must_use]
     pub fn refused(uri: &Uri) -> Self {
         let original = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-        Self { original, path: Some("/".into()), query: Query::Removed }
+        Self { original, path: Some("/".into()), query: Query::Removed, readings: OnceCell::new(), ambiguous: false }
     }
 
     #[must_use]
@@ -70,7 +88,30 @@ impl Target {
     pub fn set_path(&mut self, new: &str) -> Result<(), Fault> {
         let canonical = path::canonical(new).map_err(|bad| Fault::detailed(Cause::BadPath, bad.why()))?;
         self.path = Some(canonical.unwrap_or_else(|| new.to_owned()).into());
+        self.readings = OnceCell::new();
         Ok(())
+    }
+
+    /// Nobody reads the path otherwise than it is written.
+    #[must_use]
+    pub fn has_one_reading(&self) -> bool {
+        *self.readings.get_or_init(|| Readings::of(self.path())) == Readings::default()
+    }
+
+    /// What servers may make of the path, for a while.
+    pub fn take_readings(&mut self) -> Readings {
+        self.readings.take().unwrap_or_else(|| Readings::of(self.path()))
+    }
+
+    /// Puts them back: they are found out once.
+    pub fn put_readings(&mut self, readings: Readings) {
+        self.readings = readings.into();
+    }
+
+    /// Puts a reading in the path's place and the path in its, and back.
+    pub fn swap_path(&mut self, reading: &mut Box<str>) {
+        let own = self.path.take().unwrap_or_else(|| self.original.path().into());
+        self.path = Some(std::mem::replace(reading, own));
     }
 
     pub fn set_query(&mut self, query: Option<&str>) {

@@ -103,6 +103,12 @@ impl Compare {
         matches!(&self.op, Op::Matches(pattern) if pattern.0.capture_names().flatten().next().is_some())
     }
 
+    /// Whether it is the path that is compared.
+    #[must_use]
+    pub fn reads_path(&self) -> bool {
+        matches!(&*self.subject, "{path}" | "{uri}")
+    }
+
     /// The same question.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {

@@ -15,6 +15,7 @@ use crate::http::exchange::{Exchange, Upgrade};
 use crate::http::path;
 use crate::http::placeholder::cookies;
 use crate::http::step::Test;
+use crate::site::{Doubt, Folded, Question};
 
 impl Expr {
     /// Ready to be asked of requests.
@@ -28,9 +29,58 @@ impl Expr {
             Expr::Is(atom, _) => atom.compile(),
         }
     }
+
+    /// The same for a statement that takes requests or leaves them, by the path if it is asked for it; `guards`: it keeps
+    /// somebody out.
+    #[must_use]
+    pub fn question(&self, guards: bool) -> Question {
+        let doubt = || Doubt { folded: if guards { self.folded() } else { None } };
+        Question::new(self.compile(), self.reads(&Atom::reads_path).then(doubt))
+    }
+
+    fn reads(&self, what: &dyn Fn(&Atom) -> bool) -> bool {
+        match self {
+            Expr::Always => false,
+            Expr::And(all) | Expr::Or(all) => all.iter().any(|expr| expr.reads(what)),
+            Expr::Not(inner) => inner.reads(what),
+            Expr::Is(atom, _) => what(atom),
+        }
+    }
+
+    /// For paths in lower case. A comparison has no such form: whoever writes one says which letters.
+    fn folded(&self) -> Option<Folded> {
+        if self.reads(&|atom| matches!(atom, Atom::Compare(compare) if compare.reads_path())) {
+            return None;
+        }
+        let differs = self.reads(
+            &|atom| matches!(atom, Atom::Path(patterns) if patterns.iter().any(|pattern| pattern.folded() != *pattern)),
+        );
+        Some(Folded { test: self.in_lower_case().compile(), differs })
+    }
+
+    fn in_lower_case(&self) -> Self {
+        match self {
+            Expr::Always => Expr::Always,
+            Expr::And(all) => Expr::And(all.iter().map(Expr::in_lower_case).collect()),
+            Expr::Or(any) => Expr::Or(any.iter().map(Expr::in_lower_case).collect()),
+            Expr::Not(inner) => Expr::Not(Box::new(inner.in_lower_case())),
+            Expr::Is(Atom::Path(patterns), at) => {
+                Expr::Is(Atom::Path(patterns.iter().map(PathPattern::folded).collect()), *at)
+            }
+            Expr::Is(atom, at) => Expr::Is(atom.clone(), *at),
+        }
+    }
 }
 
 impl Atom {
+    fn reads_path(&self) -> bool {
+        match self {
+            Atom::Path(_) => true,
+            Atom::Compare(compare) => compare.reads_path(),
+            _ => false,
+        }
+    }
+
     pub(super) fn compile(&self) -> Box<dyn Test> {
         match self.clone() {
             Atom::Path(patterns) if patterns.iter().any(PathPattern::captures) => Box::new(Capturing(patterns)),

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::check::{Value, Wrong};
 use crate::http::path::canonical;
+use crate::http::readings::fold;
 
 /// `/exact`, `/below/*`, `/users/:id`, `/img/*.png`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +93,18 @@ impl PathPattern {
     #[must_use]
     pub fn captures(&self) -> bool {
         self.segments.iter().any(|segment| matches!(segment, Segment::Capture(_)))
+    }
+
+    /// The same for paths in lower case.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let fold = |text: &str| -> Box<str> { fold(text).into() };
+        let segment = |segment: &Segment| match segment {
+            Segment::Literal(text) => Segment::Literal(fold(text)),
+            Segment::Capture(name) => Segment::Capture(name.clone()),
+            Segment::Glob(start, end) => Segment::Glob(fold(start), fold(end)),
+        };
+        Self { text: fold(&self.text), segments: self.segments.iter().map(segment).collect(), ..*self }
     }
 
     /// Whether a canonical path fits.

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::program::{Handler, Op, Program};
+use super::question::Question;
 use crate::check::value::StatusMatch;
 use crate::diagnostic::{Mistake, Span};
-use crate::http::step::{Answers, Filter, Gate, Test};
+use crate::http::step::{Answers, Filter, Gate};
 use crate::tls::client::SystemRoots;
 use crate::upstream::Upstream;
 
@@ -148,7 +149,7 @@ impl<'s> Building<'s> {
     }
 
     /// The body runs if the test holds, and nothing comes out of it.
-    pub fn route(&mut self, test: Box<dyn Test>, body: impl FnOnce(&mut Self) -> Built) -> Built {
+    pub fn route(&mut self, test: Question, body: impl FnOnce(&mut Self) -> Built) -> Built {
         let gate = self.test(test);
         let start = self.program.ops.len();
         self.nested(body)?;
@@ -160,7 +161,7 @@ impl<'s> Building<'s> {
     /// One of the bodies runs, and what is behind them runs after it.
     pub fn when(
         &mut self,
-        test: Box<dyn Test>,
+        test: Question,
         then: impl FnOnce(&mut Self) -> Built,
         otherwise: impl FnOnce(&mut Self) -> Built,
     ) -> Built {
@@ -210,7 +211,7 @@ impl<'s> Building<'s> {
         built
     }
 
-    fn test(&mut self, test: Box<dyn Test>) -> usize {
+    fn test(&mut self, test: Question) -> usize {
         self.push(Op::Test(test, usize::MAX));
         self.program.ops.len() - 1
     }

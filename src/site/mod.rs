@@ -2,10 +2,12 @@
 
 mod building;
 mod program;
+mod question;
 mod router;
 
 pub use building::{Building, Legacy, Supplies};
 pub use program::{Observer, Program};
+pub use question::{Doubt, Folded, Question};
 pub use router::{Demands, Router};
 
 use crate::diagnostic::Span;

@@ -8,19 +8,20 @@ use futures_util::future::LocalBoxFuture;
 use http::StatusCode;
 use smallvec::SmallVec;
 
+use super::question::Question;
 use crate::check::value::StatusMatch;
 use crate::diagnostic::Span;
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
 use crate::http::page;
-use crate::http::step::{Answer, Answers, Filter, Gate, Test};
+use crate::http::step::{Answer, Answers, Filter, Gate};
 
 /// One step.
 pub(super) enum Op {
     Filter(Box<dyn Filter>),
     Gate(Box<dyn Gate>),
     /// Goes on behind it if the test holds, else to the place named.
-    Test(Box<dyn Test>, usize),
+    Test(Question, usize),
     Jump(usize),
     Answer(Box<dyn Answers>),
     /// The end of a block from which nothing comes out.
@@ -152,7 +153,7 @@ impl Program {
                     *at += 1;
                 }
                 Op::Test(test, otherwise) => {
-                    let holds = test.holds(exchange);
+                    let holds = test.holds(exchange)?;
                     observer.tested(self.places[step], holds, exchange);
                     *at = if holds { step + 1 } else { *otherwise };
                 }

@@ -1,5 +1,5 @@
 //! Threat XP01 against servers in use: what nginx, Apache and Python make of the path that rp sends them is the path
-//! that rp matched. Its limits are those that docs/security.md tells, and they are shown here to be real.
+//! that rp matched, or one that all rules take alike.
 
 use std::process::Command;
 
@@ -15,9 +15,6 @@ const SEED: [u8; 32] = [0x5e; 32];
 
 /// Places of a site that have rules of their own, as prefixes of whole segments.
 const AREAS: [&str; 3] = ["/admin", "/api/v1", "/static"];
-
-/// What docs/security.md gives for servers that decode more than RFC 3986 says.
-const RULE: &str = "route {path} ~ `(?i)%2f|%5c|%25|;` { respond 400 }";
 
 struct Server {
     name: &'static str,
@@ -114,7 +111,7 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
     spawn(folder, &mut command)
 }
 
-fn proxy(server: &Server, rule: &str) -> Proxy {
+fn proxy(server: &Server, statement: &str) -> Proxy {
     let routes: String = AREAS
         .iter()
         .map(|area| format!("route {area}/* {{ header set X-Route {area}; reverse_proxy {{$ORIGIN}} }}\n"))
@@ -124,7 +121,7 @@ fn proxy(server: &Server, rule: &str) -> Proxy {
          :0 {{
              bind 127.0.0.1
              header set X-Matched {{path}}
-             {rule}
+             {statement}
              {routes}
              header set X-Route /
              reverse_proxy {{$ORIGIN}}
@@ -174,46 +171,51 @@ fn target() -> impl Strategy<Value = String> {
         .prop_map(|(segments, slash, query)| format!("/{}{slash}{query}", segments.join("/")))
 }
 
-/// Servers may decode once more, or cut elsewhere, where one of these is in the path.
-fn is_beyond_the_rule(target: &str) -> bool {
+/// Servers may decode once more where one of these is in the path, and rp knows it.
+fn is_ambiguous(target: &str) -> bool {
     let path = target.split('?').next().unwrap_or_default().to_ascii_lowercase();
-    ["%2f", "%5c", "%25", ";", "%3b"].iter().any(|sign| path.contains(sign))
+    ["%2f", "%5c", "%25"].iter().any(|sign| path.contains(sign))
 }
 
 #[test]
 fn xp01_servers_read_the_path_that_was_matched() {
     let servers = Server::all();
-    let with: Vec<Proxy> = servers.iter().map(|server| proxy(server, RULE)).collect();
-    let without: Vec<Proxy> = servers.iter().map(|server| proxy(server, "")).collect();
+    let proxies: Vec<Proxy> = servers.iter().map(|server| proxy(server, "")).collect();
     let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 200, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &SEED));
-    let asked = std::cell::Cell::new(0);
+    let (asked, ambiguous) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     runner
         .run(&target(), |target| {
-            let open = if is_beyond_the_rule(&target) { &[][..] } else { &without[..] };
-            for (server, proxy) in servers.iter().zip(&with).chain(servers.iter().zip(open)) {
+            for (server, proxy) in servers.iter().zip(&proxies) {
                 let answer = proxy.get(&target);
-                let Some(reading) = understood(&answer) else { continue };
+                let (Some(reading), Some(own)) = (understood(&answer), matched(&answer)) else { continue };
                 asked.set(asked.get() + 1);
-                prop_assert_eq!(Some(reading), matched(&answer), "{} was asked for {}", server.name, target);
+                if is_ambiguous(&target) {
+                    ambiguous.set(ambiguous.get() + 1);
+                    // It may be spelled otherwise, but no rule would have taken it otherwise.
+                    prop_assert_eq!(reading.0, own.0, "{} was asked for {}", server.name, target);
+                } else {
+                    prop_assert_eq!(reading, own, "{} was asked for {}", server.name, target);
+                }
             }
             Ok(())
         })
         .unwrap_or_else(|why| panic!("{why}"));
     assert!(asked.get() > CASES, "{} answers of servers show little", asked.get());
+    assert!(ambiguous.get() > CASES / 20, "{} answers to ambiguous paths show little", ambiguous.get());
 }
 
-/// What docs/security.md says of servers that take liberties is no exaggeration, and its rule shuts them out.
+/// What docs/security.md says of servers that take liberties is no exaggeration.
 #[test]
-fn xp01_the_limits_that_are_told_are_real() {
+fn xp01_what_is_refused_would_have_led_around_rules() {
     let servers = Server::all();
     for (name, target) in [("nginx", "/x%2F..%2Fadmin"), ("Python", "/x%2F..%2Fadmin"), ("Apache", "/x%2F..%2Fadmin")] {
         let server = servers.iter().find(|server| server.name == name).unwrap();
-        let answer = proxy(server, "").get(target);
+        let answer = proxy(server, "ambiguous_paths allow").get(target);
         let (matched, understood) = (matched(&answer).expect("it is passed on"), understood(&answer));
         assert_eq!(matched.0, "/", "{name}");
         // Apache makes nothing of an escaped slash unless it is told to.
         assert_eq!(understood.is_some_and(|(area, _)| area == "/admin"), name != "Apache", "{name}");
-        assert_eq!(proxy(server, RULE).get(target).status(), 400, "{name}");
+        assert_eq!(proxy(server, "").get(target).status(), 400, "{name}");
     }
 }

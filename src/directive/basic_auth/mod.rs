@@ -144,6 +144,10 @@ fn once(name: &UserName, at: Span, names: &mut Vec<(Box<str>, Span)>, cx: &mut C
 }
 
 impl Directive for BasicAuth {
+    fn guards(&self) -> bool {
+        true
+    }
+
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
         let mut users = Users::default();
         for (name, hash) in &self.users {

@@ -1,0 +1,76 @@
+//! What `route` and `when` ask, and whether a server could take the path for one that would have been answered otherwise.
+
+use crate::http::exchange::Exchange;
+use crate::http::fault::{Cause, Fault};
+use crate::http::readings::Readings;
+use crate::http::step::Test;
+
+/// A test of requests.
+pub struct Question {
+    test: Box<dyn Test>,
+    doubt: Option<Doubt>,
+}
+
+/// A test that looks at the path.
+#[derive(Default)]
+pub struct Doubt {
+    /// For rules that keep somebody out.
+    pub folded: Option<Folded>,
+}
+
+/// The test as servers would ask it that fold case: of paths in lower case.
+pub struct Folded {
+    pub test: Box<dyn Test>,
+    /// Paths that are in lower case are others to it.
+    pub differs: bool,
+}
+
+impl Question {
+    #[must_use]
+    pub fn new(test: Box<dyn Test>, doubt: Option<Doubt>) -> Self {
+        Self { test, doubt }
+    }
+
+    /// The answer, which is the same for all readings of the path: else the request is refused (threat XP01).
+    pub fn holds(&self, exchange: &mut Exchange) -> Result<bool, Fault> {
+        let holds = self.test.holds(exchange);
+        match &self.doubt {
+            Some(doubt) if !exchange.target.ambiguous => doubt.settle(&*self.test, holds, exchange)?,
+            _ => {}
+        }
+        Ok(holds)
+    }
+}
+
+impl Doubt {
+    fn settle(&self, test: &dyn Test, holds: bool, exchange: &mut Exchange) -> Result<(), Fault> {
+        if exchange.target.has_one_reading() && self.folded.as_ref().is_none_or(|folded| !folded.differs) {
+            return Ok(());
+        }
+        let captured = exchange.captures.len();
+        let mut readings = exchange.target.take_readings();
+        let agree = !readings.broken && self.agree(test, holds, &mut readings, exchange);
+        exchange.target.put_readings(readings);
+        exchange.captures.truncate(captured);
+        if agree { Ok(()) } else { Err(Fault::detailed(Cause::BadPath, WHY)) }
+    }
+
+    fn agree(&self, test: &dyn Test, holds: bool, readings: &mut Readings, exchange: &mut Exchange) -> bool {
+        let mut says = |test: &dyn Test, reading: &mut Box<str>| {
+            exchange.target.swap_path(reading);
+            let answer = test.holds(exchange);
+            exchange.target.swap_path(reading);
+            answer
+        };
+        if readings.decoded.iter_mut().any(|reading| says(test, reading) != holds) {
+            return false;
+        }
+        match &self.folded {
+            None => true,
+            Some(folded) if readings.loose.is_empty() => folded.test.holds(exchange) == holds,
+            Some(folded) => readings.loose.iter_mut().all(|reading| says(&*folded.test, reading) == holds),
+        }
+    }
+}
+
+const WHY: &str = "a server may read the path as another one, and rules differ";
