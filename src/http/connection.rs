@@ -51,6 +51,8 @@ pub struct TlsFacts {
     pub version: &'static str,
     /// Where it is known: QUIC does not tell.
     pub suite: Option<&'static str>,
+    /// In which group the keys were agreed on, where it is known: QUIC does not tell.
+    pub group: Option<&'static str>,
     /// In lower case.
     pub sni: Option<Box<str>>,
     pub policy: PolicyId,

@@ -119,7 +119,13 @@ impl Drop for Deadline {
 /// The time of this thread's last tick, so much later: milliseconds since its first. Costs no look at a clock.
 #[must_use]
 pub fn after(time: Duration) -> u64 {
-    TABLE.with(|table| table.now.get().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)))
+    now().saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Milliseconds of this thread's clock, as of the last tick.
+#[must_use]
+pub fn now() -> u64 {
+    TABLE.with(|table| table.now.get())
 }
 
 /// Moves this thread's clock to the present and wakes whatever is due. Called by the worker every [`TICK`].

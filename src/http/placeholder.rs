@@ -125,6 +125,11 @@ pub static TABLE: &[Placeholder] = &[
             out.extend_from_slice(tls.suite.unwrap_or_default().as_bytes());
         }
     }),
+    plain!("tls.group", "the group in which keys were agreed on: `x25519mlkem768`; nothing over HTTP/3", |v, out| {
+        if let Some(tls) = &v.exchange.connection.tls {
+            out.extend_from_slice(tls.group.unwrap_or_default().as_bytes());
+        }
+    }),
     plain!(
         "tls.ja4",
         "how the TLS client's first message is made, which tells programs from each other (JA4)",

@@ -1,7 +1,6 @@
 //! One client connection: its handshake, the protocol that it speaks, and its end.
 
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -20,12 +19,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::announced::{hear, unasked};
+use super::complaint::{flooded, malformed, refused, restless};
 use super::executor::Local;
 use super::gather::gather;
 use super::handle::{Context, handle};
 use super::seats::{self, Seat};
 use super::socket::Socket;
-use super::watched::{Expired, LINGER, Watch, Watched};
+use super::stream::Watched;
+use super::watched::{Expired, LINGER, Watch};
 use super::world::{Shared, View};
 use crate::check::value::ListenAddress;
 use crate::http::body::Received;
@@ -34,7 +35,6 @@ use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
 use crate::http::proxy_protocol::{self, Said};
 use crate::model::{DoorTls, Global, Limits, Timeouts, World};
-use crate::telemetry::every::Every;
 use crate::tls::acme::challenge::ALPN;
 use crate::tls::hello::Hello;
 use crate::tls::{self, Alpn};
@@ -154,8 +154,8 @@ async fn secure(
             let client = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
             let client = client.map(|shown| Box::new(tls::subject::describe(shown, door.verifies(policy))));
             let facts = facts.map(|facts| {
-                let tls::TlsFacts { version, suite, sni, .. } = facts;
-                TlsFacts { version: version.as_str(), suite: Some(suite), sni, policy, client, ja4 }
+                let tls::TlsFacts { version, suite, group, sni, .. } = facts;
+                TlsFacts { version: version.as_str(), suite: Some(suite), group, sni, policy, client, ja4 }
             });
             drop(door);
             let connection = Connection::new(Some(peer), local.port(), facts).to(local.ip());
@@ -315,6 +315,9 @@ where
             driver.as_mut().graceful_shutdown();
         }
         let ended = driver.as_mut().poll(cx);
+        if ended.is_ready() && watch.expired() == Some(Expired::Flood) {
+            flooded(peer);
+        }
         match outlet.poll_write_out(cx) {
             // It takes nothing more, and says nothing either.
             Poll::Ready(Err(_)) => Poll::Ready(()),
@@ -359,36 +362,4 @@ pub(super) async fn within<T>(time: Duration, future: impl Future<Output = T>) -
         Poll::Pending => deadline.poll_passed(cx).map(|()| None),
     })
     .await
-}
-
-/// Requirement T13: once, with the name that was asked for, and not more often than the log can bear.
-fn refused(error: &io::Error, peer: std::net::IpAddr) {
-    static EVERY: Every = Every::second();
-    if let Some(suppressed) = EVERY.pass() {
-        let failed = tls::accept::Failed::of(error);
-        let sni = failed.and_then(|failed| failed.sni.as_deref()).unwrap_or("-");
-        let hello = failed.and_then(|failed| failed.hello.as_deref());
-        let offered = |text: fn(&Hello) -> String| hello.map(text).filter(|text| !text.is_empty());
-        let versions = offered(Hello::versions).unwrap_or_else(|| "-".to_owned());
-        let alpn = offered(Hello::protocols).unwrap_or_else(|| "-".to_owned());
-        tracing::info!(%peer, sni, versions, alpn, reason = tls::reason(error), suppressed, "TLS handshake failed");
-    }
-}
-
-/// A client that gives up most of what it asks for (threat XH01).
-pub fn restless(peer: std::net::IpAddr) {
-    static EVERY: Every = Every::second();
-    if let Some(suppressed) = EVERY.pass() {
-        tracing::info!(%peer, suppressed, "a client that gives up most of its requests is left");
-    }
-}
-
-/// What is no request has no line in the access log: it is told here, not more often than the log can bear.
-fn malformed(error: &hyper::Error, watch: &Watch, peer: std::net::IpAddr) {
-    static EVERY: Every = Every::second();
-    if let Some(suppressed) = EVERY.pass() {
-        let parser = error.to_string();
-        let reason = watch.broken().unwrap_or(&parser);
-        tracing::info!(%peer, reason, suppressed, "a malformed request is refused");
-    }
 }

@@ -1,21 +1,18 @@
-//! A client connection's bytes, with the time that they take.
+//! The time that a client connection takes.
 //!
 //! One deadline stands for whatever the connection is waiting for: the next request, the rest of a head, or a client
 //! that takes its answer too slowly. Hyper has no deadline between requests and one timer per head; this is a cell.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 
 use super::framing::Framing;
-use super::socket::Socket;
 use crate::http::deadline::{self, Deadline};
 use crate::model::Timeouts;
 
@@ -37,7 +34,7 @@ pub struct Watch {
     deadline: Deadline,
     /// The client takes nothing: set while a write waits.
     writing: Deadline,
-    timeouts: Timeouts,
+    pub(super) timeouts: Timeouts,
     http2: Cell<bool>,
     /// Requests under way, and all there ever were.
     active: Cell<u32>,
@@ -64,12 +61,12 @@ pub enum Expired {
     Idle,
     Head,
     Write,
+    /// It was used up by frames that ask for nothing.
+    Flood,
 }
 
 /// Who looks through a long page gives up some of its pictures, and goes on asking for others.
 const MOST_BROKEN_OFF: u32 = 100;
-
-const TIMEOUT_ANSWER: &[u8] = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 impl Watch {
     #[must_use]
@@ -197,7 +194,7 @@ impl Watch {
         self.expired.get()
     }
 
-    fn read(&self) {
+    pub(super) fn read(&self) {
         if self.phase.get() == Phase::Idle {
             self.phase.set(Phase::Head);
             // HTTP/2 has no head whose end could be seen from here: its connection preface and frames are awaited as
@@ -208,7 +205,7 @@ impl Watch {
 
     /// Puts a byte that no parser accepts where a rule is broken, and an end behind it: hyper answers what came before, in
     /// order, then 400, and closes.
-    fn follow(&self, framing: &mut Framing, buf: &mut ReadBuf<'_>, before: usize) {
+    pub(super) fn follow(&self, framing: &mut Framing, buf: &mut ReadBuf<'_>, before: usize) {
         if framing.has_refused() {
             buf.set_filled(before);
         } else if let Err(broken) = framing.read(&buf.filled()[before..]) {
@@ -218,6 +215,14 @@ impl Watch {
         } else if framing.is_unframed() {
             self.unframed.set(true);
         }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.phase.get() == Phase::Busy
+    }
+
+    pub(super) fn speaks_no_http1(&self) -> bool {
+        self.http2.get()
     }
 
     #[must_use]
@@ -231,19 +236,19 @@ impl Watch {
         self.unframed.get()
     }
 
-    fn expire(&self, why: Expired) -> io::Error {
+    pub(super) fn expire(&self, why: Expired) -> io::Error {
         self.expired.set(Some(why));
         io::ErrorKind::TimedOut.into()
     }
 
-    fn poll_deadline(&self, cx: &mut Context<'_>) -> Option<Expired> {
+    pub(super) fn poll_deadline(&self, cx: &mut Context<'_>) -> Option<Expired> {
         if self.phase.get() == Phase::Busy || self.deadline.poll_passed(cx).is_pending() {
             return None;
         }
         Some(if self.phase.get() == Phase::Head { Expired::Head } else { Expired::Idle })
     }
 
-    fn poll_written<T>(&self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    pub(super) fn poll_written<T>(&self, cx: &mut Context<'_>, outcome: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if outcome.is_ready() {
             if self.writing.is_set() {
                 self.writing.clear();
@@ -257,132 +262,6 @@ impl Watch {
             Poll::Ready(()) => Poll::Ready(Err(self.expire(Expired::Write))),
             Poll::Pending => Poll::Pending,
         }
-    }
-}
-
-/// A stream under watch.
-#[derive(Debug)]
-pub struct Watched<T> {
-    inner: T,
-    watch: Rc<Watch>,
-    /// Of HTTP/1.
-    framing: Option<Framing>,
-    /// What came while a request was under way, to be read before anything else.
-    ahead: Vec<u8>,
-}
-
-/// Bytes that are read to see whether a client is still there.
-const AHEAD: usize = 512;
-
-impl<T> Watched<T> {
-    pub fn http1(inner: T, watch: Rc<Watch>) -> Self {
-        Self { inner, watch, framing: Some(Framing::new()), ahead: Vec::new() }
-    }
-
-    pub fn http2(inner: T, watch: Rc<Watch>) -> Self {
-        Self { inner, watch, framing: None, ahead: Vec::new() }
-    }
-
-    /// The stream, and what was read of it that nobody has seen. From here on nobody watches: a tunnel has a deadline of
-    /// its own.
-    pub fn into_parts(self) -> (T, Vec<u8>) {
-        (self.inner, self.ahead)
-    }
-}
-
-impl<T: Socket> Watched<T> {
-    /// Finds a client that left while its request is under way: an error. hyper can do that, by a read into a buffer of
-    /// 8 KB that it allocates for each request; the reactor knows as much for nothing.
-    fn look_out(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let of_interest = self.framing.is_some() && self.watch.phase.get() == Phase::Busy && self.ahead.is_empty();
-        if !of_interest || self.inner.poll_readable(cx).is_pending() {
-            return Ok(());
-        }
-        let mut bytes = [MaybeUninit::uninit(); AHEAD];
-        let mut read = ReadBuf::uninit(&mut bytes);
-        match Pin::new(&mut self.inner).poll_read(cx, &mut read) {
-            Poll::Ready(Ok(())) if read.filled().is_empty() => Err(io::ErrorKind::ConnectionAborted.into()),
-            Poll::Ready(Ok(())) => {
-                self.ahead.extend_from_slice(read.filled());
-                Ok(())
-            }
-            Poll::Ready(Err(error)) => Err(error),
-            Poll::Pending => Ok(()),
-        }
-    }
-
-    /// What was read ahead, else what there is.
-    fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.ahead.is_empty() {
-            return Pin::new(&mut self.inner).poll_read(cx, buf);
-        }
-        let count = self.ahead.len().min(buf.remaining());
-        buf.put_slice(&self.ahead[..count]);
-        self.ahead.drain(..count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<T: Socket> AsyncRead for Watched<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let this = &mut *self;
-        match this.poll_bytes(cx, buf) {
-            Poll::Ready(Ok(())) => {
-                if buf.filled().len() > before {
-                    this.watch.read();
-                    if let Some(framing) = &mut this.framing {
-                        this.watch.follow(framing, buf, before);
-                    }
-                }
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => match this.watch.poll_deadline(cx) {
-                None => Poll::Pending,
-                Some(why) => {
-                    // RFC 9110, section 15.5.9: who began a request is told; who said nothing is not answered.
-                    if why == Expired::Head && !this.watch.http2.get() {
-                        let _ = Pin::new(&mut this.inner).poll_write(cx, TIMEOUT_ANSWER);
-                        let _ = Pin::new(&mut this.inner).poll_flush(cx);
-                    }
-                    Poll::Ready(Err(this.watch.expire(why)))
-                }
-            },
-        }
-    }
-}
-
-impl<T: Socket> AsyncWrite for Watched<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.watch.poll_written(cx, outcome)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.watch.poll_written(cx, outcome)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.inner).poll_flush(cx);
-        match self.watch.poll_written(cx, outcome) {
-            // hyper flushes whenever it is polled, so this is where a client that leaves is noticed.
-            Poll::Ready(Ok(())) => Poll::Ready(self.look_out(cx)),
-            outcome => outcome,
-        }
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
 use super::hello::{self, Hello};
-use super::provider::{Alpn, Version, suite_name};
+use super::provider::{Alpn, Version, group_name, suite_name};
 
 /// Shakes hands. The caller sets the deadline. An error is a [`Failed`] inside.
 pub async fn accept<IO>(io: IO, config: &Arc<ServerConfig>) -> io::Result<TlsStream<IO>>
@@ -151,6 +151,8 @@ pub struct TlsFacts {
     pub version: Version,
     /// The IANA name.
     pub suite: &'static str,
+    /// The group in which the keys were agreed on.
+    pub group: Option<&'static str>,
     pub alpn: Option<Alpn>,
     /// Lower case, as the client sent it otherwise.
     pub sni: Option<Box<str>>,
@@ -168,6 +170,7 @@ impl TlsFacts {
         Some(Self {
             version,
             suite: suite_name(connection.negotiated_cipher_suite()?),
+            group: connection.negotiated_key_exchange_group().and_then(group_name),
             alpn: connection.alpn_protocol().and_then(Alpn::from_bytes),
             sni: connection.server_name().map(Box::from),
             resumed: connection.handshake_kind() == Some(HandshakeKind::Resumed),

@@ -133,6 +133,11 @@ pub(super) fn suite_name(suite: SupportedCipherSuite) -> &'static str {
     SUITES.iter().find(|(_, known)| known.suite() == suite.suite()).map_or("unknown", |(name, _)| name)
 }
 
+/// As `tls { curves … }` has it.
+pub(super) fn group_name(group: &dyn SupportedKxGroup) -> Option<&'static str> {
+    Group::ALL.into_iter().find(|known| known.implementation().name() == group.name()).map(Group::as_str)
+}
+
 /// The provider with rp's defaults, one for the whole process.
 pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();

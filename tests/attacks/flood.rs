@@ -275,64 +275,121 @@ fn xh04_crumbs_and_empty_fields_count_as_much_as_others() {
     assert!(!origin.all_bytes().windows(7).any(|window| window == b"cookie:"));
 }
 
-/// Sends these frames again and again, without ever reading what comes back.
-fn flood(settle: bool, frames: &[u8]) {
+/// Sends these frames again and again, without ever reading what comes back, until the connection has ended.
+fn flood(frames: &[u8]) {
     let origin = origin();
     let proxy = alone(&origin);
     beside(&proxy, LITTLE, || {
         let mut raw = Raw::connect(proxy.address());
         raw.hurry().head(1, &request("POST", "/hang", &[]), false);
-        let start = Instant::now();
         let bytes = frames.repeat(2_000);
-        for _ in 0..50 {
-            if start.elapsed() > Duration::from_secs(4) || !raw.pour(&bytes) {
-                break;
-            }
-        }
-        // What is no offence is dealt with, and the connection is as good as before.
-        assert!(!settle || raw.settled(), "the connection has ended");
+        // What the system keeps for a connection is taken by nobody.
+        assert!((0..2_000).any(|_| !raw.pour(&bytes)), "four million frames for nothing are taken");
     });
+    // A few at a time, each of which has been read when the next are sent: else its last word may be lost.
+    let mut raw = Raw::connect(proxy.address());
+    raw.head(1, &request("POST", "/hang", &[]), false);
+    let few = [&frames.repeat(if frames.len() > 100 { 1 } else { 10 })[..], &frame(PING, 0, 0, b"settled?")].concat();
+    let last = (0..1_000).find_map(|_| {
+        raw.pour(&few);
+        let of_interest = |frame: &Frame| frame.kind == GOAWAY || (frame.kind == PING && frame.payload == b"settled?");
+        let said = std::iter::from_fn(|| raw.next()).find(of_interest).expect("a last word");
+        (said.kind == GOAWAY).then_some(said)
+    });
+    assert_eq!(last.expect("the connection ends").payload[4..8], ENHANCE_YOUR_CALM.to_be_bytes());
 }
 
 #[test]
 fn xh05_empty_data_costs_no_memory() {
-    flood(false, &frame(DATA, 0, 1, b""));
+    flood(&frame(DATA, 0, 1, b""));
 }
 
 #[test]
 fn xh05_data_of_padding_costs_no_memory() {
-    flood(false, &frame(DATA, 8, 1, &[2, 0, 0]));
+    flood(&frame(DATA, 8, 1, &[2, 0, 0]));
 }
 
 #[test]
 fn xh05_pings_that_nobody_hears_answered_cost_no_memory() {
-    flood(false, &frame(PING, 0, 0, b"are you?"));
+    flood(&frame(PING, 0, 0, b"are you?"));
 }
 
 #[test]
 fn xh05_settings_that_nobody_hears_acknowledged_cost_no_memory() {
-    flood(false, &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]));
+    flood(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]));
 }
 
 #[test]
 fn xh05_priorities_cost_no_memory() {
-    flood(false, &frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]));
+    flood(&frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]));
 }
 
 #[test]
 fn xh05_priorities_of_streams_that_are_not_there_cost_no_memory() {
     let all: Vec<u8> = (0..100_u32).flat_map(|at| frame(PRIORITY, 0, at * 2 + 101, &[0, 0, 0, 3, 1])).collect();
-    flood(false, &all);
+    flood(&all);
 }
 
 #[test]
 fn xh05_windows_that_open_by_a_byte_cost_no_memory() {
-    flood(false, &frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
+    flood(&frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]));
 }
 
 #[test]
 fn xh05_frames_that_nobody_knows_cost_no_memory() {
-    flood(true, &frame(0xbb, 0xff, 0, b"grease"));
+    flood(&frame(0xbb, 0xff, 0, b"grease"));
+}
+
+/// A stream of small messages both ways, whose client acknowledges each at once, and asks how long it took.
+#[test]
+fn xh05_who_gets_what_it_asks_for_may_say_more_beside() {
+    let origin = Origin::raw(|wire| {
+        wire.pipe.until(b"\r\n\r\n");
+        wire.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        while let Some(byte) = wire.pipe.exactly(1) {
+            wire.say(format!("5\r\ntiny{}\r\n", char::from(byte[0])));
+        }
+    });
+    let proxy = alone(&origin);
+    let mut raw = Raw::connect(proxy.address());
+    raw.head(1, &request("POST", "/", &[("content-length", "6000")]), false);
+    for at in 0..6_000 {
+        let window = |stream| frame(WINDOW_UPDATE, 0, stream, &5_u32.to_be_bytes());
+        let ping = frame(PING, 0, 0, b"how long");
+        assert!(raw.pour(&[frame(DATA, 0, 1, b"x"), window(0), window(1), ping].concat()), "{at}");
+        assert!(raw.wait(DATA, 1).is_some(), "the connection ends at message {at}");
+    }
+}
+
+#[test]
+fn xl01_a_head_or_a_frame_that_does_not_end_is_not_waited_for() {
+    let origin = origin();
+    let proxy = of("global { workers 1; timeout header 700ms }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+        .with("ORIGIN", &origin)
+        .start();
+    let head = frame(HEADERS, END_STREAM, 3, &request("GET", "/", &[]));
+    let endings: [(&str, &[u8]); 4] = [
+        ("no CONTINUATION", &head),
+        ("half of HEADERS", &head[..head.len() - 1]),
+        ("half of a frame's head", &head[..5]),
+        ("half of a SETTINGS", &frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1])[..12]),
+    ];
+    for (what, bytes) in endings {
+        // Another stream is under way, which does not wait for it.
+        let mut raw = Raw::connect(proxy.address());
+        raw.get(1, "/hang");
+        assert!(raw.settled());
+        let start = Instant::now();
+        assert!(raw.pour(bytes), "{what}");
+        assert!(matches!(raw.end(), Outcome::Closed | Outcome::GoAway(_)), "{what}");
+        assert!(start.elapsed() >= Duration::from_millis(700), "{what}: {:?}", start.elapsed());
+    }
+    // Who takes its time between frames is waited for.
+    let mut raw = Raw::connect(proxy.address());
+    raw.get(1, "/hang");
+    assert!(raw.settled());
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(raw.get(3, "/").outcome(3), Outcome::Served);
 }
 
 #[test]

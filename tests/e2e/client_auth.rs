@@ -69,7 +69,7 @@ fn t16_what_is_known_of_a_client_is_for_routes_fields_and_the_log() {
             "route {{tls.client.san}} $= /web {{
                 header request set X-Who \"{{tls.client.subject}}|{{tls.client.issuer}}|{{tls.client.serial}}\"
                 header request set X-Print \"{{tls.client.fingerprint}}\"
-                header request set X-Suite \"{{tls.suite}} {{tls.version}} {{tls.sni}}\"
+                header request set X-Suite \"{{tls.suite}} {{tls.version}} {{tls.group}} {{tls.sni}}\"
                 reverse_proxy {origin}
             }}
             respond 403"
@@ -84,7 +84,7 @@ fn t16_what_is_known_of_a_client_is_for_routes_fields_and_the_log() {
     assert_eq!(request.field("x-who"), Some("CN=alice,O=Acme|CN=authority of a test|ABCD"));
     let print = request.field("x-print").unwrap().to_owned();
     assert!(print.len() == 64 && print.bytes().all(|byte| byte.is_ascii_hexdigit()), "{print}");
-    assert_eq!(request.field("x-suite"), Some("TLS_AES_256_GCM_SHA384 TLSv1.3 a.test"));
+    assert_eq!(request.field("x-suite"), Some("TLS_AES_256_GCM_SHA384 TLSv1.3 x25519mlkem768 a.test"));
     let line = proxy.logged_where("the request", |line| line["status"] == 200);
     assert_eq!(line["tls_client"], "CN=alice,O=Acme");
     let config = identity.client_of(&authority, &["http/1.1"]);

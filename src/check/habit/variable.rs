@@ -24,6 +24,7 @@ const VARIABLES: &[(&str, &str)] = &[
     ("server_port", "port"),
     ("server_protocol", "protocol"),
     ("ssl_cipher", "tls.suite"),
+    ("ssl_curve", "tls.group"),
     ("ssl_client_escaped_cert", "tls.client.certificate"),
     ("ssl_client_fingerprint", "tls.client.fingerprint"),
     ("ssl_client_i_dn", "tls.client.issuer"),

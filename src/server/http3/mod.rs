@@ -27,7 +27,8 @@ use rustls_pki_types::CertificateDer;
 use tokio::task::JoinSet;
 
 use self::transport::{Line, Transport};
-use super::connection::{Arrival, Terms, restless, seat, shaken, within};
+use super::complaint::restless;
+use super::connection::{Arrival, Terms, seat, shaken, within};
 use super::handle::Context;
 use super::world::View;
 use crate::http::connection::{Connection, TlsFacts};
@@ -91,7 +92,7 @@ fn facts(quic: &quinn::Connection, door: Option<&DoorTls>) -> TlsFacts {
     let client = chain.as_ref().and_then(|chain| chain.first());
     let verifies = door.is_some_and(|door| door.verifies(policy));
     let client = client.map(|shown| Box::new(subject::describe(shown, verifies)));
-    TlsFacts { version: Version::Tls13.as_str(), suite: None, sni, policy, client, ja4: None }
+    TlsFacts { version: Version::Tls13.as_str(), suite: None, group: None, sni, policy, client, ja4: None }
 }
 
 /// How far the end of a connection has come.

@@ -61,6 +61,7 @@ async fn a_good_origin_is_taken_with_the_hybrid_group() {
         TlsFacts {
             version: Version::Tls13,
             suite: "TLS_AES_256_GCM_SHA384",
+            group: Some("x25519mlkem768"),
             alpn: Some(Alpn::H2),
             sni: Some("a.test".into()),
             resumed: false,
