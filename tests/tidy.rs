@@ -242,9 +242,10 @@ fn each_directive_is_explained_and_its_examples_hold() {
             wrong.push(format!("`{}` has no example", room.name));
         }
         for example in room.examples {
-            // One that does not answer stands above something that does.
-            let said = ["", "    reverse_proxy api\n"]
-                .map(|behind| findings(&format!("{PRELUDE}http://example.com:8080 {{\n    {example}\n{behind}}}\n")));
+            // One that does not answer stands above something that does, and one about handshakes where there are some.
+            let (plain, secure) = ("http://example.com:8080", "https://example.com:8443");
+            let said = [(plain, ""), (plain, "    reverse_proxy api\n"), (secure, "")]
+                .map(|(site, behind)| findings(&format!("{PRELUDE}{site} {{\n    {example}\n{behind}}}\n")));
             if said.iter().all(|said| !said.is_empty()) {
                 wrong.push(format!("`{example}`\n{}", said[1]));
             }

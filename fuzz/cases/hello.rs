@@ -4,7 +4,7 @@
 //! The input: how many bytes come at a time, then the bytes of a client's first flight.
 
 use proxyfile::tls::accept::accept_by;
-use proxyfile::tls::hello::Hello;
+use proxyfile::tls::hello::{Hello, LARGEST, Sight};
 use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::LocalRuntime;
 use tokio::task::spawn_local;
@@ -24,11 +24,21 @@ pub fn run(data: &[u8]) {
     assert_eq!(whole, pieces, "how it is cut makes no difference");
     // What nobody has taken may be anything; reading it ends.
     let _ = Hello::read(wire).map(|hello| hello.ja4());
+    let _ = Sight::of(wire);
     if let Some((_, hello)) = whole {
         let ja4 = hello.ja4();
         let parts: Vec<usize> = ja4.split('_').map(str::len).collect();
         assert!(ja4.is_ascii() && parts == [10, 12, 12], "{ja4}");
         assert!(hello.versions().chars().chain(hello.protocols().chars()).all(|sign| !sign.is_control()));
+    }
+}
+
+/// Whom connections are passed on for is the one that the library would have shaken hands for, and known as soon.
+fn sighted(sight: &Sight, name: Option<&str>) {
+    match sight {
+        Sight::Cut => panic!("it is whole"),
+        Sight::Name(sighted) => assert!(name.is_none_or(|name| name == &**sighted), "{sighted} is {name:?}"),
+        Sight::Nobody => {}
     }
 }
 
@@ -46,6 +56,9 @@ async fn heard(wire: Vec<u8>, cut: usize) -> Option<(Option<String>, Hello)> {
     let mut heard = None;
     let outcome = accept_by(theirs, async |hello, flight| {
         let read = Hello::read(flight).expect("what the library reads, we read");
+        if flight.len() <= LARGEST {
+            sighted(&Sight::of(flight), hello.server_name());
+        }
         heard = Some((hello.server_name().map(str::to_owned), read));
         None
     })

@@ -75,6 +75,7 @@ fn defaults_are_what_they_are_said_to_be() {
     let user = "user a $2y$04$yE7U3IHiNGJ2OZbQbFLfaOFxyvkY2b73YpkiAuVDO/flMPE/rVgYS";
     check(&format!(":80 {{ basic_auth {{ {user}; % }}; respond ok }}"), super::find("basic_auth").unwrap().options);
     check(":80 { cors { origins https://a.example; % }; respond ok }", super::find("cors").unwrap().options);
+    check("a.test { passthrough 10.0.0.1:443 { % } }", super::find("passthrough").unwrap().options);
     for statement in [
         "reverse_proxy https://10.0.0.1",
         "file_server /srv",
@@ -104,6 +105,7 @@ fn no_room_with_defaults_is_forgotten() {
             "encode",
             "file_server",
             "log",
+            "passthrough",
             "rate_limit",
             "reverse_proxy",
             "security_headers",

@@ -18,6 +18,7 @@ mod late;
 pub mod limit;
 pub mod log;
 mod max_body;
+pub mod passthrough;
 mod prefix;
 pub mod rate_limit;
 mod reach;
@@ -119,7 +120,7 @@ pub trait Directive: fmt::Debug + Send + Sync {
         Err(otherwise)
     }
 
-    /// What the site's front doors want to know of it (`tls`, `bind`, `log`).
+    /// What the site's front doors want to know of it (`tls`, `bind`, `log`, `passthrough`).
     fn front(&self) -> Option<Front<'_>> {
         None
     }
@@ -131,6 +132,7 @@ pub enum Front<'a> {
     Bind(&'a [bind::BindTo]),
     Tls(&'a tls::TlsModel),
     Log(&'a log::LogModel),
+    Passthrough(&'a passthrough::PassthroughModel),
 }
 
 /// A statement that was checked, with its place.
@@ -186,6 +188,7 @@ pub static ROOMS: &[&Room] = &[
     &route::ELSE,
     &handle_errors::ROOM,
     &reverse_proxy::ROOM,
+    &passthrough::ROOM,
     &respond::ROOM,
     &redirect::ROOM,
     &header::ROOM,

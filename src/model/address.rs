@@ -1,5 +1,6 @@
 //! The addresses of sites: who is meant, on which port, with TLS or without.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
@@ -203,29 +204,19 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), Wrong> {
 
 /// Two sites with one address, and ports that would have to speak two protocols.
 pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
-    let mut hosts: std::collections::HashMap<(u16, Option<HostPattern>, Option<PathBuf>, String), Span> =
-        std::collections::HashMap::new();
-    let mut ports: std::collections::HashMap<(u16, String), (Transport, Span)> = std::collections::HashMap::new();
+    let (mut hosts, mut ports) = (HashMap::new(), HashMap::<_, (Transport, Span)>::new());
     for site in sites {
-        let bind = bound(site);
+        let (bind, passed) = (bound(site), site.passes_to().is_some());
         for address in &site.addresses {
             let port = address.port(global);
             // Port 0 is a different port each time.
             if port == 0 && address.unix.is_none() {
                 continue;
             }
-            if let Some(first) =
-                hosts.insert((port, address.host.clone(), address.unix.clone(), bind.clone()), address.at)
-            {
-                cx.report(
-                    Mistake::new(
-                        Code::E0040,
-                        address.at,
-                        format!("`{}` is the address of another site already", address.text),
-                    )
-                    .other(first, "first used here")
-                    .help(format!("put both into one block: {} {{ … }}; or change one address", address.text)),
-                );
+            let this = (address.at, passed);
+            let key = (port, address.host.clone(), address.unix.clone(), bind.clone());
+            if let Some(first) = hosts.insert(key, this) {
+                cx.report(taken(address, first, passed));
             }
             if address.unix.is_some() {
                 continue;
@@ -245,6 +236,17 @@ pub(super) fn conflicts(sites: &[SiteModel], global: &Global, cx: &mut Check) {
             }
         }
     }
+}
+
+/// What is passed through is nothing that another statement could stand beside.
+fn taken(address: &SiteAddress, (first, first_passed): (Span, bool), passed: bool) -> Mistake {
+    let text = &address.text;
+    let mistake = Mistake::new(Code::E0040, address.at, format!("`{text}` is the address of another site already"))
+        .other(first, "first used here");
+    if passed || first_passed {
+        return mistake.help("keep one of the two: `passthrough` is the whole of its site; or change one address");
+    }
+    mistake.help(format!("put both into one block: {text} {{ … }}; or change one address"))
 }
 
 /// The site's `bind`, as text: sites on other interfaces are no conflict.

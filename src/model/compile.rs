@@ -229,8 +229,9 @@ impl Compiler<'_> {
         let mut building = Building::new(&mut self.supplies).named(name, model.at);
         match model.body.compile(&mut building) {
             Ok(()) => {
+                let passes_to = building.passes_to.take();
                 let program = building.finish();
-                Some(Arc::new(Site { name: name.into(), at: model.at, program, log }))
+                Some(Arc::new(Site { name: name.into(), at: model.at, program, log, passes_to }))
             }
             Err(mistake) => {
                 self.mistakes.push(mistake);
@@ -280,7 +281,7 @@ impl Compiler<'_> {
             let tls = match planned.transport {
                 _ if matches!(self.purpose, Purpose::Rehearse) => None,
                 Transport::Plain => None,
-                Transport::Tls => Some(Arc::new(self.tls(&planned))),
+                Transport::Tls => Some(Arc::new(self.tls(&planned, sites))),
             };
             let router = self.route(&planned, sites, model.global.https_port);
             let Planned { port, at, transport, .. } = planned;
@@ -295,8 +296,8 @@ impl Compiler<'_> {
             let mut supplies = Supplies::default();
             let mut building = Building::new(&mut supplies).named(&address.text, address.at);
             building.answer(ToHttps { port: address.port.unwrap_or(https_port) });
-            let site =
-                Site { name: address.text.as_str().into(), at: address.at, program: building.finish(), log: None };
+            let (name, program) = (address.text.as_str().into(), building.finish());
+            let site = Site { name, at: address.at, program, log: None, passes_to: None };
             router.add(address.host.as_ref(), Arc::new(site), Demands::default());
         }
         for (index, address) in &planned.sites {
@@ -311,7 +312,7 @@ impl Compiler<'_> {
     }
 }
 
-pub(super) fn front<T>(site: &SiteModel, pick: impl Fn(Front<'_>) -> Option<T>) -> Option<T> {
+pub(super) fn front<'m, T>(site: &'m SiteModel, pick: impl Fn(Front<'m>) -> Option<T>) -> Option<T> {
     site.body.statements.iter().find_map(|statement| statement.directive.front().and_then(&pick))
 }
 

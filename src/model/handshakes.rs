@@ -15,7 +15,7 @@ use crate::diagnostic::{Code, Mistake, Span, plain};
 use crate::directive::Front;
 use crate::directive::tls::{ClientsModel, PolicyModel, Source, TlsModel};
 use crate::http::connection::PolicyId;
-use crate::site::Demands;
+use crate::site::{Demands, Site};
 use crate::tls::clients::{Clients, Mode};
 use crate::tls::key_log::KeyFile;
 use crate::tls::quic::{ByHello, QuicPolicy};
@@ -24,15 +24,25 @@ use crate::tls::{Alpn, ByName, Name, Names, Options, Resolver, Storage, Tickets,
 /// How a door shakes hands.
 #[derive(Debug)]
 pub struct DoorTls {
-    /// At least one.
+    /// At least one, unless all connections are passed through.
     policies: Vec<PolicyTls>,
     resolver: Arc<Resolver>,
     /// Whether there are sites whose names nobody has named.
     is_open: bool,
     /// Which of them is whose; `None` where all sites have the same one, so that nothing is looked up.
     by_name: Option<Arc<ByName<usize>>>,
+    /// Where connections for other names go as they come; `None` where none do.
+    passed: Option<Arc<Passed>>,
     /// Where HTTP/3 is spoken.
     pub quic: Option<DoorQuic>,
+}
+
+/// The sites whose connections are passed through, by name, among the names that are not (`None`): so the most specific
+/// name decides between the two.
+type Passed = ByName<Option<Arc<Site>>>;
+
+fn passes<'p>(passed: Option<&'p Passed>, sni: Option<&str>) -> Option<&'p Arc<Site>> {
+    passed?.find(sni?)?.as_ref()
 }
 
 /// The same for QUIC.
@@ -90,12 +100,28 @@ impl DoorTls {
     /// decides (threat XT03). `None`: no site has it.
     #[must_use]
     pub fn choose(&self, sni: Option<&str>, local: Option<IpAddr>) -> Option<(PolicyId, &Arc<ServerConfig>)> {
+        // Whose connections are passed through is shown no certificate: not even that of a wildcard around the name.
+        if passes(self.passed.as_deref(), sni).is_some() {
+            return None;
+        }
         let at = match &self.by_name {
             None => 0,
             Some(by_name) => *by_name.choose(sni, local)?,
         };
         let policy = &self.policies[at];
         Some((policy.id, policy.config(local)))
+    }
+
+    /// Whether there is any name whose connections are passed through.
+    #[must_use]
+    pub fn passes_some(&self) -> bool {
+        self.passed.is_some()
+    }
+
+    /// The site whose server gets the connections for this name as they come.
+    #[must_use]
+    pub fn passes(&self, sni: &str) -> Option<&Arc<Site>> {
+        passes(self.passed.as_deref(), Some(sni))
     }
 
     /// Whether a certificate that was shown under this policy is one that an authority vouches for.
@@ -111,10 +137,26 @@ impl DoorTls {
     }
 }
 
+/// By name, where there are any. What is wrong with a site that could not be built has been told.
+fn passed(planned: &Planned<'_>, sites: &[Option<Arc<Site>>]) -> Option<Arc<Passed>> {
+    let mut passed = Passed::default();
+    for (index, address) in &planned.sites {
+        if let (Some(site), Some(name)) = (&sites[*index], address.name()) {
+            passed.add(&name, site.passes_to.is_some().then(|| site.clone()));
+        }
+    }
+    let has_any = passed.values().any(Option::is_some);
+    has_any.then(|| Arc::new(passed))
+}
+
 impl Compiler<'_> {
-    pub(super) fn tls(&mut self, planned: &Planned<'_>) -> DoorTls {
+    pub(super) fn tls(&mut self, planned: &Planned<'_>, sites: &[Option<Arc<Site>>]) -> DoorTls {
+        let passed = passed(planned, sites);
         let (mut names, mut by_name, mut demanded) = (Names::new(), ByName::default(), Vec::new());
         for (index, address) in &planned.sites {
+            if self.model.sites[*index].passes_to().is_some() {
+                continue;
+            }
             let model = self.tls_model(*index);
             self.certify(&model, address, &mut names);
             let key = model.policy.key();
@@ -144,10 +186,10 @@ impl Compiler<'_> {
             }
         }
         let is_open = resolver.names().are_open();
-        let by_name = (policies.len() > 1).then(|| Arc::new(by_name));
-        let quic =
-            self.model.global.http3.then(|| self.quic(&demanded, &resolver, &addresses, by_name.as_ref())).flatten();
-        DoorTls { policies, resolver, is_open, by_name, quic }
+        let by_name = (policies.len() != 1).then(|| Arc::new(by_name));
+        let of_names = (by_name.as_ref(), passed.as_ref());
+        let quic = self.model.global.http3.then(|| self.quic(&demanded, &resolver, &addresses, of_names)).flatten();
+        DoorTls { policies, resolver, is_open, by_name, passed, quic }
     }
 
     /// Whom clients see that ask for nobody, or for somebody who is not here.
@@ -191,7 +233,7 @@ impl Compiler<'_> {
         demanded: &[(String, PolicyModel)],
         resolver: &Arc<Resolver>,
         addresses: &[IpAddr],
-        by_name: Option<&Arc<ByName<usize>>>,
+        (by_name, passed): (Option<&Arc<ByName<usize>>>, Option<&Arc<Passed>>),
     ) -> Option<DoorQuic> {
         let mut speaking = Vec::with_capacity(demanded.len());
         for (_, policy) in demanded {
@@ -206,8 +248,11 @@ impl Compiler<'_> {
             let policies: Vec<Option<Arc<QuicPolicy>>> = speaking.iter().map(policy).collect();
             let first = policies.iter().flatten().next()?.clone();
             let ids = policies.iter().flatten().map(|policy| policy.id()).collect::<Vec<_>>();
-            let by_name = by_name.cloned();
+            let (by_name, passed) = (by_name.cloned(), passed.cloned());
             let config = ByHello::new(&first, move |hello| {
+                if passes(passed.as_deref(), hello.server_name()).is_some() {
+                    return Err(AlertDescription::NoApplicationProtocol);
+                }
                 let at = match &by_name {
                     None => 0,
                     Some(by_name) => {
@@ -231,6 +276,11 @@ impl Compiler<'_> {
 
     /// What a site asks of the connections of its requests.
     pub(super) fn demands(&mut self, site: usize) -> Demands {
+        if self.model.sites[site].passes_to().is_some() {
+            // No connection that rp ends can have met this (threat XT02).
+            let policy = *self.supplies.adopt("tls policy of what is passed through", PolicyId::next);
+            return Demands { policy, strict: true };
+        }
         let policy = self.tls_model(site).policy;
         Demands { policy: self.policy(&policy), strict: policy.strict }
     }

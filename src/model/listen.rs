@@ -79,12 +79,14 @@ fn add<'p, 'm>(
     })
 }
 
-/// An https site at the default port is also reached at the http port, and sent on from there (requirement T04).
-fn redirects(_: &SiteModel, address: &SiteAddress, global: &Global) -> bool {
+/// An https site at the default port is also reached at the http port, and sent on from there (requirement T04). What is
+/// passed through may not be HTTP.
+fn redirects(site: &SiteModel, address: &SiteAddress, global: &Global) -> bool {
     global.redirect
         && address.transport == Transport::Tls
         && address.port.is_none_or(|port| port == global.https_port)
         && address.host.is_some()
+        && site.passes_to().is_none()
 }
 
 fn unbound(sites: &[SiteModel]) -> impl Iterator<Item = (&SiteModel, &SiteAddress)> {

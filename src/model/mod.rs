@@ -19,6 +19,7 @@ mod limits;
 mod listen;
 mod metrics;
 pub mod outline;
+mod passthrough;
 mod storage;
 mod strangers;
 pub mod top;
@@ -39,8 +40,9 @@ use crate::check::allow::Allowances;
 use crate::check::expand::{Surroundings, expand, is_left_over};
 use crate::check::{Check, Reported, habit, near};
 use crate::diagnostic::{Code, FileId, Findings, Mistake, Sources, Span};
+use crate::directive::passthrough::PassthroughModel;
 use crate::directive::reverse_proxy::pool::PoolModel;
-use crate::directive::{self, Body, Line, check_nodes};
+use crate::directive::{self, Body, Front, Line, check_nodes};
 use crate::matcher;
 use crate::syntax::include::{self, Files};
 use crate::syntax::tree::{Block, Node};
@@ -61,6 +63,14 @@ pub struct SiteModel {
     pub at: Span,
     pub addresses: Vec<SiteAddress>,
     pub body: Body,
+}
+
+impl SiteModel {
+    /// Where its connections go as they come.
+    #[must_use]
+    pub fn passes_to(&self) -> Option<&PassthroughModel> {
+        compile::front(self, |front| if let Front::Passthrough(model) = front { Some(model) } else { None })
+    }
 }
 
 /// A file that was read and checked, with everything there is to say of it.
@@ -156,6 +166,7 @@ pub fn check(tree: &Block, surroundings: &dyn Surroundings) -> (Model, Findings)
     address::conflicts(&model.sites, &model.global, &mut cx);
     strangers::stand_ins(&model.sites, &model.global, &mut cx);
     demand::idle(&model.sites, &mut cx);
+    passthrough::servers(&model, &mut cx);
     (model, cx.finish())
 }
 
@@ -211,6 +222,7 @@ fn site(node: &Node, cx: &mut Check) -> Result<SiteModel, Reported> {
         );
     }
     let addresses = addresses?;
+    passthrough::alone(&addresses, &body, cx);
     // A site of a snippet may be made for other hosts, too.
     if node.used_at.is_none() {
         hosts::foreign(&addresses, &body, cx);

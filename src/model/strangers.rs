@@ -57,11 +57,18 @@ pub(super) fn key_log(node: &Node, args: &mut Arguments<'_>, cx: &mut Check) -> 
 /// Sites that are named in `global` to be seen in place of others, and that are not there.
 pub(super) fn stand_ins(sites: &[SiteModel], global: &Global, cx: &mut Check) {
     let with_tls = || {
-        let addresses = sites.iter().flat_map(|site| &site.addresses);
+        let addresses = sites.iter().filter(|site| site.passes_to().is_none()).flat_map(|site| &site.addresses);
         addresses.filter(|address| address.transport == Transport::Tls).filter_map(|address| address.host.as_ref())
     };
     for (host, at) in [&global.names.default, &global.names.fallback].into_iter().flatten() {
         if with_tls().any(|known| known == host) {
+            continue;
+        }
+        let passed = sites.iter().filter(|site| site.passes_to().is_some()).flat_map(|site| &site.addresses);
+        if let Some(address) = passed.into_iter().find(|address| address.host.as_ref() == Some(host)) {
+            let text = format!("`{host}` shows no certificate of rp's: its connections are passed through");
+            let mistake = Mistake::new(Code::E0020, *at, text).other(address.at, "by this site");
+            cx.report(mistake.help("write the host of a site that has a certificate here"));
             continue;
         }
         let (text, known) = (host.to_string(), with_tls().map(HostPattern::to_string).collect::<Vec<_>>());

@@ -1,7 +1,7 @@
 //! One client connection: its handshake, the protocol that it speaks, and its end.
 
 use std::future::{Future, poll_fn};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,30 +14,28 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use rustls::server::ClientHello;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::announced::{hear, unasked};
-use super::complaint::{flooded, malformed, refused, restless};
+use super::complaint::{flooded, malformed, restless};
 use super::executor::Local;
 use super::gather::gather;
 use super::handle::{Context, handle};
 use super::seats::{self, Seat};
+use super::secure::secure;
 use super::socket::Socket;
 use super::stream::Watched;
 use super::watched::{Expired, LINGER, Watch};
 use super::world::{Shared, View};
 use crate::check::value::ListenAddress;
 use crate::http::body::Received;
-use crate::http::connection::{Connection, PolicyId, TlsFacts, is_ja4_asked};
+use crate::http::connection::Connection;
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
 use crate::http::proxy_protocol::{self, Said};
-use crate::model::{DoorTls, Global, Limits, Timeouts, World};
-use crate::tls::acme::challenge::ALPN;
-use crate::tls::hello::Hello;
-use crate::tls::{self, Alpn};
+use crate::model::{Global, Limits, Timeouts, World};
+use crate::tls::Alpn;
 
 /// The client preface of HTTP/2 begins with a method that HTTP/1 has reserved (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -106,67 +104,6 @@ pub(super) fn seat(global: &Global, peer: IpAddr) -> Result<Option<Seat>, ()> {
     match global.limits.per_address {
         Some(most) if !global.trusted.at(Some(peer)) => seats::take(peer, most).map(Some).ok_or(()),
         _ => Ok(None),
-    }
-}
-
-/// Shakes hands first.
-async fn secure(
-    stream: TcpStream,
-    door: Arc<DoorTls>,
-    (peer, local): (SocketAddr, SocketAddr),
-    view: View,
-    watch: Rc<Watch>,
-    terms: Terms,
-) {
-    let acme = view.now().0.acme.clone();
-    let (mut policy, mut ja4) = (PolicyId::default(), None);
-    let choose = async |hello: ClientHello<'_>, flight: &[u8]| {
-        if is_ja4_asked() {
-            ja4 = Hello::read(flight).map(|hello| hello.ja4().into());
-        }
-        let challenges = &acme.challenges;
-        let known = match challenges.config(&hello) {
-            None if challenges.config_may_be_elsewhere(&hello) => {
-                let name = hello.server_name().unwrap_or_default();
-                Box::pin(challenges.config_elsewhere(name)).await
-            }
-            known => known,
-        };
-        if known.is_some() {
-            return known;
-        }
-        let (id, config) = door.choose(hello.server_name(), Some(local.ip()))?;
-        policy = id;
-        if let Some(name) = hello.server_name().filter(|name| door.awaits(name)) {
-            // In a box: hardly any handshake comes here, and all would carry it.
-            Box::pin(acme.demand(name)).await;
-        }
-        Some(Arc::clone(config))
-    };
-    match Box::pin(shaken(&watch, terms.timeouts.handshake, tls::accept_by(stream, choose))).await {
-        // The certificate was all that was to be seen (RFC 8737, section 3).
-        Some(Ok(mut stream)) if stream.get_ref().1.alpn_protocol() == Some(ALPN) => {
-            let _ = stream.shutdown().await;
-        }
-        Some(Ok(stream)) => {
-            let facts = tls::TlsFacts::of(stream.get_ref().1);
-            let http2 = facts.as_ref().and_then(|facts| facts.alpn) == Some(Alpn::H2);
-            let client = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-            let client = client.map(|shown| Box::new(tls::subject::describe(shown, door.verifies(policy))));
-            let facts = facts.map(|facts| {
-                let tls::TlsFacts { version, suite, group, sni, .. } = facts;
-                TlsFacts { version: version.as_str(), suite: Some(suite), group, sni, policy, client, ja4 }
-            });
-            drop(door);
-            let connection = Connection::new(Some(peer), local.port(), facts).to(local.ip());
-            if http2 {
-                Box::pin(serve_http2(stream, connection, view, watch, terms)).await;
-            } else {
-                Box::pin(serve_http1(stream, connection, view, watch, terms)).await;
-            }
-        }
-        Some(Err(error)) => refused(&error, peer.ip()),
-        None => {}
     }
 }
 

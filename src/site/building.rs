@@ -100,6 +100,8 @@ pub struct Building<'s> {
     at: Span,
     /// The site's own settings, by `bind`, `tls` and `log`.
     pub log: Option<usize>,
+    /// Where the site's connections go as they come, by `passthrough`.
+    pub passes_to: Option<Arc<Upstream>>,
 }
 
 impl fmt::Debug for Building<'_> {
@@ -113,7 +115,8 @@ type Built = Result<(), Mistake>;
 impl<'s> Building<'s> {
     #[must_use]
     pub fn new(supplies: &'s mut Supplies) -> Self {
-        Self { supplies, name: "".into(), program: Program::default(), block: 0, at: Span::default(), log: None }
+        let (program, at) = (Program::default(), Span::default());
+        Self { supplies, name: "".into(), program, block: 0, at, log: None, passes_to: None }
     }
 
     #[must_use]

@@ -10,7 +10,10 @@ pub use program::{Observer, Program};
 pub use question::{Doubt, Folded, Question};
 pub use router::{Demands, Router};
 
+use std::sync::Arc;
+
 use crate::diagnostic::Span;
+use crate::upstream::Upstream;
 
 /// One site, ready to take requests.
 #[derive(Debug)]
@@ -21,4 +24,6 @@ pub struct Site {
     pub program: Program,
     /// Where its access log goes; `None` where it keeps none.
     pub log: Option<usize>,
+    /// Where its connections go as they come; then it takes no requests.
+    pub passes_to: Option<Arc<Upstream>>,
 }

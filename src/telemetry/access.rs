@@ -1,5 +1,7 @@
 //! One line for each request that was answered: JSON for machines, or a short coloured line for a terminal.
 
+mod passed;
+
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::SystemTime;
@@ -7,6 +9,8 @@ use std::time::SystemTime;
 use super::clock;
 use super::redact::{self, Redact};
 use super::text::{self, Spelling};
+
+pub use passed::Passed;
 
 /// Longest URI and `Referer` that a line shows, in bytes; the rest becomes a count.
 pub const LONGEST_URI: usize = 2048;

@@ -254,6 +254,10 @@ pub struct Metrics {
     pub reloads_failed: Counter,
     pub upstream_connects: Counter,
     pub upstream_connects_failed: Counter,
+    /// Connections whose TLS is passed through: those that are open, and all of them, by whether a server was reached.
+    pub passed_open: Gauge,
+    pub passed_ok: Counter,
+    pub passed_failed: Counter,
     pub certificate_orders: Orders,
 }
 
@@ -278,6 +282,9 @@ impl Metrics {
             reloads_failed: Counter::new(),
             upstream_connects: Counter::new(),
             upstream_connects_failed: Counter::new(),
+            passed_open: Gauge::new(),
+            passed_ok: Counter::new(),
+            passed_failed: Counter::new(),
             certificate_orders: Orders::new(),
         }
     }
@@ -307,6 +314,7 @@ impl Metrics {
         };
         gauge("rp_connections_open", "Connections of clients that are open now.", self.connections_open.value());
         gauge("rp_requests_active", "Requests under way, without tunnels.", self.requests_active.value());
+        gauge("rp_passthrough_open", "Connections that are passed through now.", self.passed_open.value());
         gauge("rp_memory_resident_bytes", "Memory that the process takes.", self.memory_resident.value());
         let mut outcomes = |name, help, [ok, failed]: [&Counter; 2]| {
             page.counter(name, help);
@@ -317,6 +325,9 @@ impl Metrics {
         outcomes("rp_reloads", "Times that the configuration was read again, by outcome.", reloads);
         let connects = [&self.upstream_connects, &self.upstream_connects_failed];
         outcomes("rp_upstream_connects", "Connections to upstreams that were tried, by outcome.", connects);
+        let passed = [&self.passed_ok, &self.passed_failed];
+        let help = "Connections that were passed through, by whether a server was reached.";
+        outcomes("rp_passthrough_connections", help, passed);
         page.counter("rp_certificate_orders", "Certificates that an authority was asked for, by outcome.");
         for ((authority, result), count) in &*self.certificate_orders.0.lock().unwrap_or_else(PoisonError::into_inner) {
             page.sample("rp_certificate_orders_total", &[("authority", authority), ("result", result)], count);
@@ -381,6 +392,9 @@ rp_connections_open 1
 # TYPE rp_requests_active gauge
 # HELP rp_requests_active Requests under way, without tunnels.
 rp_requests_active 0
+# TYPE rp_passthrough_open gauge
+# HELP rp_passthrough_open Connections that are passed through now.
+rp_passthrough_open 0
 # TYPE rp_memory_resident_bytes gauge
 # HELP rp_memory_resident_bytes Memory that the process takes.
 rp_memory_resident_bytes 0
@@ -392,6 +406,10 @@ rp_reloads_total{result=\"failed\"} 1
 # HELP rp_upstream_connects Connections to upstreams that were tried, by outcome.
 rp_upstream_connects_total{result=\"ok\"} 2
 rp_upstream_connects_total{result=\"failed\"} 0
+# TYPE rp_passthrough_connections counter
+# HELP rp_passthrough_connections Connections that were passed through, by whether a server was reached.
+rp_passthrough_connections_total{result=\"ok\"} 0
+rp_passthrough_connections_total{result=\"failed\"} 0
 # TYPE rp_certificate_orders counter
 # HELP rp_certificate_orders Certificates that an authority was asked for, by outcome.
 rp_certificate_orders_total{authority=\"a\\\"\\\\\\nb\",result=\"challenge\"} 1

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_rustls::StartHandshake;
 use tokio_rustls::server::TlsStream;
 
-use super::hello::{self, Hello};
+use super::hello::{self, Hello, Sight};
 use super::provider::{Alpn, Version, group_name, suite_name};
 
 /// Shakes hands. The caller sets the deadline. An error is a [`Failed`] inside.
@@ -19,6 +19,26 @@ where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
     accept_by(io, async |_, _| Some(Arc::clone(config))).await
+}
+
+/// Reads what a client begins with until it is known whom it asks for, into `flight`. `None`: nobody, or this is not the
+/// beginning of a handshake; [`accept_after`] knows what to say of that.
+pub async fn overhear<IO>(io: &mut IO, flight: &mut Vec<u8>) -> io::Result<Option<Box<str>>>
+where
+    IO: AsyncRead + Unpin,
+{
+    while flight.len() < hello::LARGEST {
+        match Sight::of(flight) {
+            Sight::Name(name) => return Ok(Some(name)),
+            Sight::Nobody => break,
+            Sight::Cut => {}
+        }
+        let most = PIECE.min(hello::LARGEST - flight.len());
+        if io.read_buf(&mut (&mut *flight).limit(most)).await? == 0 {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// The same, where the ClientHello decides about the configuration: sites may differ in versions or client
@@ -32,7 +52,18 @@ pub async fn accept_by<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut flight = Vec::with_capacity(2048);
+    accept_after(Vec::with_capacity(2048), io, choose).await
+}
+
+/// The same, where some of it has been read: at most as much as [`overhear`] does.
+pub async fn accept_after<IO>(
+    mut flight: Vec<u8>,
+    io: IO,
+    choose: impl AsyncFnOnce(ClientHello<'_>, &[u8]) -> Option<Arc<ServerConfig>>,
+) -> io::Result<TlsStream<IO>>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
     let start = match listen(io, &mut flight).await {
         Ok(start) => start,
         Err(cause) => return Err(Failed::new(None, &flight, cause)),
@@ -53,23 +84,18 @@ where
     start.into_stream(config).await.map_err(|cause| Failed::new(sni, &flight, cause))
 }
 
+/// Bytes that are read at once.
+const PIECE: usize = 4096;
+
 /// Reads a ClientHello, and keeps its bytes: rustls tells neither which versions it offers nor which extensions it has.
 async fn listen<IO>(mut io: IO, flight: &mut Vec<u8>) -> io::Result<StartHandshake<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    const PIECE: usize = 4096;
     let mut acceptor = Acceptor::default();
+    let mut told = 0;
     loop {
-        // What is longer than any client's is for rustls to judge, and to end.
-        if flight.len() > hello::LARGEST {
-            flight.clear();
-        }
-        let before = flight.len();
-        if io.read_buf(&mut (&mut *flight).limit(PIECE)).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let mut fresh = &flight[before..];
+        let mut fresh = &flight[told..];
         while !fresh.is_empty() {
             acceptor.read_tls(&mut fresh)?;
         }
@@ -84,6 +110,14 @@ where
                 }
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
+        }
+        // What is longer than any client's is for rustls to judge, and to end.
+        if flight.len() > hello::LARGEST {
+            flight.clear();
+        }
+        told = flight.len();
+        if io.read_buf(&mut (&mut *flight).limit(PIECE)).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
 }
@@ -102,8 +136,8 @@ fn falls_back(hello: &ClientHello<'_>, config: &ServerConfig) -> bool {
 /// `TLS_FALLBACK_SCSV`, which is no suite but a sign.
 const FALLBACK: u16 = 0x5600;
 
-/// A fatal alert in the clear, which is what every version has before its `ServerHello`.
-async fn refuse(mut io: impl AsyncWrite + Unpin, alert: AlertDescription) {
+/// A fatal alert in the clear, which is what every version has before its `ServerHello`; then the end.
+pub async fn refuse(mut io: impl AsyncWrite + Unpin, alert: AlertDescription) {
     const FATAL: u8 = 2;
     let record = [21, 3, 3, 0, 2, FATAL, u8::from(alert)];
     // The client may be gone; there is nobody to tell.

@@ -8,9 +8,67 @@ use super::hex::hex;
 /// Bytes of the first flight that are kept; a ClientHello with two post-quantum shares has 4 KiB.
 pub const LARGEST: usize = 16 * 1024;
 
+/// The types of a record and of a message.
+const HANDSHAKE: usize = 22;
+const CLIENT_HELLO: u8 = 1;
+
+/// What the first bytes of a client tell of the name that it asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// The ClientHello is not whole yet.
+    Cut,
+    /// Its name, in lower case.
+    Name(Box<str>),
+    /// It asks for none, or this is no ClientHello.
+    Nobody,
+}
+
+impl Sight {
+    /// Of a flight as far as it has come, split over records and segments in any way.
+    pub fn of(flight: &[u8]) -> Self {
+        match is_whole(flight) {
+            Some(false) => Self::Cut,
+            Some(true) => Hello::read(flight).and_then(|hello| hello.name).map_or(Self::Nobody, Self::Name),
+            None => Self::Nobody,
+        }
+    }
+}
+
+/// Whether the ClientHello that begins there has come to its end; `None` where it is none, or larger than any. Contents are
+/// stepped over: a client that sends byte by byte asks this for each of them.
+fn is_whole(flight: &[u8]) -> Option<bool> {
+    let (mut records, mut head, mut come) = (Reader(flight), [0; 4], 0);
+    while let Some(kind) = records.number(1) {
+        if kind != HANDSHAKE {
+            return None;
+        }
+        let (Some(_), Some(length)) = (records.short(), records.number(2)) else { return Some(false) };
+        let there = &records.0[..length.min(records.0.len())];
+        for (to, byte) in head.iter_mut().skip(come).zip(there) {
+            *to = *byte;
+        }
+        come += there.len();
+        let [message, high, middle, low] = head;
+        let wanted = 4 + u32::from_be_bytes([0, high, middle, low]) as usize;
+        // A record without content is none of a handshake (RFC 8446, section 5.1).
+        if length == 0 || come > 0 && message != CLIENT_HELLO || wanted > LARGEST {
+            return None;
+        }
+        if come >= 4 && come >= wanted {
+            return Some(true);
+        }
+        if records.take(length).is_none() {
+            break;
+        }
+    }
+    Some(false)
+}
+
 /// What a client has offered, in its order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Hello {
+    /// Whom it asks for, in lower case.
+    name: Option<Box<str>>,
     /// Of the message itself, as before TLS 1.3.
     legacy: u16,
     suites: Vec<u16>,
@@ -53,8 +111,6 @@ impl<'b> Reader<'b> {
 impl Hello {
     /// Reads the records of a client's first flight. `None` where they are not a whole ClientHello (RFC 8446, section 4.1.2).
     pub fn read(flight: &[u8]) -> Option<Self> {
-        const HANDSHAKE: usize = 22;
-        const CLIENT_HELLO: usize = 1;
         let (mut records, mut message) = (Reader(flight), Vec::new());
         while !records.0.is_empty() {
             if records.number(1)? != HANDSHAKE {
@@ -66,7 +122,7 @@ impl Hello {
             message.extend_from_slice(record.0);
         }
         let mut message = Reader(&message);
-        if message.number(1)? != CLIENT_HELLO {
+        if message.number(1)? != usize::from(CLIENT_HELLO) {
             return None;
         }
         Self::body(message.inner(3)?)
@@ -89,8 +145,11 @@ impl Hello {
 
     /// What cannot be read of one is empty: rustls judges it.
     fn extension(&mut self, kind: u16, mut content: Reader<'_>) {
+        let is_second = kind == SNI && self.extensions.contains(&SNI);
         self.extensions.push(kind);
         match kind {
+            // Nobody could say which of two the server believes.
+            SNI => self.name = if is_second { None } else { host_name(content) },
             SIGNATURES => self.signatures = content.inner(2).map(|mut list| list.shorts()).unwrap_or_default(),
             VERSIONS => self.versions = content.inner(1).map(|mut list| list.shorts()).unwrap_or_default(),
             ALPN => {
@@ -173,6 +232,16 @@ const SIGNATURES: u16 = 13;
 const ALPN: u16 = 16;
 const VERSIONS: u16 = 43;
 
+/// The one host that an extension names (RFC 6066, section 3); `None` where it is not text, or there is more.
+fn host_name(mut content: Reader<'_>) -> Option<Box<str>> {
+    const HOST: usize = 0;
+    let mut list = content.inner(2)?;
+    let kind = list.number(1)?;
+    let name = std::str::from_utf8(list.inner(2)?.0).ok()?;
+    let is_all = kind == HOST && list.0.is_empty() && content.0.is_empty();
+    (is_all && !name.is_empty() && name.len() <= 253 && name.is_ascii()).then(|| name.to_ascii_lowercase().into())
+}
+
 /// Values that mean nothing, so that servers stay used to such (RFC 8701).
 fn is_grease(value: u16) -> bool {
     value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
@@ -208,6 +277,7 @@ mod tests {
             versions: vec![0x2a2a, 0x0304, 0x0303],
             signatures: numbers(signatures),
             protocols: vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            ..Hello::default()
         }
     }
 
@@ -273,5 +343,69 @@ mod tests {
             let _ = Hello::read(&broken).map(|hello| hello.ja4());
         }
         assert_eq!(Hello::read(b"GET / HTTP/1.1\r\n\r\n"), None);
+    }
+
+    fn in_records(message: &[u8], size: usize) -> Vec<u8> {
+        let record = |part: &[u8]| [&[22, 3, 1], &u16::try_from(part.len()).unwrap().to_be_bytes()[..], part].concat();
+        message.chunks(size).flat_map(record).collect()
+    }
+
+    #[test]
+    fn t08_a_name_is_seen_as_soon_as_the_hello_is_whole_and_no_sooner() {
+        let message = &flight()[5..];
+        for size in [1, 2, 3, 7, 100, message.len()] {
+            let mut records = in_records(message, size);
+            for end in 0..records.len() {
+                assert_eq!(Sight::of(&records[..end]), Sight::Cut, "{end} of records of {size}");
+            }
+            assert_eq!(Sight::of(&records), Sight::Name("a.test".into()));
+            records.extend([23, 3, 3, 0, 9]);
+            assert_eq!(Sight::of(&records), Sight::Name("a.test".into()), "what stands behind it is not looked at");
+        }
+    }
+
+    /// A ClientHello with these contents of the extension `server_name`.
+    fn naming(names: &[&[u8]]) -> Vec<u8> {
+        let extensions: Vec<u8> = names
+            .iter()
+            .flat_map(|content| [&[0, 0, 0, u8::try_from(content.len()).unwrap()], *content].concat())
+            .collect();
+        let length = u8::try_from(extensions.len()).unwrap();
+        let body = [&[3, 3], &[7; 32][..], &[0, 0, 2, 0x13, 1, 1, 0, 0, length], &extensions].concat();
+        in_records(&[&[1, 0, 0, u8::try_from(body.len()).unwrap()], &body[..]].concat(), 4096)
+    }
+
+    #[test]
+    fn t08_a_name_that_could_be_two_is_none() {
+        let check = |names: &[&[u8]], expected: Option<&str>| {
+            let expected = expected.map_or(Sight::Nobody, |name| Sight::Name(name.into()));
+            assert_eq!(Sight::of(&naming(names)), expected, "{names:?}");
+        };
+        check(&[b"\0\x06\0\0\x03A.b"], Some("a.b"));
+        check(&[], None);
+        check(&[b"\0\x06\0\0\x03a.b", b"\0\x06\0\0\x03c.d"], None);
+        check(&[b"\0\x0c\0\0\x03a.b\0\0\x03c.d"], None);
+        check(&[b"\0\x06\x01\0\x03a.b"], None);
+        check(&[b"\0\x06\0\0\x04a.b"], None);
+        check(&[b"\0\x06\0\0\x03a.b!"], None);
+        check(&[b"\0\x05\0\0\x02\xc3\xa9"], None);
+        check(&[b"\0\x03\0\0\0"], None);
+        check(&[b""], None);
+    }
+
+    #[test]
+    fn t08_what_is_no_hello_is_known_at_its_first_bytes() {
+        for bytes in [
+            &b"GET / HTTP/1.1\r\n"[..],
+            &[22, 3, 1, 0, 0],
+            &[22, 3, 1, 0, 5, 2],
+            &[22, 3, 1, 0, 9, 1, 0, 0x40, 0],
+            &[22, 3, 1, 0, 2, 1, 0, 21],
+            &[0x80, 0x2e, 1],
+        ] {
+            assert_eq!(Sight::of(bytes), Sight::Nobody, "{bytes:x?}");
+        }
+        assert_eq!(Sight::of(&[]), Sight::Cut);
+        assert_eq!(Sight::of(&[22, 3, 1, 0, 9, 1, 0, 0x3f, 0xfc]), Sight::Cut);
     }
 }

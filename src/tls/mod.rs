@@ -28,7 +28,7 @@ pub mod tickets;
 pub mod trouble;
 pub mod trust;
 
-pub use accept::{TlsFacts, accept, accept_by};
+pub use accept::{TlsFacts, accept, accept_after, accept_by, overhear};
 pub use by_name::ByName;
 pub use certificate::Certificate;
 pub use client::{Client, ClientOptions, SystemRoots, Verify, reason};

@@ -36,18 +36,19 @@ impl Balancer {
         Self { policy, primaries: Group::new(policy, servers, false), backups: Group::new(policy, servers, true) }
     }
 
-    /// The server for a request; `avoid` was tried already, and is only tried again when there is no other.
-    pub fn choose(&self, servers: &[Server], avoid: Option<u16>) -> Option<u16> {
+    /// The server for a request; those to `avoid` were tried already, and the last of them is tried again only where there
+    /// is no other.
+    pub fn choose(&self, servers: &[Server], avoid: &[u16]) -> Option<u16> {
         // A single server is asked unless checks say that it is down: there is nobody to spare it for.
         if let [server] = servers {
             return (!server.slot.health.is_down()).then_some(0);
         }
         let fit = |at: u16| servers.get(usize::from(at)).is_some_and(Server::is_fit);
-        let new = |at: u16| Some(at) != avoid && fit(at);
+        let new = |at: u16| !avoid.contains(&at) && fit(at);
         self.primaries
             .choose(self.policy, servers, new)
             .or_else(|| self.backups.choose(self.policy, servers, new))
-            .or_else(|| avoid.filter(|at| fit(*at)))
+            .or_else(|| avoid.last().copied().filter(|at| fit(*at)))
     }
 }
 

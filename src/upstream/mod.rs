@@ -3,6 +3,7 @@
 
 mod balance;
 pub mod body;
+mod connect;
 pub mod dial;
 mod health;
 mod http1;
@@ -22,6 +23,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 pub use balance::Policy;
 pub use body::Body;
+pub use connect::Connected;
 pub use dial::Tls;
 pub use health::Health;
 #[doc(hidden)]
@@ -208,7 +210,7 @@ impl Upstream {
         also: &[(&'static HeaderName, &[u8])],
         length: Option<u64>,
     ) -> Forward {
-        let server = self.balancer.choose(&self.servers, None).map(usize::from);
+        let server = self.balancer.choose(&self.servers, &[]).map(usize::from);
         let host = server.filter(|_| self.host == HostField::Server).map(|at| &self.servers[at].authority);
         let framing = match length {
             Some(0) => wire::Framing::Empty,

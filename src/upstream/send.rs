@@ -97,7 +97,7 @@ impl Upstream {
             stream: timeouts.stream,
         };
         let mut outbound = Outbound::new(request.body.take(), timeouts.send);
-        let mut chosen = self.balancer.choose(&self.servers, None);
+        let mut chosen = self.balancer.choose(&self.servers, &[]);
         let mut source = Source::Pool;
         loop {
             let Some(at) = chosen else { return Err(Cause::NoHealthyUpstream.into()) };
@@ -120,7 +120,7 @@ impl Upstream {
             match failure.again {
                 Again::Never => return Err(failure.fault),
                 Again::Anew => source = Source::Dial,
-                Again::Other { lone } => match self.balancer.choose(&self.servers, Some(at)) {
+                Again::Other { lone } => match self.balancer.choose(&self.servers, &[at]) {
                     Some(next) if next != at || lone => chosen = Some(next),
                     _ => return Err(failure.fault),
                 },
@@ -129,7 +129,7 @@ impl Upstream {
     }
 
     /// Whether that put the server out.
-    fn blame(&self, server: &Server, cause: Cause) -> bool {
+    pub(super) fn blame(&self, server: &Server, cause: Cause) -> bool {
         let counts = matches!(
             cause,
             Cause::ConnectionRefused
@@ -354,6 +354,6 @@ fn after_silence<B>(method: &Method, outbound: &Outbound<B>, reused: bool) -> Ag
     }
 }
 
-fn micros(time: Duration) -> u32 {
+pub(super) fn micros(time: Duration) -> u32 {
     u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }

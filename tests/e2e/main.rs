@@ -20,6 +20,7 @@ mod limit;
 mod manipulation;
 mod mending;
 mod metrics;
+mod passthrough;
 mod placements;
 mod policies;
 mod rate_limit;

@@ -376,6 +376,59 @@ fn https_with_certificates_from_files() {
     assert!(answer.ends_with("app GET /x HTTP/1.1"), "{answer}");
 }
 
+/// `openssl s_server`, which tells who comes of the handshake; ends with the test.
+struct Secret(std::process::Child, String);
+
+impl Secret {
+    fn of(name: &str, folder: &Folder) -> (Self, String) {
+        let pair = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        let (certificate, key) = (folder.path("secret.pem"), folder.path("secret.key"));
+        fs::write(&certificate, pair.cert.pem()).unwrap();
+        fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+        let server = std::process::Command::new("openssl")
+            .args(["s_server", "-accept", "127.0.0.1:0", "-www", "-cert", &certificate, "-key", &key])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn();
+        let mut server = server.expect("openssl can be run");
+        let said = std::io::BufReader::new(server.stdout.take().expect("it is piped"));
+        // `ACCEPT 127.0.0.1:40123`
+        let mut lines = std::io::BufRead::lines(said).map_while(Result::ok);
+        let accept = lines.find_map(|line| Some(line.strip_prefix("ACCEPT ")?.to_owned())).expect("it listens");
+        (Self(server, accept), certificate)
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn passthrough() {
+    let folder = Folder::new();
+    let (certificate, key) = certificate(&folder);
+    let (server, secret) = Secret::of("db.example.com", &folder);
+    let log = folder.path("mail.log");
+    let (nobody, variables) = (nobody(), [("CERTIFICATE", certificate.as_str()), ("KEY", &key), ("LOG", &log)]);
+    let servers = [("DATABASE", nobody.as_str()), ("STANDBY", &server.1), ("MAIL", &nobody)];
+    let rp = Rp::example("passthrough", &["HTTPS_PORT", "HTTP_PORT"], &[variables.as_slice(), &servers].concat());
+    let port = rp.port();
+    let ask = |name: &str, authority: &str| {
+        let (resolve, url) = (format!("{name}:{port}:127.0.0.1"), format!("https://{name}:{port}/"));
+        curl(&["--cacert", authority, "--resolve", &resolve, &url])
+    };
+    // Its own certificate is believed, and rp's is not shown.
+    assert!(ask("db.example.com", &secret).contains("s_server"));
+    assert_eq!(ask("www.example.com", &certificate), "served by rp\n");
+    let mail = [&format!("mail.example.com:{port}:127.0.0.1"), &format!("https://mail.example.com:{port}/")];
+    assert!(!proxy::tried(&["--insecure", "--resolve", mail[0], mail[1]]), "its server is away");
+    let line = proxy::file_with(&log, "}\n");
+    assert!(line.contains("\"sni\":\"mail.example.com\"") && line.contains("upstream_connection_refused"), "{line}");
+}
+
 #[test]
 fn redirects() {
     let rp = Rp::example("redirects", &["PORT"], &[]);

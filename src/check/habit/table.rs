@@ -246,6 +246,10 @@ const ABSENT: &[Habit] = &[
         "rp has no cache yet; what clients may keep is said by: header set Cache-Control \"max-age=3600\"",
     ),
     say(
+        &["ssl_preread", "layer4", "tls_passthrough"],
+        "a site of its own passes connections on by the name in their handshake: db.example.com { passthrough 10.0.0.1:443 }",
+    ),
+    say(
         &["php_fastcgi", "fastcgi", "fastcgi_pass", "fastcgi_param", "uwsgi_pass", "scgi_pass"],
         "rp speaks no FastCGI: let a server that speaks HTTP stand before the program, and write: reverse_proxy ADDRESS",
     ),
@@ -262,7 +266,6 @@ const ABSENT: &[Habit] = &[
             "sub_filter",
             "auth_jwt",
             "mirror",
-            "passthrough",
             "split",
             "option",
         ],

@@ -4,6 +4,8 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use crate::http::tunnel::Follow;
+
 /// Where in a row of frames a stream is (RFC 6455, section 5.2). Payloads are stepped over, not looked at.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
@@ -21,8 +23,8 @@ const HEAD: usize = 14;
 
 const CLOSE: u8 = 0x8;
 
-impl Frames {
-    pub fn follow(&mut self, mut bytes: &[u8]) {
+impl Follow for Frames {
+    fn follow(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             if self.left > 0 {
                 let skipped = usize::try_from(self.left).unwrap_or(usize::MAX).min(bytes.len());
@@ -40,7 +42,9 @@ impl Frames {
             }
         }
     }
+}
 
+impl Frames {
     /// A frame may be put here.
     fn is_between(&self) -> bool {
         self.length == 0 && self.left == 0 && !self.closed

@@ -81,7 +81,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let mut outcome = Ok(());
     if !named {
         if args.peek().is_none() && looks_like_name(text) {
-            return Err(unknown_upstream(text, first.span, cx));
+            return Err(unknown_upstream(ROOM.name, text, first.span, cx));
         }
         for word in std::iter::once(first).chain(args.rest()) {
             match cx.value(word) {
@@ -114,14 +114,7 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
         }
     });
     if let (true, Some((name, at))) = (named, shared) {
-        return Err(cx.report(
-            Mistake::new(
-                Code::E0028,
-                at,
-                format!("`{name}` belongs to the servers, and upstream `{text}` has its own"),
-            )
-            .help(format!("move it into the block of `upstream {text}`")),
-        ));
+        return Err(cx.report(pool::belongs_to(text, name, at)));
     }
     outcome.and(options)?;
     pool.settle(cx)?;
@@ -159,14 +152,14 @@ fn servers_inside(node: &Node) -> Option<(String, Node)> {
 }
 
 /// `api`, but not `api:3000`, `10.0.0.1` or `http://api`.
-fn looks_like_name(text: &str) -> bool {
+pub(super) fn looks_like_name(text: &str) -> bool {
     !text.is_empty()
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
         && !text.bytes().all(|byte| byte.is_ascii_digit())
         && text != "localhost"
 }
 
-fn unknown_upstream(name: &str, at: crate::diagnostic::Span, cx: &mut Check) -> Reported {
+pub(super) fn unknown_upstream(directive: &str, name: &str, at: crate::diagnostic::Span, cx: &mut Check) -> Reported {
     let mistake = Mistake::new(Code::E0014, at, format!("there is no upstream `{name}`"));
     let there_are_none = cx.upstream_names().next().is_none();
     let mut names: Vec<String> = Vec::new();
@@ -178,7 +171,7 @@ fn unknown_upstream(name: &str, at: crate::diagnostic::Span, cx: &mut Check) -> 
     // That it is unused would be the same mistake, told a second time.
     near.map(|near| cx.use_upstream(near));
     cx.report(match near {
-        Some(near) => mistake.meant(name, near).help(format!("write: reverse_proxy {near}")),
+        Some(near) => mistake.meant(name, near).help(format!("write: {directive} {near}")),
         None if there_are_none => mistake.help(format!(
             "define it: upstream {name} {{ server 10.0.0.1:3000 }}, or write an address with its port: `{name}:3000`"
         )),

@@ -275,6 +275,12 @@ impl PoolModel {
     }
 }
 
+/// An option that stands where an upstream is named.
+pub fn belongs_to(upstream: &str, option: &str, at: Span) -> Mistake {
+    Mistake::new(Code::E0028, at, format!("`{option}` belongs to the servers, and upstream `{upstream}` has its own"))
+        .help(format!("move it into the block of `upstream {upstream}`"))
+}
+
 /// What its certificate is asked to name. A unix socket's server is on this machine.
 fn host(target: &Target) -> Cow<'_, str> {
     match &target.address {

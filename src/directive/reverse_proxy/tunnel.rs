@@ -1,25 +1,17 @@
 //! After a switch of protocols: bytes both ways until both ends have finished, or nothing has moved for too long.
 
-use std::cell::Cell;
-use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
-use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use futures_util::future::join;
 use http::HeaderValue;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, copy_bidirectional};
 use tokio::time::timeout;
 
 use super::goodbye::{Frames, To, say};
-use crate::http::deadline::Deadline;
 use crate::http::exchange::{Duplex, Tunnel};
 use crate::http::fault::{Cause, Fault};
-use crate::http::tunnel::{Account, End, Ledger, curfew};
+use crate::http::tunnel::{Account, Passing, Terms};
 use crate::upstream;
 
 /// For the connection's driver, which runs it when the 101 has been written.
@@ -66,116 +58,21 @@ fn base64(bytes: [u8; 16]) -> String {
 
 async fn pass(client: Box<dyn Duplex>, early: Bytes, tunnel: upstream::Tunnel, idle: Duration, account: Account) {
     let upstream::Tunnel { stream, early: said, in_flight: _in_flight } = tunnel;
-    let deadline = Rc::new(Deadline::new());
-    deadline.set(idle);
-    let ledger = account.ledger();
-    let from_client = Way { closed: End::ClosedByClient, lost: End::ClientLost, read: |ledger| &ledger.received };
-    let from_server = Way { closed: End::ClosedByUpstream, lost: End::UpstreamLost, read: |ledger| &ledger.sent };
-    let side = |way| Watched { way, deadline: deadline.clone(), idle, ledger: ledger.clone() };
-    let mut client = Side { inner: client, early, watched: side(from_client), written: Frames::default() };
-    let mut server = Side { inner: stream, early: said, watched: side(from_server), written: Frames::default() };
-    tokio::select! {
-        // A tunnel ends as it ends: with a close of one side, or with a reset; both are for the two to understand.
-        _ = copy_bidirectional(&mut client, &mut server) => {}
-        () = poll_fn(|cx| deadline.poll_passed(cx)) => ledger.end(End::Idle),
-        rest = curfew() => {
-            ledger.end(End::Shutdown);
-            let Side { inner: client, written: to_client, .. } = &mut client;
-            let Side { inner: server, written: to_server, .. } = &mut server;
-            let goodbyes = join(say(client, to_client, To::Client), say(server, to_server, To::Server));
-            // Who cannot be told learns it from the end of the connection.
-            let _ = timeout(rest, goodbyes).await;
-        }
+    let terms = Terms { idle, half_closed: HALF_CLOSED, piece: PIECE };
+    let mut passing = Passing::<_, _, Frames>::new((client, early), (stream, said), terms, account.ledger());
+    if let Some(rest) = passing.run().await {
+        let ((client, to_client), (server, to_server)) = passing.ends();
+        let goodbyes = join(say(client, to_client, To::Client), say(server, to_server, To::Server));
+        // Who cannot be told learns it from the end of the connection.
+        let _ = timeout(rest, goodbyes).await;
     }
 }
 
-/// How long the other end may be silent once one has closed: it may still have something to say, but no WebSocket goes on
-/// for long with one end.
+/// No WebSocket goes on for long with one end.
 const HALF_CLOSED: Duration = Duration::from_secs(10);
 
-/// One end, with what it had said before the tunnel stood.
-struct Side<T> {
-    inner: T,
-    early: Bytes,
-    watched: Watched,
-    /// Of what it was given.
-    written: Frames,
-}
-
-/// What is made of the bytes that one end sends: whatever moves puts the deadline off.
-struct Watched {
-    way: Way,
-    deadline: Rc<Deadline>,
-    idle: Duration,
-    ledger: Rc<Ledger>,
-}
-
-/// How the account calls what happens at one end.
-struct Way {
-    closed: End,
-    lost: End,
-    read: fn(&Ledger) -> &Cell<u64>,
-}
-
-impl Watched {
-    fn moved(&self, bytes: usize) {
-        self.put_off();
-        let count = (self.way.read)(&self.ledger);
-        count.set(count.get() + bytes as u64);
-    }
-
-    fn put_off(&self) {
-        let patience = if self.ledger.ended().is_some() { self.idle.min(HALF_CLOSED) } else { self.idle };
-        self.deadline.set(patience);
-    }
-
-    fn ended(&self, end: End) {
-        self.ledger.end(end);
-        self.put_off();
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Side<T> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.early.is_empty() {
-            let length = self.early.len().min(buf.remaining());
-            buf.put_slice(&self.early[..length]);
-            self.early.advance(length);
-            self.watched.moved(length);
-            return Poll::Ready(Ok(()));
-        }
-        let before = buf.filled().len();
-        let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
-        let watched = &self.watched;
-        match &outcome {
-            Poll::Ready(Ok(())) if buf.filled().len() > before => watched.moved(buf.filled().len() - before),
-            Poll::Ready(Ok(())) => watched.ended(watched.way.closed),
-            Poll::Ready(Err(_)) => watched.ended(watched.way.lost),
-            Poll::Pending => {}
-        }
-        outcome
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Side<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
-        match &outcome {
-            Poll::Ready(Ok(count)) => self.written.follow(&buf[..*count]),
-            Poll::Ready(Err(_)) => self.watched.ended(self.watched.way.lost),
-            Poll::Pending => {}
-        }
-        outcome
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
+/// Most messages are small, and most tunnels silent.
+const PIECE: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -1,11 +1,15 @@
 //! What is learnt of a tunnel while it lasts, and who ends the last ones when the process ends.
 
+mod passing;
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+pub use self::passing::{Follow, Passing, Terms};
 
 /// Why a tunnel ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
