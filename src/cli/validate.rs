@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Format, Outcome, default_file, findings};
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Code, Severity};
 use crate::server::{Source, judge};
 
 #[derive(Debug, Args)]
@@ -34,6 +34,9 @@ impl Validate {
         };
         findings::print(&found, &sources, self.format);
         let errors = found.iter().any(|mistake| mistake.severity() == Severity::Error);
+        // It may be served while another is on its way; nobody wants to find that out from clients (requirement T11).
+        let refused = |code| matches!(code, Code::W0012 | Code::W0013);
+        let errors = errors || found.iter().any(|mistake| refused(mistake.code));
         if errors || (self.deny.is_some() && !found.is_empty()) {
             return Outcome::Mistakes;
         }

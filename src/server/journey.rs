@@ -69,7 +69,13 @@ impl Journey {
             let why = "the connection was made for another name, with other demands on TLS";
             return self.refuse(Fault::detailed(Cause::Misdirected, why));
         }
-        match alone(door.router.site(at).program.run(exchange)).await {
+        let program = &door.router.site(at).program;
+        let answered = async {
+            #[cfg(debug_assertions)]
+            panic_on_purpose(exchange);
+            program.run(exchange).await
+        };
+        match alone(answered).await {
             Ok(answer) => answer,
             Err(fault) => self.refuse(fault),
         }
@@ -166,7 +172,18 @@ impl Journey {
 
 /// A panic costs the request that it happens in, and no other (threat XZ08).
 async fn alone<T>(future: impl Future<Output = T>) -> Result<T, Fault> {
-    AssertUnwindSafe(future).catch_unwind().await.map_err(|_| Cause::Panic.into())
+    AssertUnwindSafe(future).catch_unwind().await.map_err(|_| {
+        metrics::global().panics.add(1);
+        Cause::Panic.into()
+    })
+}
+
+/// So that it can be seen what a panic costs, and in no build that is shipped: a request for the path that `RP_PANIC_AT`
+/// names has one.
+#[cfg(debug_assertions)]
+fn panic_on_purpose(exchange: &Exchange) {
+    static AT: std::sync::LazyLock<Option<String>> = std::sync::LazyLock::new(|| std::env::var("RP_PANIC_AT").ok());
+    assert!(AT.as_deref() != Some(exchange.target.path()), "on purpose");
 }
 
 fn protocol(version: http::Version) -> &'static str {

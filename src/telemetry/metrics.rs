@@ -246,6 +246,8 @@ pub struct Metrics {
     pub requests_active: Active,
     /// Requests that were answered 503 for want of memory.
     pub requests_shed: Counter,
+    /// Requests that were answered 500 for a mistake of ours.
+    pub panics: Counter,
     /// Bytes of the process in memory, as measured last.
     pub memory_resident: Measure,
     /// Access-log lines that were lost: the writer was too slow, or the disk was full.
@@ -276,6 +278,7 @@ impl Metrics {
             connections_refused: Counter::new(),
             requests_active: Active(Mutex::new(Vec::new())),
             requests_shed: Counter::new(),
+            panics: Counter::new(),
             memory_resident: Measure(AtomicU64::new(0)),
             log_lines_dropped: Counter::new(),
             reloads_ok: Counter::new(),
@@ -307,6 +310,7 @@ impl Metrics {
         counter("rp_connections_accepted", "Connections that clients opened.", &self.connections_accepted);
         counter("rp_connections_refused", "Connections beyond what one address may have.", &self.connections_refused);
         counter("rp_requests_shed", "Requests that were answered 503 for want of memory.", &self.requests_shed);
+        counter("rp_panics", "Requests that were answered 500 for a mistake in rp.", &self.panics);
         counter("rp_log_lines_dropped", "Access-log lines that were lost.", &self.log_lines_dropped);
         let mut gauge = |name, help, value: u64| {
             page.gauge(name, help);
@@ -383,6 +387,9 @@ rp_connections_refused_total 0
 # TYPE rp_requests_shed counter
 # HELP rp_requests_shed Requests that were answered 503 for want of memory.
 rp_requests_shed_total 0
+# TYPE rp_panics counter
+# HELP rp_panics Requests that were answered 500 for a mistake in rp.
+rp_panics_total 0
 # TYPE rp_log_lines_dropped counter
 # HELP rp_log_lines_dropped Access-log lines that were lost.
 rp_log_lines_dropped_total 7

@@ -12,7 +12,8 @@ use crate::lens::{Lens, Said};
 use crate::{SITE, served};
 
 /// Two roots. Their keys take most of the time.
-const TWO: [(&str, &str); 1] = [("PEBBLE_ALTERNATE_ROOTS", "1")];
+/// What is asked is counted here, so that nothing is asked twice.
+const TWO: [(&str, &str); 2] = [("PEBBLE_ALTERNATE_ROOTS", "1"), ("PEBBLE_WFE_NONCEREJECT", "0")];
 /// To each root a chain of three.
 const LONG: (&str, &str) = ("PEBBLE_CHAIN_LENGTH", "2");
 
@@ -80,7 +81,8 @@ fn where_none_is_preferred_the_usual_one_is_taken_and_the_log_says_what_there_is
 
 #[test]
 fn whatever_is_wrong_with_other_chains_there_is_a_certificate() {
-    let (pebble, storage) = (Pebble::with(&[("PEBBLE_ALTERNATE_ROOTS", "3"), LONG]), Folder::new());
+    let (pebble, storage) =
+        (Pebble::with(&[("PEBBLE_ALTERNATE_ROOTS", "3"), LONG, ("PEBBLE_WFE_NONCEREJECT", "0")]), Folder::new());
     let another = crate::harness::Authority::new().issue(&["example.com"]).certificate;
     let lens = Lens::before(&pebble, move |question| {
         let target = question.message.target();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::frames::{Raw, request};
-use crate::harness::{Client, Folder, Origin, Proxy, Wire, command, eventually, of};
+use crate::harness::{Client, Folder, Origin, Proxy, Wire, command, each, eventually, of};
 use crate::watch::{back_to, beside, descriptors, resident};
 
 #[test]
@@ -285,5 +285,77 @@ fn xz13_times_that_make_no_sense_are_found_and_long_ones_do_not_wrap() {
     let mut client = proxy.client();
     for _ in 0..3 {
         assert_eq!(client.get("example.com", "/").text(), "ok", "with {longest}");
+    }
+}
+
+/// The only way to have a panic: builds for tests are asked for one.
+#[test]
+fn xz08_a_panic_costs_the_request_that_it_happens_in() {
+    each(|protocol| {
+        let origin = Origin::saying("ok");
+        let proxy = protocol
+            .of("global { workers 1; metrics 127.0.0.1:0 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+            .with("ORIGIN", &origin)
+            .with("RP_PANIC_AT", "/panic")
+            .start();
+        let metrics = proxy.said("metrics are served")["address"].as_str().unwrap().parse().unwrap();
+        let mut bystander = proxy.speaker();
+        assert_eq!(bystander.get("/").text(), "ok");
+        for _ in 0..3 {
+            let answer = proxy.speaker().get("/panic");
+            assert_eq!(answer.status(), 500, "{answer:?}");
+            assert_eq!(bystander.get("/").text(), "ok", "over a connection that was there before");
+        }
+        // Neither the connection nor anything that all share is left in a bad state.
+        let mut same = proxy.speaker();
+        assert_eq!(same.get("/panic").status(), 500);
+        let mut next = if protocol.is_http1() { proxy.speaker() } else { same };
+        assert_eq!(next.get("/").text(), "ok");
+        let page = crate::harness::get(metrics, "rp", "/metrics");
+        assert!(page.text().contains("rp_panics_total 4\n"), "{}", page.text());
+        let line = proxy.logged_where("of the panic", |line| line["uri"] == "/panic");
+        assert_eq!((line["status"].as_u64(), line["error"].as_str()), (Some(500), Some("internal_error")), "{line}");
+    });
+}
+
+/// The clock on the wall is set: a day to and fro, and to the end of a leap day.
+#[test]
+fn xz13_a_clock_that_jumps_ends_nothing() {
+    const FAKE: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+    assert!(std::path::Path::new(FAKE).exists(), "install Debian's package faketime");
+    let folder = Folder::new();
+    let clock = folder.write("clock", "+0\n");
+    let origin = Origin::new(|request, wire| {
+        if request.target() == "/slow" {
+            std::thread::sleep(Duration::from_millis(600));
+        }
+        wire.ok("ok");
+    });
+    let proxy = of("global { workers 1; timeout idle 5s }\n:0 {\n bind 127.0.0.1\n \
+                    route /few { rate_limit 2/h burst 2; respond few }\n reverse_proxy {$ORIGIN} { timeout first_byte 5s }\n}")
+    .with("ORIGIN", &origin)
+    .with("LD_PRELOAD", FAKE)
+    .with("FAKETIME_TIMESTAMP_FILE", clock.display())
+    .with("FAKETIME_NO_CACHE", "1")
+    .with("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    .with("DONT_FAKE_MONOTONIC", "1")
+    .start();
+    let mut kept = proxy.client();
+    assert!((0..10).any(|_| kept.get("example.com", "/few").status() == 429));
+    for (at, time) in ["+1d", "-1d", "+0", "@2028-02-29 23:59:59", "-400d", "+1d"].into_iter().enumerate() {
+        let mut slow = proxy.client();
+        slow.send("GET /slow HTTP/1.1\r\nHost: example.com\r\n\r\n");
+        eventually("the server is asked", || {
+            (origin.requests().iter().filter(|r| r.target() == "/slow").count() > at).then_some(())
+        });
+        std::fs::write(&clock, format!("{time}\n")).unwrap();
+        assert_eq!(kept.get("example.com", &format!("/{at}")).text(), "ok", "{time}: a connection that was there");
+        assert_eq!(proxy.get("/new").text(), "ok", "{time}");
+        assert_eq!(kept.get("example.com", "/few").status(), 429, "{time}: a limit knows how much time has passed");
+        assert_eq!(slow.response().text(), "ok", "{time}: a request under way");
+        let line = proxy.logged_where(time, |line| line["uri"] == format!("/{at}"));
+        let told = line["time"].as_str().unwrap();
+        assert!(line["duration_ms"].as_f64().unwrap() < 5_000.0, "{time}: {line}");
+        assert!(!time.starts_with('@') || told.starts_with("2028-0"), "{time}: {told}");
     }
 }

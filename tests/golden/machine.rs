@@ -25,8 +25,13 @@ impl Machine {
         machine
     }
 
-    /// Runs the command of the first line, `# rp validate` or `# rp run`, on the text: what it says, and how it ends.
+    /// What the command of the first line says of the text: see [`Self::run_to_its_end`].
     pub fn run(&self, text: &str) -> String {
+        self.run_to_its_end(text).0
+    }
+
+    /// Runs the command of the first line, `# rp validate` or `# rp run`, on the text: what it says, and its exit code.
+    pub fn run_to_its_end(&self, text: &str) -> (String, Option<i32>) {
         let named = text.lines().next().and_then(|line| line.strip_prefix("# rp ")).expect("a command comes first");
         self.folder.write("Proxyfile", text);
         let mut child = command(&self.folder)
@@ -41,16 +46,19 @@ impl Machine {
             .expect("rp can be run");
         let start = Instant::now();
         // What it says fits into a pipe.
-        while child.try_wait().expect("it is a child of ours").is_none() {
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("it is a child of ours") {
+                break status;
+            }
             if start.elapsed() > PATIENCE {
                 let _ = child.kill();
             }
             std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        };
         let mut said = String::new();
         child.stderr.take().expect("it was asked for").read_to_string(&mut said).expect("it is text");
         assert!(start.elapsed() <= PATIENCE, "rp {named} does not end:\n{text}\n{said}");
-        said
+        (said, status.code())
     }
 
     /// The same with more files, which are gone when it ends.

@@ -205,7 +205,10 @@ fn imports() {
 #[test]
 fn compile() {
     let machine = machine::Machine::new();
-    harness::run("compile", |input| machine.run(input));
+    harness::run("compile", |input| match machine.run_to_its_end(input) {
+        (said, Some(code)) => format!("{}\n\nexit code {code}\n", said.trim_end()),
+        (said, None) => panic!("it was killed: {said}"),
+    });
 }
 
 /// What commands say that take a configuration and don't serve it.
