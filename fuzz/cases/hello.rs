@@ -4,7 +4,7 @@
 //! The input: how many bytes come at a time, then the bytes of a client's first flight.
 
 use proxyfile::tls::accept::accept_by;
-use proxyfile::tls::hello::{Hello, LARGEST, Sight};
+use proxyfile::tls::hello::{Carrier, Hello, LARGEST, Sight};
 use tokio::io::AsyncWriteExt as _;
 use tokio::runtime::LocalRuntime;
 use tokio::task::spawn_local;
@@ -23,10 +23,12 @@ pub fn run(data: &[u8]) {
     });
     assert_eq!(whole, pieces, "how it is cut makes no difference");
     // What nobody has taken may be anything; reading it ends.
-    let _ = Hello::read(wire).map(|hello| hello.ja4());
+    for read in [Hello::read(wire), Hello::message(wire)] {
+        let _ = read.map(|hello| hello.ja4(Carrier::Quic));
+    }
     let _ = Sight::of(wire);
     if let Some((_, hello)) = whole {
-        let ja4 = hello.ja4();
+        let ja4 = hello.ja4(Carrier::Tcp);
         let parts: Vec<usize> = ja4.split('_').map(str::len).collect();
         assert!(ja4.is_ascii() && parts == [10, 12, 12], "{ja4}");
         assert!(hello.versions().chars().chain(hello.protocols().chars()).all(|sign| !sign.is_control()));

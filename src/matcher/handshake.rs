@@ -45,8 +45,8 @@ impl Value for Ja4 {
         let fits = |(at, sign): (usize, char)| match places.next() {
             None => false,
             Some(None) => sign == '_',
-            // Over TCP it begins with this letter.
-            Some(Some(0)) if at == 0 => sign == 't',
+            // For TCP and QUIC.
+            Some(Some(0)) if at == 0 => matches!(sign, 't' | 'q'),
             Some(Some(0)) => sign.is_ascii_digit() || sign.is_ascii_lowercase(),
             Some(Some(_)) => matches!(sign, '0'..='9' | 'a'..='f'),
         };
@@ -104,7 +104,14 @@ mod tests {
 
     #[test]
     fn fingerprints_are_whole_or_say_that_they_are_not() {
-        for good in ["t13d1516h2_8daaf6152771_e5627efa2ab1", "t13*", "t13d1516h2_*", "t13d1516h2_8daaf6152771_e5*"] {
+        for good in [
+            "t13d1516h2_8daaf6152771_e5627efa2ab1",
+            "t13*",
+            "t13d1516h2_*",
+            "t13d1516h2_8daaf6152771_e5*",
+            "q13d0312h3_55b375c5d22e_06cda9e17597",
+            "q*",
+        ] {
             assert!(Ja4::parse(good).is_ok(), "{good}");
         }
         for bad in [
@@ -112,7 +119,7 @@ mod tests {
             "*",
             "t13",
             "x13*",
-            "q13*",
+            "d13*",
             "t13d1516h2_8daaf6152771_e5627efa2ab",
             "t13d1516h2-*",
             "T13*",

@@ -127,8 +127,8 @@ pub static ROOMS: &[Room] = &[
     Room {
         name: "ja4",
         syntax: "ja4 FINGERPRINT …",
-        doc: "how the client's first message of TLS over TCP is made, which tells programs from each other: the JA4 fingerprint that `{tls.ja4}` has, or what it begins with and a `*`. HTTP/3 and plain HTTP have none",
-        example: "ja4 t13d1516h2_8daaf6152771_e5627efa2ab1 t12*",
+        doc: "how the client's first message of TLS is made, which tells programs from each other: the JA4 fingerprint that `{tls.ja4}` has, or what it begins with and a `*`. One program has two: over TCP it begins with `t`, over QUIC (HTTP/3) with `q`. Plain HTTP has none",
+        example: "ja4 t13d1516h2_8daaf6152771_e5627efa2ab1 q13d0312h3_* t12*",
     },
     Room {
         name: "file",

@@ -19,7 +19,7 @@ use super::world::View;
 use crate::http::connection::{Connection, PolicyId, TlsFacts, is_ja4_asked};
 use crate::model::DoorTls;
 use crate::tls::acme::challenge::ALPN;
-use crate::tls::hello::Hello;
+use crate::tls::hello::{Carrier, Hello};
 use crate::tls::{self, Alpn};
 
 /// What came of the first bytes of a client.
@@ -43,7 +43,7 @@ pub async fn secure(
     let (mut policy, mut ja4) = (PolicyId::default(), None);
     let choose = async |hello: ClientHello<'_>, flight: &[u8]| {
         if is_ja4_asked() {
-            ja4 = Hello::read(flight).map(|hello| hello.ja4().into());
+            ja4 = Hello::read(flight).map(|hello| hello.ja4(Carrier::Tcp).into());
         }
         let challenges = &acme.challenges;
         let known = match challenges.config(&hello) {

@@ -64,6 +64,13 @@ fn is_whole(flight: &[u8]) -> Option<bool> {
     Some(false)
 }
 
+/// What carries a handshake: a fingerprint begins with a letter for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier {
+    Tcp,
+    Quic,
+}
+
 /// What a client has offered, in its order.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Hello {
@@ -121,7 +128,12 @@ impl Hello {
             let Some(record) = records.inner(2) else { break };
             message.extend_from_slice(record.0);
         }
-        let mut message = Reader(&message);
+        Self::message(&message)
+    }
+
+    /// Reads the message itself, which QUIC carries without records; what follows it is left.
+    pub fn message(bytes: &[u8]) -> Option<Self> {
+        let mut message = Reader(bytes);
         if message.number(1)? != usize::from(CLIENT_HELLO) {
             return None;
         }
@@ -183,9 +195,9 @@ impl Hello {
         names.collect::<Vec<_>>().join(" ")
     }
 
-    /// The client's fingerprint over TCP, by the rules of JA4: a readable part, and the digests of what is offered, sorted,
-    /// so that a client that shuffles its extensions stays the same.
-    pub fn ja4(&self) -> String {
+    /// The client's fingerprint, by the rules of JA4: a readable part, and the digests of what is offered, sorted, so that a
+    /// client that shuffles its extensions stays the same.
+    pub fn ja4(&self, carrier: Carrier) -> String {
         let real = |list: &[u16]| -> Vec<u16> { list.iter().copied().filter(|value| !is_grease(*value)).collect() };
         let (mut suites, mut extensions) = (real(&self.suites), real(&self.extensions));
         let version = match real(&self.versions).into_iter().max().unwrap_or(self.legacy) {
@@ -198,7 +210,11 @@ impl Hello {
             _ => "00",
         };
         let named = if extensions.contains(&SNI) { 'd' } else { 'i' };
-        let mut out = format!("t{version}{named}{:02}{:02}", suites.len().min(99), extensions.len().min(99));
+        let letter = match carrier {
+            Carrier::Tcp => 't',
+            Carrier::Quic => 'q',
+        };
+        let mut out = format!("{letter}{version}{named}{:02}{:02}", suites.len().min(99), extensions.len().min(99));
         out.push_str(&self.ends());
         suites.sort_unstable();
         extensions.retain(|kind| !matches!(*kind, SNI | ALPN));
@@ -288,22 +304,35 @@ mod tests {
             "0005,000a,000b,000d,0012,0015,0017,001b,0023,002b,002d,0033,4469,ff01",
             "0403,0804,0401,0503,0805,0501,0806,0601",
         );
-        assert_eq!(chrome.ja4(), "t13d1516h2_8daaf6152771_e5627efa2ab1");
+        assert_eq!(chrome.ja4(Carrier::Tcp), "t13d1516h2_8daaf6152771_e5627efa2ab1");
         let crawler = client(
             "00ff,1301,1302,1303,c02b,c02c,c02f,c030,cca8,cca9",
             "0005,000a,000b,000d,0017,0023,002b,002d,0033",
             "0503,0403,0807,0806,0805,0804,0601,0501,0401",
         );
-        assert_eq!(crawler.ja4(), "t13d1011h2_61a7ad8aa9b6_3fcd1a44f3e3");
+        assert_eq!(crawler.ja4(Carrier::Tcp), "t13d1011h2_61a7ad8aa9b6_3fcd1a44f3e3");
+    }
+
+    #[test]
+    fn a_published_fingerprint_over_quic_is_ours() {
+        let mut browser = client(
+            "1301,1302,1303",
+            "000a,000d,001b,0029,002b,002d,0033,0039,4469,fe0d",
+            "0403,0804,0401,0503,0805,0501,0806,0601,0201",
+        );
+        browser.versions = vec![0x0a0a, 0x0304];
+        browser.protocols = vec![b"h3".to_vec()];
+        assert_eq!(browser.ja4(Carrier::Quic), "q13d0312h3_55b375c5d22e_06cda9e17597");
+        assert_eq!(browser.ja4(Carrier::Tcp), "t13d0312h3_55b375c5d22e_06cda9e17597");
     }
 
     #[test]
     fn what_is_missing_has_its_sign() {
         let bare = Hello { legacy: 0x0301, suites: vec![0x002f], ..Hello::default() };
-        assert_eq!(bare.ja4(), format!("t10i010000_{}_000000000000", digest("002f")));
+        assert_eq!(bare.ja4(Carrier::Tcp), format!("t10i010000_{}_000000000000", digest("002f")));
         assert_eq!(bare.versions(), "TLSv1.0");
         let odd = Hello { protocols: vec![vec![0xab, b'x', 0xcd]], ..Hello::default() };
-        assert!(odd.ja4().starts_with("t00i0000ad_"), "{}", odd.ja4());
+        assert!(odd.ja4(Carrier::Tcp).starts_with("t00i0000ad_"), "{}", odd.ja4(Carrier::Tcp));
         assert_eq!(odd.protocols(), "?x?");
     }
 
@@ -327,7 +356,9 @@ mod tests {
         let whole = flight();
         let hello = Hello::read(&whole).unwrap();
         assert_eq!((hello.versions(), hello.protocols()), ("TLSv1.3 TLSv1.2".to_owned(), "h2".to_owned()));
-        assert!(hello.ja4().starts_with("t13d10") || hello.ja4().starts_with("t13d09"), "{}", hello.ja4());
+        let fingerprint = hello.ja4(Carrier::Tcp);
+        assert!(fingerprint.starts_with("t13d10") || fingerprint.starts_with("t13d09"), "{fingerprint}");
+        assert_eq!(Hello::message(&whole[5..]).as_ref(), Some(&hello), "the same without its record");
         let pieces: Vec<u8> = whole[5..]
             .chunks(60)
             .flat_map(|part| [&[22, 3, 1, 0, u8::try_from(part.len()).unwrap()], part].concat())
@@ -340,7 +371,7 @@ mod tests {
             let mut broken = whole.clone();
             broken[at] ^= 0xff;
             // Whatever it is now, reading it ends.
-            let _ = Hello::read(&broken).map(|hello| hello.ja4());
+            let _ = Hello::read(&broken).map(|hello| hello.ja4(Carrier::Quic));
         }
         assert_eq!(Hello::read(b"GET / HTTP/1.1\r\n\r\n"), None);
     }

@@ -18,9 +18,10 @@ use rustls::quic::Suite;
 use rustls::server::{Accepted, Acceptor, ClientHello, ResolvesServerCert};
 use rustls::{AlertDescription, CipherSuite, ServerConfig, SupportedCipherSuite};
 
+use super::hello::{Carrier, Hello};
 use super::provider::{Alpn, Version, provider_with};
 use super::server::{Options, server_config};
-use crate::http::connection::PolicyId;
+use crate::http::connection::{PolicyId, is_ja4_asked};
 
 /// A ClientHello may be so long: what one TLS record holds, and many times what clients send.
 const LONGEST_HELLO: usize = 1 << 14;
@@ -84,6 +85,8 @@ pub struct Agreed {
     pub policy: PolicyId,
     /// In lower case.
     pub sni: Option<Box<str>>,
+    /// Where a configuration has asked for it.
+    pub ja4: Option<Box<str>>,
 }
 
 impl CryptoConfig for ByHello {
@@ -98,7 +101,15 @@ impl CryptoConfig for ByHello {
     fn start_session(self: Arc<Self>, version: u32, params: &TransportParameters) -> Box<dyn Session> {
         // Answers for the keys of first packets, and for nothing else, until there is a choice.
         let session = self.first.clone().start_session(version, params);
-        Box::new(Deferred { config: self, version, params: *params, hello: Vec::new(), session, policy: None })
+        Box::new(Deferred {
+            config: self,
+            version,
+            params: *params,
+            hello: Vec::new(),
+            session,
+            policy: None,
+            ja4: None,
+        })
     }
 }
 
@@ -110,6 +121,7 @@ struct Deferred {
     hello: Vec<u8>,
     session: Box<dyn Session>,
     policy: Option<PolicyId>,
+    ja4: Option<Box<str>>,
 }
 
 impl Deferred {
@@ -125,6 +137,9 @@ impl Deferred {
         // rustls would say `access_denied`.
         if policy.config.cert_resolver.resolve(hello).is_none() {
             return Err(refusal(AlertDescription::UnrecognisedName));
+        }
+        if is_ja4_asked() {
+            self.ja4 = Hello::message(&self.hello).map(|hello| hello.ja4(Carrier::Quic).into());
         }
         self.policy = Some(policy.id);
         self.session = policy.quic.clone().start_session(self.version, &self.params);
@@ -175,7 +190,8 @@ impl Session for Deferred {
 
     fn handshake_data(&self) -> Option<Box<dyn Any>> {
         let data = self.chosen()?.handshake_data()?.downcast::<HandshakeData>().ok()?;
-        Some(Box::new(Agreed { policy: self.policy?, sni: data.server_name.map(Into::into) }))
+        let sni = data.server_name.map(Into::into);
+        Some(Box::new(Agreed { policy: self.policy?, sni, ja4: self.ja4.clone() }))
     }
 
     fn peer_identity(&self) -> Option<Box<dyn Any>> {

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Folder, Origin, Proxy, eventually, free_port, of};
+use crate::harness::{Ask, Folder, Origin, Protocol, Proxy, each, eventually, free_port, of};
 
 /// Answers with the header that its connection began with, then with requests as they come.
 fn origin(fixed: usize) -> Origin {
@@ -16,39 +16,42 @@ fn origin(fixed: usize) -> Origin {
     })
 }
 
-fn proxy(version: &str, origin: &Origin) -> Proxy {
-    Proxy::site(&format!("reverse_proxy {{$ORIGIN}} {{ proxy_protocol {version} }}"), origin)
+fn proxy(over: Protocol, version: &str, origin: &Origin) -> Proxy {
+    over.site(&format!("reverse_proxy {{$ORIGIN}} {{ proxy_protocol {version} }}"), origin)
 }
 
 #[test]
 fn h09_servers_are_told_by_a_line() {
-    let origin = origin(0);
-    let proxy = proxy("v1", &origin);
-    let mut client = proxy.client();
-    for request in 1..=3 {
-        let said = client.get("example.com", "/").text().to_owned();
-        let port = proxy.address().port();
-        let ends = said.strip_prefix("PROXY TCP4 127.0.0.1 127.0.0.1 ").unwrap();
-        assert!(ends.ends_with(&format!(" {port}\\r\\n")), "{said}");
-        assert_eq!(origin.connections(), request, "what was said of one client is not said of the next");
-    }
-    // Who the client is, is known from the one that is trusted.
-    let trusted = of("global { trusted_proxies 127.0.0.1 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN} { proxy_protocol v1 }\n}")
-        .with("ORIGIN", &origin)
-        .start();
-    let mut client = trusted.client();
-    client.send("GET / HTTP/1.1\r\nHost: example.com\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n");
-    let said = client.response().text().to_owned();
-    assert_eq!(said, format!("PROXY TCP4 203.0.113.9 127.0.0.1 0 {}\\r\\n", trusted.address().port()));
+    each(|over| {
+        let origin = origin(0);
+        let proxy = proxy(over, "v1", &origin);
+        let mut speaker = proxy.speaker();
+        for request in 1..=3 {
+            let said = speaker.get("/").text().to_owned();
+            let port = proxy.address().port();
+            let ends = said.strip_prefix("PROXY TCP4 127.0.0.1 127.0.0.1 ").unwrap();
+            assert!(ends.ends_with(&format!(" {port}\\r\\n")), "{said}");
+            assert_eq!(origin.connections(), request, "what was said of one client is not said of the next");
+        }
+        // Who the client is, is known from the one that is trusted.
+        let trusted = over
+            .of("global { trusted_proxies 127.0.0.1 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN} { proxy_protocol v1 }\n}")
+            .with("ORIGIN", &origin)
+            .start();
+        let said = trusted.request(Ask::get("/").field("X-Forwarded-For", "203.0.113.9")).text().to_owned();
+        assert_eq!(said, format!("PROXY TCP4 203.0.113.9 127.0.0.1 0 {}\\r\\n", trusted.address().port()));
+    });
 }
 
 #[test]
 fn h09_servers_are_told_in_binary() {
-    let origin = origin(28);
-    let proxy = proxy("v2", &origin);
-    let said = proxy.get("/").text().to_owned();
-    let fixed = r"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01";
-    assert!(said.starts_with(fixed), "{said}");
+    each(|over| {
+        let origin = origin(28);
+        let proxy = proxy(over, "v2", &origin);
+        let said = proxy.get("/").text().to_owned();
+        let fixed = r"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0c\x7f\x00\x00\x01\x7f\x00\x00\x01";
+        assert!(said.starts_with(fixed), "{said}");
+    });
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::harness::{Authority, Client, Folder, H2, Origin, Proxy, of, run};
+use crate::harness::{Authority, Client, Folder, H2, H3, Origin, Proxy, of, run};
 
 /// A site for `a.test` that asks clients for certificates of this authority, in this way.
 fn site(authority: &Authority, how: &str, statements: &str) -> Proxy {
@@ -26,6 +26,19 @@ fn ask(proxy: &Proxy, config: Arc<rustls::ClientConfig>) -> Result<String, Strin
     client.try_response()?.map(|response| response.text().to_owned()).ok_or_else(|| "closed".to_owned())
 }
 
+/// The same by HTTP/3.
+fn ask_over_quic(proxy: &Proxy, config: &rustls::ClientConfig) -> Result<String, String> {
+    let mut config = config.clone();
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    run(async {
+        let client = H3::try_connect(proxy.address(), "a.test", Arc::new(config)).await;
+        let mut client = client.map_err(|error| error.to_string())?;
+        // A client has finished its side of the handshake before it is refused.
+        let answer = client.send(H3::request("GET", "a.test", "/"), b"").await.map_err(|error| error.to_string())?;
+        Ok(answer.text().to_owned())
+    })
+}
+
 #[test]
 fn t16_a_certificate_is_required_asked_for_or_taken_from_anybody() {
     let (authority, others) = (Authority::new(), Authority::new());
@@ -41,8 +54,9 @@ fn t16_a_certificate_is_required_asked_for_or_taken_from_anybody() {
     let check = |how: &str, expected: [Option<&str>; 4]| {
         let proxy = site(&authority, how, statement);
         for (config, expected) in [&alice, &eve, &server, &nobody].into_iter().zip(expected) {
-            let said = ask(&proxy, config.clone());
-            assert_eq!(said.as_deref().ok(), expected, "{how}: {said:?}");
+            for said in [ask(&proxy, config.clone()), ask_over_quic(&proxy, config)] {
+                assert_eq!(said.as_deref().ok(), expected, "{how}: {said:?}");
+            }
         }
     };
     check("{ ca {$CA} }", [Some("yes CN=alice"), None, None, None]);
@@ -94,6 +108,14 @@ fn t16_what_is_known_of_a_client_is_for_routes_fields_and_the_log() {
         assert_eq!(client.get("a.test", "/").text(), "app");
         assert_eq!(origin.requests().last().unwrap().field("x-print"), Some(&*print));
     }
+    for _ in 0..2 {
+        assert_eq!(ask_over_quic(&proxy, &config).as_deref(), Ok("app"));
+        let request = origin.requests().pop().unwrap();
+        let known = (request.field("x-who"), request.field("x-print"), request.field("x-suite"));
+        assert_eq!(known, (Some("CN=alice,O=Acme|CN=authority of a test|ABCD"), Some(&*print), Some("TLSv1.3 a.test")));
+    }
+    let line = proxy.logged_where("of HTTP/3", |line| line["protocol"] == "HTTP/3.0");
+    assert_eq!(line["tls_client"], "CN=alice,O=Acme");
     let other = authority.client_identity("bob", 2).client_of(&authority, &[]);
     assert_eq!(Client::tls(proxy.address(), "a.test", other).unwrap().get("a.test", "/").status(), 403);
 }

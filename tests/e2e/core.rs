@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, mpsc};
 
-use crate::harness::{Ask, Client, Framing, Origin, Protocol, Proxy, each, each_of, eventually, lock, of};
+use crate::harness::{Ask, Client, Framing, Origin, Protocol, Proxy, each, each_of, eventually, lock};
 
 /// Many requests at once on a connection, and no fields of HTTP/1.
 const MULTIPLEXED: [Protocol; 3] = [Protocol::PlainHttp2, Protocol::Http2, Protocol::Http3];
@@ -130,27 +130,32 @@ fn c02_errors_show_nothing_of_what_lies_behind() {
 
 #[test]
 fn c04_nothing_listens_but_what_the_configuration_names() {
-    let proxy = of("localhost:0 { respond ok }").start();
-    let pid = proxy.pid();
-    let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
-        .unwrap()
-        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
-        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned()))
-        .collect();
-    let mut listening = Vec::new();
-    for table in ["tcp", "tcp6"] {
-        let table = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
-        for line in table.lines().skip(1) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            if words[3] == "0A" && sockets.iter().any(|inode| inode == words[9]) {
-                listening.push(words[1].to_owned());
+    each_of(&[Protocol::Plain, Protocol::Http3], |over| {
+        let proxy = over.site("respond ok", "127.0.0.1:1");
+        let pid = proxy.pid();
+        let sockets: Vec<String> = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .unwrap()
+            .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+            .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_owned()))
+            .collect();
+        let mut listening = Vec::new();
+        // A socket of TCP that listens, and any of UDP, as each of them is heard.
+        for (table, state) in [("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")] {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();
+            for line in text.lines().skip(1) {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                if words[3] == state && sockets.iter().any(|inode| inode == words[9]) {
+                    listening.push(format!("{table} {}", words[1]));
+                }
             }
         }
-    }
-    listening.sort();
-    listening.dedup();
-    // 127.0.0.1, as the kernel writes it, at the one port.
-    assert_eq!(listening, [format!("0100007F:{:04X}", proxy.address().port())]);
+        listening.sort();
+        listening.dedup();
+        // 127.0.0.1, as the kernel writes it, at the one port.
+        let kinds: &[&str] = if over == Protocol::Plain { &["tcp"] } else { &["tcp", "udp"] };
+        let port = proxy.address().port();
+        assert_eq!(listening, kinds.iter().map(|kind| format!("{kind} 0100007F:{port:04X}")).collect::<Vec<_>>());
+    });
 }
 
 #[test]

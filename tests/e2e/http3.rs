@@ -521,25 +521,6 @@ fn connections_of_an_address_are_counted_whatever_they_speak() {
 }
 
 #[test]
-fn n06_a_connection_of_some_age_ends_in_good_order_over_http3() {
-    let origin = Origin::saying("ok");
-    let (proxy, authority) = secure(&format!("global {{ limit lifetime 1s }}\n{SITE}")).start(&origin);
-    run(async {
-        let (start, mut client) = (std::time::Instant::now(), client(&proxy, &authority).await);
-        loop {
-            let asked = async { client.send(H3::request("GET", "example.com", "/"), b"").await };
-            match asked.await {
-                Ok(response) => assert_eq!(response.status, 200),
-                Err(_) => break,
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        assert!(start.elapsed() >= Duration::from_millis(900), "{:?}", start.elapsed());
-        assert!(client.wait_closed().await.is_h3_no_error());
-    });
-}
-
-#[test]
 fn a_shutdown_answers_what_is_under_way() {
     let (release, released) = mpsc::channel::<()>();
     let released = std::sync::Mutex::new(released);

@@ -1,6 +1,6 @@
 //! Requirement S14: how large a request may be, by the route that it takes.
 
-use crate::harness::{Folder, H2, Origin, command, of, run};
+use crate::harness::{Ask, Folder, Origin, Protocol, command, each, each_of};
 
 const CONFIG: &str = "global { limit uri 200B }\n:0 {\n bind 127.0.0.1\n limit fields 10\n route /api/* { limit uri 30B; limit header 150B; limit fields 5; max_body 10B; reverse_proxy {$ORIGIN} }\n \
                       route /upload/* { reverse_proxy {$ORIGIN} }\n reverse_proxy {$ORIGIN}\n handle_errors 431 { header set X-Why fields; respond 431 \"fewer fields\" }\n}";
@@ -12,51 +12,45 @@ fn fields(count: u8) -> String {
 
 #[test]
 fn s14_n07_a_route_may_allow_less_of_a_request() {
-    let origin = Origin::saying("ok");
-    let proxy = of(CONFIG).with("ORIGIN", &origin).start();
-    let ask = |head: String, body: &str| {
-        proxy.client().send(format!("{head}Host: example.com\r\nConnection: close\r\n\r\n{body}")).response()
-    };
-    let uri = |path: &str, length: usize| {
-        let path = format!("{path}{}", "a".repeat(length - path.len()));
-        ask(format!("GET {path} HTTP/1.1\r\n"), "").status()
-    };
-    assert_eq!(
-        [uri("/api/", 30), uri("/api/", 31), uri("/", 31), uri("/", 200), uri("/", 201)],
-        [200, 414, 200, 200, 414]
-    );
-    // Beside these are `Host` and `Connection`.
-    let many = |path: &str, count| ask(format!("GET {path} HTTP/1.1\r\n{}", fields(count)), "");
-    assert_eq!([3, 4].map(|count| many("/api/", count).status()), [200, 431]);
-    assert_eq!([4, 8, 9].map(|count| many("/", count).status()), [200, 200, 431]);
-    let refused = many("/api/", 4);
-    assert_eq!((refused.field("x-why"), refused.text()), (Some("fields"), "fewer fields"));
-    assert_eq!(proxy.logged_for(&refused)["error"], "headers_too_large");
-    // 15 bytes of `Host`, 15 of `Connection`.
-    let long =
-        |path: &str, length: usize| ask(format!("GET {path} HTTP/1.1\r\nX: {}\r\n", "v".repeat(length)), "").status();
-    assert_eq!([long("/api/", 119), long("/api/", 120), long("/", 120)], [200, 431, 200]);
-    let body = |path: &str| ask(format!("POST {path} HTTP/1.1\r\nContent-Length: 11\r\n"), "01234567890").status();
-    assert_eq!([body("/api/"), body("/upload/")], [413, 200]);
-    let passed = origin.requests().len();
-    assert_eq!(passed, 9, "no server sees what is refused");
+    each(|over| {
+        let origin = Origin::saying("ok");
+        let proxy = over.of(CONFIG).with("ORIGIN", &origin).start();
+        // `Host` is a field of HTTP/1 alone: over the others one of its size stands in for it.
+        let ask = |ask: Ask| proxy.request(if over.is_http1() { ask } else { ask.field("x-host1", "12345678") });
+        let uri =
+            |path: &str, length: usize| ask(Ask::get(&format!("{path}{}", "a".repeat(length - path.len())))).status();
+        assert_eq!(
+            [uri("/api/", 30), uri("/api/", 31), uri("/", 31), uri("/", 200), uri("/", 201)],
+            [200, 414, 200, 200, 414]
+        );
+        // Beside these are `Host` and one more.
+        let many = |path: &str, count| ask(Ask::get(path).field("X-Other", "1").fields(&fields(count)));
+        assert_eq!([3, 4].map(|count| many("/api/", count).status()), [200, 431]);
+        assert_eq!([4, 8, 9].map(|count| many("/", count).status()), [200, 200, 431]);
+        let refused = many("/api/", 4);
+        assert_eq!((refused.field("x-why"), refused.text()), (Some("fields"), "fewer fields"));
+        assert_eq!(proxy.logged_for(&refused)["error"], "headers_too_large");
+        // 15 bytes of `Host`.
+        let long = |path: &str, length: usize| ask(Ask::get(path).field("X", &"v".repeat(length))).status();
+        assert_eq!([long("/api/", 134), long("/api/", 135), long("/", 135)], [200, 431, 200]);
+        let body = |path: &str| ask(Ask::of("POST", path).body("01234567890")).status();
+        assert_eq!([body("/api/"), body("/upload/")], [413, 200]);
+        let passed = origin.requests().len();
+        assert_eq!(passed, 9, "no server sees what is refused");
+    });
 }
 
 #[test]
-fn s14_limits_of_a_route_hold_over_http2_for_each_crumb_of_a_cookie() {
-    let origin = Origin::saying("ok");
-    let proxy = of(CONFIG).with("ORIGIN", &origin).start();
-    run(async {
-        let mut client = H2::connect(proxy.address()).await;
-        for (path, crumbs, status) in [("/api/", 5, 200), ("/api/", 6, 431), ("/", 6, 200), ("/", 11, 431)] {
-            let mut request = client.request("GET", "example.com", path);
-            for crumb in 0..crumbs {
-                request = request.header("cookie", format!("c={crumb}"));
-            }
-            assert_eq!(client.send(request, b"").await.unwrap().status, status, "{path}: {crumbs}");
+fn s14_limits_of_a_route_hold_for_each_crumb_of_a_cookie() {
+    each_of(&[Protocol::PlainHttp2, Protocol::Http2, Protocol::Http3], |over| {
+        let origin = Origin::saying("ok");
+        let proxy = over.of(CONFIG).with("ORIGIN", &origin).start();
+        let mut speaker = proxy.speaker();
+        for (path, crumbs, status) in [("/api/", 5, 200), ("/api/", 6, 431), ("/", 10, 200), ("/", 11, 431)] {
+            let asked = (0..crumbs).fold(Ask::get(path), |ask, crumb| ask.field("cookie", &format!("c={crumb}")));
+            assert_eq!(speaker.ask(asked).status(), status, "{path}: {crumbs}");
         }
-        let long = format!("/api/{}", "a".repeat(26));
-        assert_eq!(client.get("example.com", &long).await.status, 414);
+        assert_eq!(speaker.get(&format!("/api/{}", "a".repeat(26))).status(), 414);
     });
 }
 

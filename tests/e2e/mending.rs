@@ -4,7 +4,10 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::harness::{Authority, Client, Folder, Identity, Message, Origin, Proxy, command, free_port, get, of};
+use crate::harness::{
+    Ask, Authority, Folder, Identity, Message, Origin, Protocol, Proxy, SECURE, Speaker, command, each_of, free_port,
+    get, of,
+};
 
 const MENDED: [(&str, &str); 2] = [
     ("Proxyfile", include_str!("shop/mended/Proxyfile")),
@@ -129,6 +132,7 @@ fn what_was_mended_is_clean() {
 
 /// The shop as it runs.
 struct Running {
+    over: Protocol,
     shop: Shop,
     proxy: Proxy,
     http: u16,
@@ -139,7 +143,7 @@ struct Running {
 }
 
 impl Running {
-    fn start() -> Self {
+    fn start(over: Protocol) -> Self {
         let shop = Shop::of(&MENDED);
         let (http, https) = (free_port(), free_port());
         let pages = ["pages", "pages"].map(Origin::saying);
@@ -159,18 +163,20 @@ impl Running {
             .with("SEARCH", &search)
             .with("ACCOUNTS", &accounts)
             .start();
-        Self { shop, proxy, http, https, pages, search, accounts }
+        Self { over, shop, proxy, http, https, pages, search, accounts }
     }
 
-    fn ask(&self, host: &str, request: &str, fields: &str) -> Message {
-        let method = request.split(' ').next().unwrap();
+    fn speaker(&self, host: &str) -> Speaker {
         let address = ([127, 0, 0, 1], self.https).into();
-        let mut client = Client::tls(address, host, self.shop.authority.client(&["http/1.1"])).unwrap();
-        client.send(format!("{request} HTTP/1.1\r\nHost: {host}\r\n{fields}\r\n")).response_to(method)
+        Speaker::connect_to(address, self.over, host, &self.shop.authority)
+    }
+
+    fn ask(&self, host: &str, ask: Ask) -> Message {
+        self.speaker(host).ask(ask.host(host))
     }
 
     fn get(&self, host: &str, target: &str) -> Message {
-        self.ask(host, &format!("GET {target}"), "")
+        self.ask(host, Ask::get(target))
     }
 
     fn plain(&self, host: &str, target: &str) -> Message {
@@ -180,10 +186,13 @@ impl Running {
 
 #[test]
 fn what_was_mended_runs_as_written() {
-    let running = Running::start();
+    each_of(&SECURE, |over| runs_as_written(&Running::start(over)));
+}
+
+fn runs_as_written(running: &Running) {
     assert_eq!(running.proxy.doors.len(), 2);
-    pages(&running);
-    api(&running);
+    pages(running);
+    api(running);
 
     let style = running.get("static.shop.example", "/assets/app.css");
     assert_eq!((style.status(), style.text()), (200, "body {}"));
@@ -221,21 +230,26 @@ fn pages(running: &Running) {
     assert_eq!(page.field("x-content-type-options"), Some("nosniff"));
     assert!(page.field("content-security-policy").unwrap().ends_with("frame-ancestors 'none'"));
     assert_eq!(running.get("shop.example", "/?preview=on").field("cache-control"), Some("no-store"));
-    assert_eq!(running.ask("shop.example", "GET /", "User-Agent: BadBot\r\n").status(), 403);
+    assert_eq!(running.ask("shop.example", Ask::get("/").field("User-Agent", "BadBot")).status(), 403);
 
     let renamed = running.get("shop.example", "/catalogue/2023/shoes");
     assert_eq!((renamed.status(), renamed.field("location")), (308, Some("/products/shoes?year=2023")));
     assert_eq!(running.get("shop.example", "/search?q=shoes").text(), "search");
-    let cart = running.ask("shop.example", "POST /cart/add", "Content-Length: 0\r\n");
+    let cart = running.ask("shop.example", Ask::of("POST", "/cart/add").length(0));
     assert_eq!((cart.status(), cart.text()), (200, "pages"));
-    let large = running.ask("shop.example", "POST /cart/add", "Content-Length: 70000\r\n");
+    let large = running
+        .speaker("shop.example")
+        .begin(Ask::of("POST", "/cart/add").host("shop.example").length(70_000))
+        .answer()
+        .unwrap();
     assert_eq!(large.status(), 413);
     let seen: Vec<Message> = running.pages.iter().flat_map(Origin::requests).collect();
     assert!(seen.len() >= 3 && seen.iter().all(|request| request.field("x-forwarded-proto") == Some("https")));
 }
 
 fn api(running: &Running) {
-    let account = running.ask("api.shop.example", "GET /v1/accounts/42", "X-User: root\r\nX-Internal-Id: 1\r\n");
+    let account =
+        running.ask("api.shop.example", Ask::get("/v1/accounts/42").fields("X-User: root\r\nX-Internal-Id: 1\r\n"));
     assert_eq!((account.status(), account.text()), (200, "accounts"));
     assert!(account.field("content-security-policy").unwrap().ends_with("frame-ancestors 'self'"));
     let seen = running.accounts.requests().pop().unwrap();
@@ -244,8 +258,8 @@ fn api(running: &Running) {
 
     assert_eq!(running.get("api.shop.example", "/v1/search?q=x").text(), "search", "the upstream that was misspelt");
     assert_eq!(running.search.requests().last().unwrap().target(), "/query?q=x");
-    let logins: Vec<u16> =
-        (0..4).map(|_| running.ask("api.shop.example", "POST /v1/login", "Content-Length: 0\r\n").status()).collect();
+    let login = || running.ask("api.shop.example", Ask::of("POST", "/v1/login").length(0)).status();
+    let logins: Vec<u16> = (0..4).map(|_| login()).collect();
     assert_eq!(logins, [200, 200, 200, 429]);
     assert_eq!(running.accounts.requests().last().unwrap().target(), "/login", "the prefix that was not stripped");
     let order = running.get("api.shop.example", "/v1/orders/7");

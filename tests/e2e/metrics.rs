@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use rustix::process::Signal;
 use time::{Duration, OffsetDateTime};
 
-use crate::harness::{Authority, Client, Folder, Message, Proxy, eventually, of};
+use crate::harness::{Ask, Authority, Client, Folder, Message, Origin, Proxy, each, eventually, of};
 
 const SITES: &str = "global {
     metrics 127.0.0.1:0
@@ -76,6 +76,34 @@ fn t12_a_collector_sees_when_certificates_end() {
     assert_eq!(kinds, 1);
     let said = proxy.said("certificate ends soon");
     assert_eq!((said["days"].as_i64(), said["source"].as_str()), (Some(9), Some("files")), "{said}");
+}
+
+#[test]
+fn o12_what_clients_do_counts_whatever_they_speak() {
+    each(|over| {
+        let origin = Origin::new(|request, wire| match request.target() {
+            "/" => wire.ok("ok"),
+            _ => wire.wait_closed(),
+        });
+        let proxy = over
+            .of("global { metrics 127.0.0.1:0 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+            .with("ORIGIN", &origin)
+            .start();
+        let count = |name: &str| sample(collect(place(&proxy), "*/*").text(), name);
+        let mut speaker = proxy.speaker();
+        assert_eq!(speaker.get("/").status(), 200);
+        assert_eq!(speaker.ask(Ask::of("TRACE", "/")).status(), 405);
+        assert_eq!(count("rp_requests_total{class=\"2xx\"}"), 1);
+        assert_eq!(count("rp_requests_total{class=\"4xx\"}"), 1);
+        let mut other = proxy.speaker();
+        other.ask_and_go_on(Ask::get("/waits"));
+        eventually("it is under way", || (count("rp_requests_active") == 1).then_some(()));
+        other.leave();
+        eventually("it is given up", || (count("rp_requests_active") == 0).then_some(()));
+        speaker.leave();
+        eventually("nobody is there", || (count("rp_connections_open") == 0).then_some(()));
+        assert_eq!(count("rp_connections_accepted_total"), 2);
+    });
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::harness::{Authority, Client, Folder, H2, Proxy, eventually, of, run, sites};
+use crate::harness::{
+    Ask, Authority, Client, Folder, H2, H3, Proxy, SECURE, Speaker, each_of, eventually, of, run, sites,
+};
 
 /// A client of one version alone.
 fn speaks(
@@ -95,6 +97,10 @@ fn t10_a_folder_has_the_certificates_of_many_sites() {
     folder.write("late.key", &late.key);
     folder.write("late.pem", &late.certificate);
     assert_eq!(eventually("the new certificate", || said("late.test").ok()), "any");
+    each_of(&SECURE, |over| {
+        let said = |name: &str| Speaker::connect_to(proxy.address(), over, name, &authority).get("/").text().to_owned();
+        assert_eq!(["one.test", "b.two.test", "late.test"].map(said), ["named", "any", "any"]);
+    });
 }
 
 #[test]
@@ -153,9 +159,11 @@ fn xt08_a_site_can_stand_in_for_names_that_are_unknown() {
         "an address is asked for by no name"
     );
     let proxy = start("fallback_sni a.test; default_sni a.test");
-    let mut client = Client::tls(proxy.address(), "127.0.0.1", authority.client(&[])).unwrap();
-    assert_eq!(client.get("a.test", "/").text(), "a");
-    assert_eq!(client.get("b.test", "/").status(), 421);
+    each_of(&SECURE, |over| {
+        let mut nameless = Speaker::connect_to(proxy.address(), over, "127.0.0.1", &authority);
+        assert_eq!(nameless.ask(Ask::get("/").host("a.test")).text(), "a");
+        assert_eq!(nameless.ask(Ask::get("/").host("b.test")).status(), 421);
+    });
 }
 
 #[test]
@@ -174,6 +182,15 @@ fn the_keys_of_sessions_are_written_where_somebody_asks_for_it() {
     assert_eq!(said["level"], "warn");
     let mut client = Client::tls(proxy.address(), "a.test", authority.client(&[])).unwrap();
     assert_eq!(client.get("a.test", "/").text(), "ok");
+    let known = || {
+        let text = std::fs::read_to_string(&log).unwrap();
+        text.lines().filter(|line| line.starts_with("SERVER_TRAFFIC_SECRET_0 ")).count()
+    };
+    each_of(&SECURE, |over| {
+        let before = known();
+        assert_eq!(Speaker::connect_to(proxy.address(), over, "a.test", &authority).get("/").text(), "ok");
+        assert_eq!(known(), before + 1);
+    });
     let text = std::fs::read_to_string(&log).unwrap();
     let first = text.lines().find(|line| line.starts_with("SERVER_TRAFFIC_SECRET_0 ")).expect("it is there");
     let lengths: Vec<usize> = first.split(' ').map(str::len).collect();
@@ -203,6 +220,56 @@ fn t09_the_versions_that_servers_are_spoken_to_in_are_chosen() {
     assert_eq!((status(&old, ""), status(&new, "")), (200, 200));
     assert_eq!((status(&old, "versions 1.3"), status(&new, "versions 1.3")), (502, 200));
     assert_eq!((status(&old, "versions 1.2"), status(&new, "versions 1.2")), (200, 502));
+}
+
+#[test]
+fn clients_are_known_by_how_they_greet_over_quic_too() {
+    let authority = Authority::new();
+    let folder = Folder::new();
+    let (certificate, key) = authority.issue(&["a.test"]).save(&folder, "site");
+    let proxy = of("https://a.test:0 {
+        bind 127.0.0.1
+        tls {$CERT} {$KEY}
+        when ja4 q13d03* t13d03* { respond 403 }
+        respond \"{tls.ja4}\"
+    }")
+    .with("CERT", certificate.display())
+    .with("KEY", key.display())
+    .start();
+    // One suite that every client of QUIC has, and all of them.
+    let client = |suites: usize, alpn: &str| {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.cipher_suites.retain(|suite| suite.version() == &rustls::version::TLS13);
+        provider.cipher_suites.sort_by_key(|suite| suite.suite() != rustls::CipherSuite::TLS13_AES_128_GCM_SHA256);
+        provider.cipher_suites.truncate(suites);
+        let mut config = rustls::ClientConfig::builder_with_provider(provider.into())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(authority.roots())
+            .with_no_client_auth();
+        config.alpn_protocols = vec![alpn.as_bytes().to_vec()];
+        Arc::new(config)
+    };
+    let over_tcp = |suites: usize| {
+        let answer = Client::tls(proxy.address(), "a.test", client(suites, "http/1.1")).unwrap().get("a.test", "/");
+        (answer.status(), answer.text().to_owned())
+    };
+    let over_quic = |suites: usize| {
+        run(async {
+            let mut client = H3::connect(proxy.address(), "a.test", client(suites, "h3")).await;
+            let answer = client.get("a.test", "/").await;
+            (answer.status.as_u16(), answer.text().to_owned())
+        })
+    };
+    let ((status, tcp), (again, quic)) = (over_tcp(1), over_quic(1));
+    assert_eq!((status, again), (200, 200));
+    let (tcp, quic): (Vec<&str>, Vec<&str>) = (tcp.split('_').collect(), quic.split('_').collect());
+    // The digest of `1301`; the parameters of QUIC are an extension of their own.
+    assert_eq!((tcp[1], quic[1]), ("0f2cb44170f4", "0f2cb44170f4"));
+    assert!(tcp[0].starts_with("t13d01") && tcp[0].ends_with("h1"), "{tcp:?}");
+    assert!(quic[0].starts_with("q13d01") && quic[0].ends_with("h3"), "{quic:?}");
+    assert_ne!(tcp[2], quic[2]);
+    assert_eq!((over_tcp(3).0, over_quic(3).0), (403, 403));
 }
 
 #[test]

@@ -87,12 +87,12 @@ pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, hal
 /// Which name was asked for, and what was demanded. Which suite was agreed on, quinn does not tell.
 fn facts(quic: &quinn::Connection, door: Option<&DoorTls>) -> TlsFacts {
     let agreed = quic.handshake_data().and_then(|data| data.downcast::<Agreed>().ok());
-    let (policy, sni) = agreed.map(|agreed| (agreed.policy, agreed.sni)).unwrap_or_default();
+    let (policy, sni, ja4) = agreed.map(|agreed| (agreed.policy, agreed.sni, agreed.ja4)).unwrap_or_default();
     let chain = quic.peer_identity().and_then(|chain| chain.downcast::<Vec<CertificateDer<'static>>>().ok());
     let client = chain.as_ref().and_then(|chain| chain.first());
     let verifies = door.is_some_and(|door| door.verifies(policy));
     let client = client.map(|shown| Box::new(subject::describe(shown, verifies)));
-    TlsFacts { version: Version::Tls13.as_str(), suite: None, group: None, sni, policy, client, ja4: None }
+    TlsFacts { version: Version::Tls13.as_str(), suite: None, group: None, sni, policy, client, ja4 }
 }
 
 /// How far the end of a connection has come.

@@ -28,7 +28,7 @@ pub use h3::{H3, H3Response};
 pub use message::{Framing, Message};
 pub use origin::{Origin, Wire};
 pub use pipe::Pipe;
-pub use protocol::{Protocol, each, each_of, together};
+pub use protocol::{Protocol, SECURE, each, each_of, together};
 pub use proxy::{Proxy, Setup, command, free_port, of};
 pub use responder::{Responder, status};
 pub use speaker::{Ask, Speaker, Stream};

@@ -21,6 +21,9 @@ pub enum Protocol {
     Http3,
 }
 
+/// Those of a site with TLS.
+pub const SECURE: [Protocol; 3] = [Protocol::Http1, Protocol::Http2, Protocol::Http3];
+
 pub const ALL: [Protocol; 4] = [Protocol::Plain, Protocol::Http1, Protocol::Http2, Protocol::Http3];
 
 /// Runs a test once for each protocol; the thread in which it fails bears the protocol's name.

@@ -20,6 +20,7 @@ use super::h2::H2;
 use super::h3::H3;
 use super::message::{Framing, Message};
 use super::protocol::{Protocol, identity};
+use super::tls::Authority;
 
 /// A request.
 #[derive(Debug, Clone)]
@@ -174,7 +175,11 @@ impl Speaker {
 
     /// The same, and asks for this host.
     pub fn connect_as(address: SocketAddr, protocol: Protocol, host: &str) -> Self {
-        let (_, authority) = identity();
+        Self::connect_to(address, protocol, host, &identity().1)
+    }
+
+    /// The same, to a site whose certificate is of this authority.
+    pub fn connect_to(address: SocketAddr, protocol: Protocol, host: &str, authority: &Authority) -> Self {
         let wire = match protocol {
             Protocol::Plain => Wire::One(Client::connect(address)),
             Protocol::Http1 => Wire::One(Client::tls(address, host, authority.client(&["http/1.1"])).unwrap()),
@@ -255,6 +260,18 @@ impl Speaker {
         };
         let is_chunked = ask.body.is_some_and(|body| body.length.is_none());
         Ok(Stream { method: ask.method, wire, is_chunked })
+    }
+
+    /// Waits until the server has ended the connection, in good order.
+    pub fn wait_closed(self) {
+        match self.wire {
+            Wire::One(mut client) => client.assert_closed(),
+            Wire::Two(mut connection) => wait(connection.wait_closed()),
+            Wire::Three(mut connection) => {
+                let end = wait(connection.wait_closed());
+                assert!(end.is_h3_no_error(), "{end}");
+            }
+        }
     }
 
     /// Ends the connection without a word about what is under way.
