@@ -303,7 +303,13 @@ pub enum Upgrade {
     Http1(Rc<TunnelSlot>),
     /// Extended CONNECT (RFC 8441): a stream of an HTTP/2 connection.
     Http2(hyper::upgrade::OnUpgrade),
+    /// The same for HTTP/3 (RFC 9220): whoever serves the stream takes the tunnel with the answer.
+    Http3(Rc<TunnelSlot>),
 }
+
+/// Beside a request of HTTP/3, which has no field for it by then: it asks for a WebSocket.
+#[derive(Debug, Clone, Copy)]
+pub struct AsksWebSocket;
 
 impl std::fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -311,6 +317,7 @@ impl std::fmt::Debug for Upgrade {
             Self::No => "No",
             Self::Http1(_) => "Http1",
             Self::Http2(_) => "Http2",
+            Self::Http3(_) => "Http3",
         })
     }
 }

@@ -38,10 +38,20 @@ pub fn handle(
     context: Rc<Context>,
     request: Request<Received>,
 ) -> impl Future<Output = Result<Response<Outbound>, Infallible>> {
+    let tunnel = context.tunnel.clone();
+    handle_with(&tunnel, context, request)
+}
+
+/// The same for a request that has a place for a tunnel to itself.
+pub fn handle_with(
+    tunnel: &Rc<TunnelSlot>,
+    context: Rc<Context>,
+    request: Request<Received>,
+) -> impl Future<Output = Result<Response<Outbound>, Infallible>> + use<> {
     let served = context.watch.begin();
     let (world, door) = context.view.now();
     let most = world.global.limits.requests;
-    let (mut journey, fault) = begin(&context, world, door, request);
+    let (mut journey, fault) = begin(&context, tunnel, world, door, request);
     // Where one request was malformed, nobody can say for sure where the next one begins.
     let short = memory::is_short();
     let last = served >= most || short || context.watch.is_old() || context.watch.is_draining() || fault.is_some();
@@ -114,12 +124,13 @@ pub(super) fn finish(answer: &mut Answer, exchange: &Exchange) {
 /// The request in our terms, and what is wrong with it already.
 fn begin(
     context: &Context,
+    tunnel: &Rc<TunnelSlot>,
     world: Hold,
     door: Option<HeldDoor>,
     request: Request<Received>,
 ) -> (Box<Journey>, Option<Fault>) {
     let (parts, incoming) = request.into_parts();
-    let (mut exchange, fault) = head::read(&context.connection, &context.tunnel, &world.global, parts);
+    let (mut exchange, fault) = head::read(&context.connection, tunnel, &world.global, parts);
     exchange.body = body(incoming, &mut exchange.notes, world.global.timeouts.body);
     (Journey::new(exchange, world, door, context.watch.clone()), fault)
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use crate::http::body::Body;
 use crate::http::connection::Connection;
-use crate::http::exchange::{Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
+use crate::http::exchange::{AsksWebSocket, Exchange, Host, Notes, RequestId, TunnelSlot, Upgrade};
 use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{X_REQUEST_ID, forget_pretence, may_be_of_proxies};
 use crate::http::hop;
@@ -96,7 +96,9 @@ fn acceptable(parts: &Parts, names: &Names, upgrade: &Upgrade, limits: &Limits) 
     if parts.headers.len() > limits.fields || names.longest > LONGEST_LINE {
         return Err(Cause::FieldsTooLarge.into());
     }
-    if matches!(parts.method, Method::TRACE | Method::CONNECT) && !matches!(upgrade, Upgrade::Http2(_)) {
+    if matches!(parts.method, Method::TRACE | Method::CONNECT)
+        && !matches!(upgrade, Upgrade::Http2(_) | Upgrade::Http3(_))
+    {
         return Err(Cause::MethodNotAllowed.into());
     }
     // Of two, each of two servers may see another.
@@ -156,6 +158,10 @@ const LONGEST_LINE: usize = 16 * 1024;
 
 /// WebSocket is the one protocol that is switched to: anything else (`h2c` above all) could carry requests past us.
 fn upgrade(tunnel: &Rc<TunnelSlot>, parts: &mut Parts) -> Upgrade {
+    if parts.version == Version::HTTP_3 {
+        let websocket = parts.extensions.remove::<AsksWebSocket>().is_some() && parts.method == Method::CONNECT;
+        return if websocket { Upgrade::Http3(tunnel.clone()) } else { Upgrade::No };
+    }
     if parts.version >= Version::HTTP_2 {
         let websocket =
             parts.extensions.get::<hyper::ext::Protocol>().is_some_and(|protocol| protocol.as_str() == "websocket");

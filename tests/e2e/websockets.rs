@@ -3,13 +3,12 @@
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::ext::Protocol;
+use h2::ext::Protocol as Extended;
 use rustix::process::Signal;
 
-use crate::harness::h2::next;
 use crate::harness::{
-    Authority, Client, Folder, Frame, H2, Opcode, Origin, Proxy, WebSocket, Wire, eventually, lock, of, run,
+    Client, Frame, H2, Opcode, Origin, Protocol, Proxy, Socket, WebSocket, Wire, each, each_of, eventually, lock, run,
+    together,
 };
 
 /// Accepts every handshake, with these fields too, and sends every message back.
@@ -31,20 +30,6 @@ fn echo_frames(wire: &mut Wire) {
             break;
         }
     }
-}
-
-/// The client's side of a tunnel that stands.
-fn open(proxy: &Proxy) -> Client {
-    let mut client = proxy.client();
-    shake_hands(&mut client);
-    client
-}
-
-fn shake_hands(client: &mut Client) {
-    client.send(WebSocket::request("example.com", "/chat", ""));
-    let response = client.response();
-    assert_eq!(response.status(), 101, "{response:?}");
-    assert_eq!(response.field("sec-websocket-accept"), Some(WebSocket::ACCEPT));
 }
 
 fn exchange(client: &mut Client, frame: &Frame) {
@@ -87,18 +72,32 @@ fn p01_messages_pass_both_ways_unchanged() {
 }
 
 #[test]
-fn p01_messages_pass_over_tls() {
-    let (authority, folder, origin) = (Authority::new(), Folder::new(), echo(""));
-    let (certificate, key) = authority.issue(&["example.com"]).save(&folder, "site");
-    let proxy = of("https://:0 {\n bind 127.0.0.1\n tls {$CERT} {$KEY}\n reverse_proxy {$ORIGIN}\n}")
-        .with("ORIGIN", &origin)
-        .with("CERT", certificate.display())
-        .with("KEY", key.display())
-        .start();
-    let mut client = Client::tls(proxy.address(), "example.com", authority.client(&["http/1.1"])).unwrap();
-    shake_hands(&mut client);
-    exchange(&mut client, &Frame::new(Opcode::Text, "hello"));
-    assert_eq!(origin.request().field("x-forwarded-proto"), Some("https"));
+fn p01_messages_pass_over_every_protocol() {
+    each(|over| {
+        let origin = echo("Sec-WebSocket-Protocol: chat\r\n");
+        let proxy = over.to(&origin);
+        let asked = [("sec-websocket-protocol", "chat"), ("origin", "http://example.com")];
+        let mut socket = Socket::ask(&proxy, over, "/chat?a", &asked);
+        assert_eq!(socket.status, if over.is_http1() { 101 } else { 200 });
+        for size in [0, 1, 125, 126, 65_535, 65_536, 1_000_000] {
+            socket.exchange(&Frame::new(Opcode::Binary, vec![7; size]));
+        }
+        socket.exchange(&Frame::new(Opcode::Ping, "are you there"));
+        socket.exchange(&Frame { fin: false, ..Frame::new(Opcode::Text, "first") });
+        socket.exchange(&Frame::new(Opcode::Continuation, "last"));
+        socket.exchange(&Frame::new(Opcode::Close, b"\x03\xe8bye"));
+        socket.assert_closed();
+        let request = origin.request();
+        assert_eq!(request.start, "GET /chat?a HTTP/1.1");
+        assert_eq!((request.field("upgrade"), request.field("connection")), (Some("websocket"), Some("upgrade")));
+        assert_eq!((request.field("host"), request.field("origin")), (Some("example.com"), Some("http://example.com")));
+        assert_eq!(request.field("sec-websocket-protocol"), Some("chat"));
+        assert_eq!(request.field("x-forwarded-proto"), Some(over.scheme()));
+        socket.finish();
+        let line = proxy.logged_where("of the tunnel", |line| line["tunnel_end"].is_string());
+        assert_eq!((&line["tunnel_end"], &line["protocol"]), (&"closed_by_upstream".into(), &over.version().into()));
+        assert_eq!(line["status"], socket.status);
+    });
 }
 
 #[test]
@@ -145,47 +144,26 @@ fn p01_what_comes_before_the_answer_is_not_lost() {
 }
 
 #[test]
-fn p01_http2_carries_websockets_too() {
-    let origin = echo("Sec-WebSocket-Protocol: chat\r\n");
-    let proxy = Proxy::to(&origin);
-    run(async {
-        let mut client = H2::connect(proxy.address()).await;
-        // RFC 8441, section 3: only where the server has said that it can.
-        client.get_ready().await;
-        assert!(client.sender.is_extended_connect_protocol_enabled());
-        let mut request = client
-            .request("CONNECT", "example.com", "/chat?a")
-            .header("sec-websocket-version", "13")
-            .header("sec-websocket-protocol", "chat")
-            .body(())
-            .unwrap();
-        request.extensions_mut().insert(Protocol::from_static("websocket"));
-        let (response, mut sender) = client.sender.clone().ready().await.unwrap().send_request(request, false).unwrap();
-        let response = response.await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
-        assert!(!response.headers().contains_key("sec-websocket-accept"));
-        assert!(!response.headers().contains_key("upgrade"));
-        let mut receiver = response.into_body();
-        let frame = Frame::new(Opcode::Text, "over http/2");
-        sender.send_data(Bytes::from(frame.clone().masked().encode()), false).unwrap();
-        let mut got = Vec::new();
-        while got.len() < frame.encode().len() {
-            got.extend_from_slice(&next(&mut receiver).await.unwrap().unwrap());
+fn p01_tunnels_and_requests_share_a_connection() {
+    each_of(&[Protocol::Http2, Protocol::Http3], |over| {
+        let origin = echo("");
+        let proxy = over.to(&origin);
+        let mut first = Socket::open(&proxy, over);
+        let mut others: Vec<Socket> = (0..20).map(|_| first.beside("/chat")).collect();
+        for (at, socket) in others.iter_mut().enumerate() {
+            assert_eq!(socket.status, 200);
+            socket.exchange(&Frame::new(Opcode::Text, at.to_string()));
         }
-        assert_eq!(got, frame.encode());
-        // The end of the stream is the end of the tunnel.
-        sender.send_data(Bytes::new(), true).unwrap();
-        while let Some(rest) = next(&mut receiver).await.unwrap() {
-            assert!(rest.is_empty(), "{rest:?}");
+        first.exchange(&Frame::new(Opcode::Text, "the first"));
+        // The end of the stream is the end of the tunnel, and of no other.
+        first.finish();
+        first.assert_closed();
+        let line = proxy.logged_where("of the tunnel", |line| line["tunnel_end"].is_string());
+        assert_eq!((&line["status"], &line["tunnel_end"]), (&200.into(), &"closed_by_client".into()));
+        for socket in &mut others {
+            socket.exchange(&Frame::new(Opcode::Text, "still here"));
         }
     });
-    let request = origin.request();
-    assert_eq!(request.start, "GET /chat?a HTTP/1.1");
-    assert_eq!((request.field("upgrade"), request.field("connection")), (Some("websocket"), Some("upgrade")));
-    assert_eq!(request.field("host"), Some("example.com"));
-    let line = proxy.logged_where("of the tunnel", |line| line["tunnel_end"].is_string());
-    assert_eq!((&line["status"], &line["tunnel_end"]), (&200.into(), &"closed_by_client".into()));
 }
 
 #[test]
@@ -196,7 +174,7 @@ fn xu04_no_other_protocol_is_connected_to() {
         let mut client = H2::connect(proxy.address()).await;
         client.get_ready().await;
         let mut request = client.request("CONNECT", "example.com", "/").body(()).unwrap();
-        request.extensions_mut().insert(Protocol::from_static("connect-udp"));
+        request.extensions_mut().insert(Extended::from_static("connect-udp"));
         let (response, _stream) = client.sender.clone().ready().await.unwrap().send_request(request, false).unwrap();
         assert_eq!(response.await.unwrap().status(), 405);
     });
@@ -205,81 +183,92 @@ fn xu04_no_other_protocol_is_connected_to() {
 
 #[test]
 fn p02_a_tunnel_lives_on_pings_and_ends_when_silent() {
-    let origin = echo("");
-    let proxy = Proxy::site("reverse_proxy {$ORIGIN} { timeout read 200ms; timeout idle 900ms }", &origin);
-    let mut client = open(&proxy);
-    let start = std::time::Instant::now();
-    for _ in 0..4 {
-        client.assert_silent(Duration::from_millis(400));
-        exchange(&mut client, &Frame::new(Opcode::Ping, ""));
-    }
-    assert!(start.elapsed() > Duration::from_millis(1_500), "longer than either timeout");
-    client.assert_closed();
-    let line = proxy.logged_where("of the tunnel", |line| line["status"] == 101);
-    assert_eq!(line["tunnel_end"], "idle");
-    assert!(line["duration_ms"].as_f64().unwrap() > 1_500.0);
-    assert!(line["error"].is_null(), "{line}");
+    together(|over| {
+        let origin = echo("");
+        let proxy = over.site("reverse_proxy {$ORIGIN} { timeout read 200ms; timeout idle 900ms }", &origin);
+        let mut socket = Socket::open(&proxy, over);
+        let start = std::time::Instant::now();
+        for _ in 0..4 {
+            // For longer than one of the two.
+            std::thread::sleep(Duration::from_millis(400));
+            socket.exchange(&Frame::new(Opcode::Ping, ""));
+        }
+        assert!(start.elapsed() > Duration::from_millis(1_500), "longer than either timeout");
+        socket.assert_closed();
+        let line = proxy.logged_where("of the tunnel", |line| line["tunnel_end"].is_string());
+        assert_eq!(line["tunnel_end"], "idle");
+        assert!(line["duration_ms"].as_f64().unwrap() > 1_500.0);
+        assert!(line["error"].is_null(), "{line}");
+    });
 }
 
 #[test]
 fn o14_the_log_says_who_ended_a_tunnel_and_what_passed() {
-    let origin = echo("");
-    let proxy = Proxy::to(&origin);
-    let ended = |end: &str| proxy.logged_where(end, |line| line["tunnel_end"] == end);
-    let mut client = open(&proxy);
-    exchange(&mut client, &Frame::new(Opcode::Text, "hello"));
-    assert!(proxy.access_lines().is_empty(), "not before its end");
-    drop(client);
-    let line = ended("closed_by_client");
-    assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&11.into(), &7.into()));
-    assert_eq!((&line["status"], &line["upstream_status"]), (&101.into(), &101.into()));
-    let mut client = open(&proxy);
-    client.send(Frame::new(Opcode::Close, "").masked().encode());
-    client.pipe.drain();
-    drop(client);
-    ended("closed_by_upstream");
-    let mut client = open(&proxy);
-    client.pipe.reset();
-    ended("client_lost");
-    let reset = Origin::new(|_, wire| {
-        wire.say(WebSocket::accepted(""));
-        let _ = wire.exactly(1);
-        wire.reset();
+    // With TLS the end of a connection is no end of what is said on it.
+    each_of(&[Protocol::Plain, Protocol::Http2, Protocol::Http3], |over| {
+        let origin = echo("");
+        let proxy = over.to(&origin);
+        let ended = |proxy: &Proxy, end: &str| proxy.logged_where(end, |line| line["tunnel_end"] == end);
+        let mut socket = Socket::open(&proxy, over);
+        socket.exchange(&Frame::new(Opcode::Text, "hello"));
+        assert!(proxy.access_lines().iter().all(|line| line["uri"] != "/chat"), "not before its end");
+        socket.finish();
+        let line = ended(&proxy, "closed_by_client");
+        assert_eq!((&line["bytes_in"], &line["bytes_out"]), (&11.into(), &7.into()));
+        assert_eq!((&line["status"], &line["upstream_status"]), (&socket.status.into(), &101.into()));
+        let mut socket = Socket::open(&proxy, over);
+        socket.say(&Frame::new(Opcode::Close, "").masked().encode());
+        socket.hear();
+        socket.assert_closed();
+        socket.finish();
+        ended(&proxy, "closed_by_upstream");
+        Socket::open(&proxy, over).reset();
+        ended(&proxy, "client_lost");
+        let reset = Origin::new(|_, wire| {
+            wire.say(WebSocket::accepted(""));
+            let _ = wire.exactly(1);
+            wire.reset();
+        });
+        let proxy = over.to(&reset);
+        let mut socket = Socket::open(&proxy, over);
+        socket.say(b"x");
+        socket.assert_closed();
+        ended(&proxy, "upstream_lost");
     });
-    let proxy = Proxy::to(&reset);
-    let mut client = open(&proxy);
-    client.send("x");
-    client.pipe.drain();
-    drop(client);
-    proxy.logged_where("upstream_lost", |line| line["tunnel_end"] == "upstream_lost");
 }
 
 #[test]
 fn p03_a_shutdown_gives_tunnels_some_time_and_says_goodbye_between_frames() {
-    let origin = echo("");
-    let mut proxy =
-        of("global { grace 2s }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}").with("ORIGIN", &origin).start();
-    let (mut client, mut within_a_frame) = (open(&proxy), open(&proxy));
-    let half = &Frame::new(Opcode::Text, "half").masked().encode()[..8];
-    within_a_frame.send(half);
-    eventually("the half frame", || origin.bytes(1).ends_with(half).then_some(()));
-    proxy.signal(Signal::TERM);
-    proxy.said("shutting down");
-    exchange(&mut client, &Frame::new(Opcode::Text, "still here"));
-    for client in [&mut client, &mut within_a_frame] {
-        let goodbye = Frame::read(&mut client.pipe).unwrap();
-        assert_eq!((goodbye.opcode, goodbye.masked), (Opcode::Close as u8, false));
-        assert_eq!(goodbye.payload, b"\x03\xe9");
-        client.assert_closed();
-    }
-    assert!(proxy.wait().success());
-    let line = proxy.logged_where("of the tunnel", |line| line["status"] == 101);
-    assert_eq!(line["tunnel_end"], "shutdown");
-    // The server is told by a masked frame, and not in the middle of another one.
-    let told = origin.bytes(0);
-    let [0x88, 0x82, mask @ .., a, b] = &told[told.len() - 8..] else { panic!("{told:?}") };
-    assert_eq!([a ^ mask[0], b ^ mask[1]], 1001_u16.to_be_bytes());
-    assert!(origin.bytes(1).ends_with(half));
+    together(|over| {
+        let origin = echo("");
+        let mut proxy = over
+            .of("global { grace 2s }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+            .with("ORIGIN", &origin)
+            .start();
+        let (mut socket, mut within_a_frame) = (Socket::open(&proxy, over), Socket::open(&proxy, over));
+        let half = &Frame::new(Opcode::Text, "half").masked().encode()[..8];
+        within_a_frame.say(half);
+        eventually("the half frame", || origin.bytes(1).ends_with(half).then_some(()));
+        proxy.signal(Signal::TERM);
+        proxy.said("shutting down");
+        socket.exchange(&Frame::new(Opcode::Text, "still here"));
+        for socket in [&mut socket, &mut within_a_frame] {
+            let goodbye = socket.hear().unwrap();
+            assert_eq!((goodbye.opcode, goodbye.masked), (Opcode::Close as u8, false));
+            assert_eq!(goodbye.payload, b"\x03\xe9");
+            socket.assert_closed();
+        }
+        let status = socket.status;
+        drop((socket, within_a_frame));
+        assert!(proxy.wait().success());
+        let line = proxy.logged_where("of the tunnel", |line| line["status"] == status);
+        assert_eq!(line["tunnel_end"], "shutdown");
+        // The server is told by a masked frame, and not in the middle of another one.
+        let told = origin.bytes(0);
+        let [0x88, 0x82, mask @ .., a, b] = &told[told.len() - 8..] else { panic!("{told:?}") };
+        assert_eq!([a ^ mask[0], b ^ mask[1]], 1001_u16.to_be_bytes());
+        assert!(origin.bytes(1).ends_with(half));
+    });
 }
 
 #[test]
@@ -290,6 +279,14 @@ fn p04_a_handshake_that_is_refused_is_an_answer_like_others() {
     let response = client.send(WebSocket::request("example.com", "/", "")).response();
     assert_eq!((response.status(), response.text(), response.field("x-why")), (403, "no", Some("because")));
     assert!(proxy.logged_for(&response)["tunnel_end"].is_null());
+    each(|over| {
+        let proxy = over.to(&origin);
+        assert_eq!(Socket::ask(&proxy, over, "/no", &[]).status, 403);
+        let line = proxy.logged_where("of the handshake", |line| line["uri"] == "/no");
+        assert_eq!((&line["status"], line["tunnel_end"].is_null()), (&403.into(), true));
+        let nobody = over.to(Origin::nobody());
+        assert_eq!(Socket::ask(&nobody, over, "/", &[]).status, 502);
+    });
 }
 
 #[test]
@@ -328,24 +325,25 @@ fn xu02_only_a_proper_handshake_asks_for_a_tunnel() {
 
 #[test]
 fn a_tunnel_is_left_when_its_client_is() {
-    let origin = Origin::new(|_, wire| {
-        wire.say(WebSocket::accepted(""));
-        wire.wait_closed();
+    each(|over| {
+        let origin = Origin::new(|_, wire| {
+            wire.say(WebSocket::accepted(""));
+            wire.wait_closed();
+        });
+        let proxy = over.to(&origin);
+        Socket::open(&proxy, over).leave();
+        eventually("the origin's end is closed", || (origin.open() == 0).then_some(()));
     });
-    let proxy = Proxy::to(&origin);
-    let client = open(&proxy);
-    drop(client);
-    eventually("the origin's end is closed", || (origin.open() == 0).then_some(()));
 }
 
 #[test]
 fn a_hundred_tunnels_at_once() {
     let origin = echo("");
     let proxy = Proxy::to(&origin);
-    let mut clients: Vec<Client> = (0..100).map(|_| open(&proxy)).collect();
-    for (at, client) in clients.iter_mut().enumerate() {
-        exchange(client, &Frame::new(Opcode::Text, at.to_string()));
+    let mut sockets: Vec<Socket> = (0..100).map(|_| Socket::open(&proxy, Protocol::Plain)).collect();
+    for (at, socket) in sockets.iter_mut().enumerate() {
+        socket.exchange(&Frame::new(Opcode::Text, at.to_string()));
     }
-    drop(clients);
+    drop(sockets);
     eventually("all of them are logged", || (proxy.access_lines().len() == 100).then_some(()));
 }

@@ -129,13 +129,16 @@ impl ReverseProxy {
                 if let Some(protocol) = accepted {
                     head.headers.insert(header::UPGRADE, protocol);
                 }
-                slot.put(tunnel::over_http1(tunnel, idle, account));
+                slot.put(tunnel::for_driver(tunnel, idle, account));
             }
+            // RFC 8441, section 5: the stream is established by a 2xx, and these fields have no meaning on it.
             Upgrade::Http2(client) => {
-                // RFC 8441, section 5: the stream is established by a 2xx, and these fields have no meaning on it.
-                head.status = StatusCode::OK;
-                head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
+                establish(&mut head);
                 tunnel::over_http2(client, tunnel, idle, account);
+            }
+            Upgrade::Http3(slot) => {
+                establish(&mut head);
+                slot.put(tunnel::for_driver(tunnel, idle, account));
             }
             Upgrade::No => {
                 exchange.notes.tunnel = None;
@@ -144,6 +147,11 @@ impl ReverseProxy {
         }
         Ok(Response::from_parts(head, Body::Empty))
     }
+}
+
+fn establish(head: &mut response::Parts) {
+    head.status = StatusCode::OK;
+    head.headers.remove(header::SEC_WEBSOCKET_ACCEPT);
 }
 
 /// What a server is told of the client before anything else. Of a client that a proxy before us vouches for, the address is
@@ -207,7 +215,7 @@ fn prepare(exchange: &mut Exchange, field: ForwardedField) -> Result<(Forwarding
         let headers = &mut exchange.headers;
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        if matches!(exchange.upgrade, Upgrade::Http2(_)) {
+        if matches!(exchange.upgrade, Upgrade::Http2(_) | Upgrade::Http3(_)) {
             exchange.method = Method::GET;
             headers.insert(header::SEC_WEBSOCKET_KEY, tunnel::key()?);
         }

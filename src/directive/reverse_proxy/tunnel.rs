@@ -14,8 +14,8 @@ use crate::http::fault::{Cause, Fault};
 use crate::http::tunnel::{Account, Passing, Terms};
 use crate::upstream;
 
-/// For the connection's driver, which runs it when the 101 has been written.
-pub(super) fn over_http1(tunnel: upstream::Tunnel, idle: Duration, account: Account) -> Tunnel {
+/// For the driver of the connection, or of the stream, which runs it when the answer has been written.
+pub(super) fn for_driver(tunnel: upstream::Tunnel, idle: Duration, account: Account) -> Tunnel {
     Box::new(move |client, early| Box::pin(pass(client, early, tunnel, idle, account)))
 }
 
@@ -33,7 +33,7 @@ pub(super) fn over_http2(
     });
 }
 
-/// A `Sec-WebSocket-Key` (RFC 6455, section 4.1), which a client of HTTP/2 does not send.
+/// A `Sec-WebSocket-Key` (RFC 6455, section 4.1), which a client of HTTP/2 or HTTP/3 does not send.
 pub(super) fn key() -> Result<HeaderValue, Fault> {
     let mut nonce = [0_u8; 16];
     aws_lc_rs::rand::fill(&mut nonce).map_err(|_| Fault::detailed(Cause::Panic, "the system has no random numbers"))?;

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use bytes::{Buf, Bytes, BytesMut};
 use h3::error::Code;
 
-use super::section::{self, Section};
+use super::section::{self, Asked, Protocol, Section};
 
 /// Bytes of frames that mean nothing, a stream: some clients send a few, to see that they are ignored.
 const MOST_IDLE: u64 = 64 * 1024;
@@ -70,6 +70,7 @@ pub struct Guard {
     /// Bytes that one section of fields may have on the wire.
     longest: u64,
     idle: u64,
+    protocol: Option<Protocol>,
 }
 
 impl Guard {
@@ -86,7 +87,13 @@ impl Guard {
     fn new(place: Place, header: usize, held: Held) -> Self {
         let longest = header as u64 * 2;
         let (head, kept) = (BytesMut::new(), BytesMut::new());
-        Self { place, state: State::Head, head, kept, held, longest, idle: 0 }
+        Self { place, state: State::Head, head, kept, held, longest, idle: 0, protocol: None }
+    }
+
+    /// What the request asks to be spoken of in, which is not passed on.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol
     }
 
     /// Reads on, and says what may pass. After a refusal nothing does.
@@ -222,10 +229,21 @@ impl Guard {
         self.held.0.set(self.held.0.get().saturating_sub(frame.len()));
         if let Place::Request(sections) = self.place {
             let block = number(&frame).and_then(|(_, rest)| number(rest)).map_or(&[][..], |(_, block)| block);
-            section::check(block, if sections == 1 { Section::Head } else { Section::Trailers })?;
+            let asked = section::check(block, if sections == 1 { Section::Head } else { Section::Trailers })?;
+            if let Some(Asked { protocol, field }) = asked {
+                self.protocol = Some(protocol);
+                return Ok(headers(&block[..field.start], &block[field.end..]));
+            }
         }
         Ok(frame)
     }
+}
+
+/// A frame of fields, from two parts of another.
+fn headers(before: &[u8], behind: &[u8]) -> Bytes {
+    // Its length in four bytes (RFC 9000, section 16), as no section comes near 2^30.
+    let length = u32::try_from(before.len() + behind.len()).unwrap_or(u32::MAX) | 0x8000_0000;
+    [&[1], &length.to_be_bytes()[..], before, behind].concat().into()
 }
 
 impl Drop for Guard {
@@ -287,6 +305,19 @@ mod tests {
         check(&[GET, data, trailers, grease], Ok(&[GET, data, trailers]));
         // A stream without frames in the way that another protocol has it: a type like any other.
         check(&[GET, &[0x40, 0x41, 0x01, 0xff], data], Ok(&[GET, data]));
+    }
+
+    #[test]
+    fn a_protocol_is_kept_back_and_told() {
+        let (before, behind) = ([0, 0, 0xcf, 0xd7], [0x50, 0x01, b'a', 0xc1]);
+        let field = [&[0x27, 0x02][..], b":protocol", b"\x09websocket"].concat();
+        let block = [&before[..], &field, &behind].concat();
+        let mut guard = Guard::request(1024, Held::default());
+        let mut passed = VecDeque::new();
+        let frame = [&[0x01, u8::try_from(block.len()).unwrap()][..], &block].concat();
+        guard.read(frame.into(), &mut passed).unwrap();
+        assert_eq!(guard.protocol(), Some(Protocol::WebSocket));
+        assert_eq!(passed, [[&[0x01, 0x80, 0, 0, 8][..], &before, &behind].concat()]);
     }
 
     #[test]

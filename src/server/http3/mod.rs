@@ -9,6 +9,7 @@ mod section;
 pub mod steer;
 mod stream;
 mod transport;
+mod tunnel;
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -75,7 +76,8 @@ pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, hal
     let tunnel = Rc::new(TunnelSlot::default());
     let context = Rc::new(Context { connection, view, watch, tunnel });
     let mut builder = h3::server::builder();
-    builder.max_field_section_size(terms.limits.header as u64).send_grease(false);
+    // Which protocols there are is not for the library to say: see `section.rs`.
+    builder.max_field_section_size(terms.limits.header as u64).send_grease(false).enable_extended_connect(true);
     let transport = Transport::new(line.clone());
     let Some(Ok(http3)) = Box::pin(within(terms.timeouts.handshake, builder.build(transport))).await else { return };
     Box::pin(

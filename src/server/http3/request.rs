@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -14,12 +14,15 @@ use http::{Method, Request, Response};
 use http_body::Body as _;
 
 use super::body::Upload;
+use super::section::Protocol;
 use super::stream::{Fate, Sender};
 use super::transport::{Arrived, Line, Transport};
-use crate::http::body::Received;
+use super::tunnel::carry;
+use crate::http::body::{Body, Received};
+use crate::http::exchange::{AsksWebSocket, TunnelSlot};
 use crate::server::connection::{Terms, within};
 use crate::server::executor::giving_up;
-use crate::server::handle::{Context, handle};
+use crate::server::handle::{Context, handle, handle_with};
 use crate::server::journey::Outbound;
 use crate::telemetry::clock;
 
@@ -28,10 +31,26 @@ use crate::telemetry::clock;
 pub async fn serve(resolver: RequestResolver<Transport, Bytes>, arrived: Arrived, context: Rc<Context>, terms: Terms) {
     let Arrived { fate, mut stopped, line, .. } = arrived;
     let is_answered = {
-        let mut answer = Box::pin(answer(resolver, fate, line, context, terms));
-        poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => stopped.as_mut().poll(cx).map(|_| false),
+        let mut answer = Box::pin(answer(resolver, fate.clone(), line, context, terms));
+        let mut has_stopped = false;
+        poll_fn(|cx| {
+            loop {
+                if answer.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(!has_stopped);
+                }
+                if has_stopped {
+                    return Poll::Pending;
+                }
+                let stop = ready!(stopped.as_mut().poll(cx));
+                if !fate.is_tunnel() {
+                    return Poll::Ready(false);
+                }
+                // A tunnel says itself how it ends, and one whose last byte has arrived may still be told something.
+                has_stopped = true;
+                if !matches!(stop, Ok(None)) {
+                    fate.stop();
+                }
+            }
         })
         .await
     };
@@ -56,17 +75,47 @@ async fn answer(
         context.watch.end();
         return;
     };
+    if fate.protocol() == Some(Protocol::WebSocket) {
+        return Box::pin(switch(request, upload, sender, fate, context)).await;
+    }
     let Ok(response) = handle(context, request.map(|()| Received::Stream(Box::pin(upload)))).await;
-    let (parts, body) = response.into_parts();
+    let (head, body) = split(response);
     let mut body = pin!(body);
-    let mut head = Response::from_parts(parts, ());
-    complete(head.headers_mut(), &body);
     if deliver(head, body.as_mut(), &mut sender, &fate).await.is_err() {
         Box::pin(line.arrives()).await;
     }
     if fate.is_slow() {
         giving_up(|| body.set(Outbound::of_tunnel()));
     }
+}
+
+/// Answers who asks for a WebSocket: with that, or with what says why not.
+async fn switch(
+    mut request: Request<()>,
+    upload: Upload,
+    mut sender: RequestStream<Sender, Bytes>,
+    fate: Rc<Fate>,
+    context: Rc<Context>,
+) {
+    let (slot, upload) = (Rc::<TunnelSlot>::default(), Box::pin(upload));
+    request.extensions_mut().insert(AsksWebSocket);
+    let request = request.map(|()| Received::Stream(Box::pin(Body::Empty)));
+    let Ok(response) = handle_with(&slot, context, request).await;
+    let (head, body) = split(response);
+    let Some(tunnel) = slot.take() else {
+        let _ = deliver(head, pin!(body), &mut sender, &fate).await;
+        return;
+    };
+    if sender.send_response(head).await.is_ok() {
+        carry(tunnel, upload, sender, fate).await;
+    }
+}
+
+fn split(response: Response<Outbound>) -> (Response<()>, Outbound) {
+    let (parts, body) = response.into_parts();
+    let mut head = Response::from_parts(parts, ());
+    complete(head.headers_mut(), &body);
+    (head, body)
 }
 
 /// Reads the head, and what shows whether there is a body. None where the request is malformed, or broken off.
@@ -81,8 +130,14 @@ async fn begin(
         fate.refuse(Code::H3_MESSAGE_ERROR);
         return None;
     };
+    // RFC 8441, section 4, which holds here, too.
+    if fate.protocol().is_some() && (*request.method() != Method::CONNECT || request.uri().scheme().is_none()) {
+        fate.refuse(Code::H3_MESSAGE_ERROR);
+        return None;
+    }
     let mut upload = Upload::new(receiver, length, fate.clone());
-    let has_body = length.is_some() || matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+    let has_body =
+        length.is_some() || matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH | Method::CONNECT);
     upload.look(!has_body).await;
     if fate.is_refused() { None } else { Some((request, upload, sender)) }
 }

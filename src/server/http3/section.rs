@@ -4,6 +4,11 @@
 //! The library behind us decodes fields into a map, in which order is lost and the last of two wins. Here nothing is decoded:
 //! the fields are counted off by their lengths, and pseudo-fields are known by their places in the static table or by their
 //! names. Tables that clients fill are not kept, so what refers to one is refused (threat XH09).
+//!
+//! Of `:protocol` the library knows two values, neither of them ours, and takes a head with another one for malformed: it is
+//! found here, and is for whoever passes the head on to leave out.
+
+use std::ops::Range;
 
 use h3::error::Code;
 
@@ -14,6 +19,20 @@ use super::guard::Refusal;
 pub enum Section {
     Head,
     Trailers,
+}
+
+/// What a request is to be spoken of in after its head (RFC 9220).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    WebSocket,
+    Unknown,
+}
+
+/// A field `:protocol`, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    pub protocol: Protocol,
+    pub field: Range<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,57 +48,63 @@ const AUTHORITY: Name = Name::Pseudo(1);
 const METHOD: Name = Name::Pseudo(2);
 const PATH: Name = Name::Pseudo(4);
 const SCHEME: Name = Name::Pseudo(8);
+const PROTOCOL: Name = Name::Pseudo(16);
 
 /// Plain, and in the code of RFC 7541, appendix B.
-const NAMES: [(Name, &[u8], &[u8]); 4] = [
+const NAMES: [(Name, &[u8], &[u8]); 5] = [
     (AUTHORITY, b":authority", &[0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f]),
     (METHOD, b":method", &[0xb9, 0x49, 0x53, 0x39, 0xe4]),
     (PATH, b":path", &[0xb9, 0x58, 0xd3, 0x3f]),
     (SCHEME, b":scheme", &[0xb8, 0x82, 0x4e, 0x5a, 0x4b]),
+    (PROTOCOL, b":protocol", &[0xb9, 0x5d, 0x87, 0x49, 0xc8, 0x7a, 0x3f]),
 ];
+
+/// `websocket` with its length, plain and in code.
+const WEBSOCKET: [&[u8]; 2] = [b"\x09websocket", &[0x87, 0xf0, 0x58, 0xd0, 0x72, 0x75, 0x2a, 0x7f]];
 
 const MALFORMED: Refusal = Refusal::Stream(Code::H3_MESSAGE_ERROR);
 const UNREADABLE: Refusal = Refusal::Connection(Code::QPACK_DECOMPRESSION_FAILED, "a section of fields that is none");
 
 /// Looks at every field of a section.
-pub fn check(block: &[u8], section: Section) -> Result<(), Refusal> {
+pub fn check(block: &[u8], section: Section) -> Result<Option<Asked>, Refusal> {
     let mut rest = block;
     // Fields are needed that were put into a table: ours holds none.
     if integer(&mut rest, 8)? != 0 {
         return Err(UNREADABLE);
     }
     integer(&mut rest, 7)?;
-    let (mut seen, mut ordinary) = (0_u8, false);
+    let (mut seen, mut ordinary, mut asked) = (0_u8, false, None);
     while !rest.is_empty() {
-        match field(&mut rest)? {
+        let start = block.len() - rest.len();
+        let (name, value) = field(&mut rest)?;
+        if name == PROTOCOL {
+            let protocol = if WEBSOCKET.contains(&value) { Protocol::WebSocket } else { Protocol::Unknown };
+            asked = Some(Asked { protocol, field: start..block.len() - rest.len() });
+        }
+        match name {
             Name::Ordinary => ordinary = true,
             Name::Pseudo(bit) if section == Section::Head && !ordinary && seen & bit == 0 => seen |= bit,
             Name::Pseudo(_) | Name::Foreign => return Err(MALFORMED),
         }
     }
-    Ok(())
+    Ok(asked)
 }
 
-/// Takes one field and says what it is called.
-fn field(rest: &mut &[u8]) -> Result<Name, Refusal> {
+/// Takes one field and says what it is called, and what its value is, its length before it, where that is spelled out.
+fn field<'b>(rest: &mut &'b [u8]) -> Result<(Name, &'b [u8]), Refusal> {
     let first = *rest.first().ok_or(UNREADABLE)?;
-    match first {
+    let name = match first {
         // Both from the static table.
-        0xc0.. => Ok(of_table(integer(rest, 6)?)),
+        0xc0.. => return Ok((of_table(integer(rest, 6)?), &[])),
         // The name from the static table.
-        0x50..=0x5f | 0x70..=0x7f => {
-            let name = of_table(integer(rest, 4)?);
-            string(rest, 7)?;
-            Ok(name)
-        }
+        0x50..=0x5f | 0x70..=0x7f => of_table(integer(rest, 4)?),
         // Both spelled out.
-        0x20..=0x3f => {
-            let (name, is_coded) = (string(rest, 3)?, first & 0x08 != 0);
-            string(rest, 7)?;
-            Ok(of_bytes(name, is_coded))
-        }
-        _ => Err(UNREADABLE),
-    }
+        0x20..=0x3f => of_bytes(string(rest, 3)?, first & 0x08 != 0),
+        _ => return Err(UNREADABLE),
+    };
+    let behind = *rest;
+    string(rest, 7)?;
+    Ok((name, &behind[..behind.len() - rest.len()]))
 }
 
 /// RFC 9204, appendix A.
@@ -160,7 +185,7 @@ mod tests {
 
     fn check(fields: &[Vec<u8>], expected: Result<(), Refusal>) {
         let block = [&[vec![0, 0]], fields].concat().concat();
-        assert_eq!(super::check(&block, Section::Head), expected, "{block:x?}");
+        assert_eq!(super::check(&block, Section::Head).map(drop), expected, "{block:x?}");
     }
 
     #[test]
@@ -177,21 +202,40 @@ mod tests {
             assert_eq!(super::check(&block, Section::Trailers), Err(MALFORMED));
         }
         check(&[get.clone(), get], Err(MALFORMED));
-        for foreign in
-            [literal(b":status", b"200"), literal(b":protocol", b"websocket"), literal(b":", b""), vec![0xd9]]
-        {
+        for foreign in [literal(b":status", b"200"), literal(b":", b""), vec![0xd9]] {
             check(&[foreign], Err(MALFORMED));
         }
-        // `:status` and `:protocol` in code.
+        // `:status` in code.
         check(&[coded(&[0xb8, 0x84, 0x8d, 0x36, 0xa3], b"200")], Err(MALFORMED));
-        check(&[coded(&[0xb9, 0x5d, 0x87, 0x49, 0xc8, 0x7a, 0x3f], b"websocket")], Err(MALFORMED));
         check(&[coded(&[0x25, 0xa8, 0x49, 0xe9, 0x5b, 0xa9, 0x7d, 0x7f], b"v")], Ok(()));
+    }
+
+    #[test]
+    fn xu04_a_protocol_is_the_one_or_unknown() {
+        let (name, value) = (b":protocol", [&[0x80], WEBSOCKET[1]].concat());
+        let mut coded_value = coded(NAMES[4].2, &value[2..]);
+        let length = coded_value.len() - value.len() + 1;
+        coded_value[length] |= 0x80;
+        for (field, protocol) in [
+            (literal(name, b"websocket"), Protocol::WebSocket),
+            (coded(NAMES[4].2, b"websocket"), Protocol::WebSocket),
+            (coded_value, Protocol::WebSocket),
+            (literal(name, b"WebSocket"), Protocol::Unknown),
+            (literal(name, b"x\x09websocket"), Protocol::Unknown),
+            (literal(name, b"webtransport"), Protocol::Unknown),
+            (literal(name, b""), Protocol::Unknown),
+        ] {
+            let block = [&[0, 0, 0xcf][..], &field, &[0xd7]].concat();
+            let asked = super::check(&block, Section::Head).unwrap().unwrap();
+            assert_eq!((asked.protocol, asked.field), (protocol, 3..3 + field.len()), "{block:x?}");
+        }
+        assert_eq!(super::check(&[0, 0, 0xcf], Section::Head), Ok(None));
     }
 
     #[test]
     fn xh09_there_is_no_table_to_refer_to() {
         let block = |bytes: &[u8]| super::check(bytes, Section::Head);
-        assert_eq!(block(&[0, 0]), Ok(()));
+        assert_eq!(block(&[0, 0]), Ok(None));
         for bytes in [
             &[][..],
             &[0],

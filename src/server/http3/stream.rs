@@ -16,6 +16,7 @@ use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, Wri
 use quinn::{ConnectionError, ReadError, VarInt, WriteError};
 
 use super::guard::{Guard, Refusal};
+use super::section::Protocol;
 use super::transport::Line;
 use crate::http::deadline::Deadline;
 
@@ -27,6 +28,9 @@ pub struct Fate {
     is_refused: Cell<bool>,
     is_answered: Cell<bool>,
     is_slow: Cell<bool>,
+    protocol: Cell<Option<Protocol>>,
+    is_tunnel: Cell<bool>,
+    is_stopped: Cell<bool>,
 }
 
 impl Fate {
@@ -36,6 +40,9 @@ impl Fate {
             is_refused: Cell::new(false),
             is_answered: Cell::new(false),
             is_slow: Cell::new(false),
+            protocol: Cell::new(None),
+            is_tunnel: Cell::new(false),
+            is_stopped: Cell::new(false),
         })
     }
 
@@ -53,6 +60,32 @@ impl Fate {
     /// From here on the answer is ours, not the library's.
     pub fn answer(&self) {
         self.is_answered.set(true);
+    }
+
+    /// What the request asks to be spoken of in, once its head is there.
+    #[must_use]
+    pub fn protocol(&self) -> Option<Protocol> {
+        self.protocol.get()
+    }
+
+    /// From here on the end of either direction is the tunnel's.
+    pub fn opens_tunnel(&self) {
+        self.is_tunnel.set(true);
+    }
+
+    #[must_use]
+    pub fn is_tunnel(&self) -> bool {
+        self.is_tunnel.get()
+    }
+
+    /// The client wants no more.
+    pub fn stop(&self) {
+        self.is_stopped.set(true);
+    }
+
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.is_stopped.get()
     }
 
     /// Whether the client has left what it was given for too long.
@@ -122,6 +155,7 @@ impl quic::RecvStream for Receiver {
             if let Err(refusal) = outcome {
                 return Poll::Ready(Err(self.refuse(refusal)));
             }
+            self.fate.protocol.set(self.guard.protocol());
         }
     }
 

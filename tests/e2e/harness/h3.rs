@@ -143,6 +143,8 @@ pub struct RawH3 {
     pub quic: quinn::Connection,
     _endpoint: quinn::Endpoint,
     control: quinn::SendStream,
+    /// The server's, which must not be told that nobody listens.
+    heard: std::sync::Mutex<Vec<quinn::RecvStream>>,
 }
 
 /// A field, spelled out (RFC 9204, section 4.5.6).
@@ -197,6 +199,22 @@ pub fn number(value: u64) -> Vec<u8> {
     }
 }
 
+/// The number that these bytes begin with, and how long it is.
+fn numbered(bytes: &[u8]) -> Option<(u64, usize)> {
+    let length = 1_usize << (bytes.first()? >> 6);
+    let number = bytes.get(..length)?;
+    let rest = number[1..].iter().fold(u64::from(number[0] & 0x3f), |value, byte| value << 8 | u64::from(*byte));
+    Some((rest, length))
+}
+
+/// The frame that these bytes begin with: its kind, its payload, and how long all of it is. `None` where it is not whole.
+pub fn first_frame(bytes: &[u8]) -> Option<(u64, &[u8], usize)> {
+    let (kind, at) = numbered(bytes)?;
+    let (length, more) = numbered(&bytes[at..])?;
+    let (start, length) = (at + more, usize::try_from(length).unwrap());
+    Some((kind, bytes.get(start..start + length)?, start + length))
+}
+
 pub const DATA: u64 = 0;
 pub const HEADERS: u64 = 1;
 
@@ -206,7 +224,28 @@ impl RawH3 {
         let (endpoint, quic) = quic(address, "example.com", config).await.unwrap();
         let mut control = quic.open_uni().await.unwrap();
         control.write_all(&[0, 4, 0]).await.unwrap();
-        Self { quic, _endpoint: endpoint, control }
+        Self { quic, _endpoint: endpoint, control, heard: std::sync::Mutex::default() }
+    }
+
+    /// What the server says of itself first; asked for once.
+    pub async fn settings(&self) -> Vec<(u64, u64)> {
+        loop {
+            let mut stream = self.quic.accept_uni().await.unwrap();
+            let mut bytes = Vec::new();
+            while numbered(&bytes).is_none_or(|(kind, at)| kind == 0 && first_frame(&bytes[at..]).is_none()) {
+                bytes.extend_from_slice(&stream.read_chunk(usize::MAX, true).await.unwrap().expect("more").bytes);
+            }
+            super::lock(&self.heard).push(stream);
+            let (0, at) = numbered(&bytes).unwrap() else { continue };
+            let (4, mut rest, _) = first_frame(&bytes[at..]).unwrap() else { panic!("no settings: {bytes:x?}") };
+            let mut settings = Vec::new();
+            while let Some((name, at)) = numbered(rest) {
+                let (value, more) = numbered(&rest[at..]).unwrap();
+                settings.push((name, value));
+                rest = &rest[at + more..];
+            }
+            return settings;
+        }
     }
 
     /// More on the control stream.

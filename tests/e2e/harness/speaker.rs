@@ -464,7 +464,7 @@ impl Stream<'_> {
 }
 
 /// Sends all of it, as the other side makes room; none where it wants no more.
-async fn flow(sender: &mut ::h2::SendStream<Bytes>, bytes: &[u8]) -> Option<()> {
+pub(super) async fn flow(sender: &mut ::h2::SendStream<Bytes>, bytes: &[u8]) -> Option<()> {
     let mut rest = Bytes::copy_from_slice(bytes);
     while !rest.is_empty() {
         sender.reserve_capacity(rest.len());
@@ -519,7 +519,7 @@ fn map(fields: &[(String, String)]) -> HeaderMap {
 }
 
 /// Waits for what comes over HTTP/2 and HTTP/3, whose connections are driven beside the tests.
-fn wait<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn wait<T>(future: impl Future<Output = T>) -> T {
     static RUNTIME: OnceLock<Handle> = OnceLock::new();
     let runtime = RUNTIME.get_or_init(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

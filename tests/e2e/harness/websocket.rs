@@ -56,6 +56,19 @@ impl Frame {
         out
     }
 
+    /// The frame that these bytes begin with, and how long it is; `None` where it is not whole. Servers mask nothing.
+    pub fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
+        let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+        assert_eq!(second & 0x80, 0, "masked");
+        let (length, start) = match second {
+            126 => (usize::from(u16::from_be_bytes(bytes.get(2..4)?.try_into().unwrap())), 4),
+            127 => (usize::try_from(u64::from_be_bytes(bytes.get(2..10)?.try_into().unwrap())).unwrap(), 10),
+            short => (usize::from(short), 2),
+        };
+        let payload = bytes.get(start..start + length)?.to_vec();
+        Some((Self { fin: first & 0x80 != 0, opcode: first & 0x0f, masked: false, payload }, start + length))
+    }
+
     /// The next frame; `None` where the connection ends.
     pub fn read(pipe: &mut Pipe) -> Option<Self> {
         let head = pipe.exactly(2)?;
