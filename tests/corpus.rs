@@ -124,6 +124,31 @@ fn hpack() {
 }
 
 #[test]
+fn ocsp() {
+    replay("ocsp");
+}
+
+#[test]
+fn what_openssl_answers_as_a_responder_is_read_as_it_was_meant() {
+    use proxyfile::tls::staple::Doubt;
+    for (name, doubt) in [
+        ("good", None),
+        ("good-by-a-delegate", None),
+        ("good-by-key", None),
+        ("good-of-two", None),
+        ("revoked", Some(Doubt::Revoked)),
+        ("revoked-by-a-delegate", Some(Doubt::Revoked)),
+        ("unknown", Some(Doubt::Unknown)),
+        ("of-another", Some(Doubt::Another)),
+        ("named-by-sha256", Some(Doubt::Another)),
+        ("refused", Some(Doubt::Refused(3))),
+    ] {
+        let answer = fs::read(folder().join("ocsp").join(name)).unwrap();
+        assert_eq!(cases::ocsp::judge(&answer).err(), doubt, "{name}");
+    }
+}
+
+#[test]
 fn each_case_is_a_target_with_a_corpus_and_a_test() {
     let names: BTreeSet<String> = cases::ALL.iter().map(|(name, _)| (*name).to_owned()).collect();
     let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/Cargo.toml")).unwrap();

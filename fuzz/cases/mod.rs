@@ -14,6 +14,7 @@ pub mod format;
 pub mod frames;
 pub mod hello;
 pub mod hpack;
+pub mod ocsp;
 pub mod parse;
 pub mod path;
 pub mod request;
@@ -46,4 +47,5 @@ pub const ALL: &[Case] = &[
     ("connection", connection::run),
     ("frames", frames::run),
     ("hpack", hpack::run),
+    ("ocsp", ocsp::run),
 ];

@@ -11,11 +11,8 @@ use crate::issuers::{certificate, errand, with};
 use crate::lens::{Lens, Said};
 use crate::{SITE, served};
 
-/// Two roots. Their keys take most of the time.
-/// What is asked is counted here, so that nothing is asked twice.
+/// Two roots: making their keys takes most of the time. What is asked is counted here, so that nothing is asked twice.
 const TWO: [(&str, &str); 2] = [("PEBBLE_ALTERNATE_ROOTS", "1"), ("PEBBLE_WFE_NONCEREJECT", "0")];
-/// To each root a chain of three.
-const LONG: (&str, &str) = ("PEBBLE_CHAIN_LENGTH", "2");
 
 fn ca(directory: &str, root: &str, chain: &str) -> String {
     format!("ca {directory} {{ root {root}\n chain {chain} }}")
@@ -35,7 +32,7 @@ fn issuers(directory: &str, storage: &Folder) -> Vec<String> {
 
 /// Of the roots, by number, those that a client must believe in to take the certificate that is shown.
 fn believed(pebble: &Pebble) -> Vec<usize> {
-    (0..3).filter(|number| secure(pebble, &pebble.believer_in(*number), "example.com").is_ok()).collect()
+    (0..2).filter(|number| secure(pebble, &pebble.believer_in(*number), "example.com").is_ok()).collect()
 }
 
 fn renewed(proxy: &Proxy, storage: &Folder) {
@@ -46,23 +43,23 @@ fn renewed(proxy: &Proxy, storage: &Folder) {
 #[test]
 fn the_chain_to_the_root_that_is_preferred_is_taken_each_time() {
     // Half of all nonces are refused.
-    let pebble = Pebble::with(&[("PEBBLE_ALTERNATE_ROOTS", "2"), LONG, ("PEBBLE_WFE_NONCEREJECT", "50")]);
+    let pebble = Pebble::with(&[TWO[0], ("PEBBLE_WFE_NONCEREJECT", "50")]);
     let storage = Folder::new();
     let acme = |wanted: &str| ca(&pebble.directory(), &pebble.root_file(), wanted);
     let root = |number| format!("{:?}", pebble.root_name(number));
-    let chain = format!("\"Root of Nobody\" {} {}", root(2), root(0));
+    let chain = format!("\"Root of Nobody\" {} {}", root(1), root(0));
     let proxy = with(&pebble, &storage, &acme(&chain), SITE).start();
-    eventually("the certificate", || (believed(&pebble) == [2]).then_some(()));
-    renewed(&proxy, &storage);
-    assert_eq!(believed(&pebble), [2]);
-    // What another preference holds for is the next certificate.
-    let config = std::fs::read_to_string(proxy.folder.path().join("Proxyfile")).unwrap();
-    proxy.folder.write("Proxyfile", config.replace(&chain, &root(1)));
-    proxy.signal(Signal::HUP);
-    proxy.said("configuration reloaded");
-    assert_eq!(believed(&pebble), [2]);
+    eventually("the certificate", || (believed(&pebble) == [1]).then_some(()));
     renewed(&proxy, &storage);
     assert_eq!(believed(&pebble), [1]);
+    // What another preference holds for is the next certificate.
+    let config = std::fs::read_to_string(proxy.folder.path().join("Proxyfile")).unwrap();
+    proxy.folder.write("Proxyfile", config.replace(&chain, &root(0)));
+    proxy.signal(Signal::HUP);
+    proxy.said("configuration reloaded");
+    assert_eq!(believed(&pebble), [1]);
+    renewed(&proxy, &storage);
+    assert_eq!(believed(&pebble), [0]);
     let log = proxy.log_text();
     assert!(!log.contains("not obtained") && !log.contains("cannot be fetched") && !log.contains("preferred"), "{log}");
 }
@@ -81,20 +78,23 @@ fn where_none_is_preferred_the_usual_one_is_taken_and_the_log_says_what_there_is
 
 #[test]
 fn whatever_is_wrong_with_other_chains_there_is_a_certificate() {
-    let (pebble, storage) =
-        (Pebble::with(&[("PEBBLE_ALTERNATE_ROOTS", "3"), LONG, ("PEBBLE_WFE_NONCEREJECT", "0")]), Folder::new());
+    let (pebble, storage) = (Pebble::with(&TWO), Folder::new());
     let another = crate::harness::Authority::new().issue(&["example.com"]).certificate;
     let lens = Lens::before(&pebble, move |question| {
         let target = question.message.target();
-        match target.rsplit_once("/alternate/") {
-            Some((_, "1")) => Said { body: another.clone().into(), ..question.pass() },
-            Some((_, "2")) => Said::problem(500, "serverInternal"),
-            Some((_, "3")) => {
+        match target.rsplit_once('/') {
+            Some(("/other", "1")) => Said { status: 200, fields: Vec::new(), body: another.clone().into() },
+            Some(("/other", "2")) => Said::problem(500, "serverInternal"),
+            Some((before, _)) if before.ends_with("/alternate") => {
                 let mut said = question.pass();
                 let text = String::from_utf8(said.body).unwrap();
-                let two = text.match_indices("-----BEGIN").nth(2).unwrap().0;
-                said.body = text[..two].into();
+                said.body = text[..text.rfind("-----BEGIN").unwrap()].into();
                 said
+            }
+            _ if question.is_for("/certZ/") => {
+                let at = question.message.field("host").unwrap();
+                let link = |number| format!("<https://{at}/other/{number}>;rel=\"alternate\"");
+                question.pass().field("Link", &format!("{}, {}", link(1), link(2)))
             }
             _ => question.pass(),
         }
@@ -103,12 +103,12 @@ fn whatever_is_wrong_with_other_chains_there_is_a_certificate() {
     let proxy = with(&pebble, &storage, &acme, SITE).start();
     proxy.said("certificate obtained");
     let other = proxy.said("what should be another chain is that of another certificate");
-    assert!(other["url"].as_str().unwrap().ends_with("/alternate/1"), "{other}");
+    assert!(other["url"].as_str().unwrap().ends_with("/other/1"), "{other}");
     let failed = proxy.said("another chain cannot be fetched");
     assert_eq!(failed["reason"], "the authority refuses (serverInternal): so says the test");
     let issuers = issuers(&lens.directory(), &storage);
-    assert_eq!(issuers.len(), 2, "{issuers:?}");
-    assert_eq!(lens.asked("/certZ/"), 4);
+    assert_eq!(issuers.len(), 1, "{issuers:?}");
+    assert_eq!((lens.asked("/certZ/"), lens.asked("/other/")), (2, 2));
 }
 
 #[test]

@@ -3,28 +3,33 @@
 //! An answer is one for this certificate, of now, that says "good", and is signed by whoever signed the certificate or by
 //! somebody whom that one has signed for this work.
 
-use rustls::pki_types::CertificateDer;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, SubjectPublicKeyInfoDer, UnixTime};
 use time::OffsetDateTime;
+use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity, anchor_from_trusted_cert};
+use x509_parser::asn1_rs::GeneralizedTime;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::oid_registry::OID_PKIX_ACCESS_DESCRIPTOR_OCSP;
 use x509_parser::prelude::FromDer;
 
 use super::der::{Item, Reader, tag, write};
 use crate::tls::provider::provider;
 
-/// 1.3.6.1.5.5.7.48.1: where a responder is.
-const AT_RESPONDER: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01];
 /// 1.3.6.1.5.5.7.48.1.1: the one kind of answer that there is.
 const BASIC: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x30, 0x01, 0x01];
 /// 1.3.14.3.2.26, SHA-1: nothing is secured by it, and responders know no other way to name a certificate (RFC 5019,
 /// section 2.1.1).
 const SHA1: &[u8] = &[0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00];
+/// 1.3.6.1.5.5.7.3.9: what the certificate of a responder is for.
+const FOR_RESPONDERS: &[u8] = &[0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x09];
 /// How far clocks may be apart.
 const SKEW: time::Duration = time::Duration::minutes(5);
 
 /// A certificate that can be asked about.
 #[derive(Debug, Clone)]
-pub(super) struct Subject {
+pub struct Subject {
     /// Where: an `http` URL.
     pub responder: String,
     leaf: CertificateDer<'static>,
@@ -33,7 +38,7 @@ pub(super) struct Subject {
 
 /// What is believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
+pub struct Answer {
     pub bytes: Vec<u8>,
     pub since: OffsetDateTime,
     pub until: OffsetDateTime,
@@ -41,7 +46,7 @@ pub(super) struct Answer {
 
 /// Why nothing is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Doubt {
+pub enum Doubt {
     #[error("the responder does not answer the question (status {0})")]
     Refused(u8),
     #[error("the answer cannot be read")]
@@ -108,27 +113,26 @@ impl Subject {
         Ok(Answer { bytes: bytes.to_vec(), since: single.since, until: single.until })
     }
 
-    /// Whether the issuer has signed it, or somebody with a certificate of the issuer's for that (RFC 6960, section 4.2.2.2).
+    /// Whether the issuer has signed it, or somebody whom the issuer itself has made a responder (RFC 6960, section 4.2.2.2).
     fn vouches(&self, signed: &Signed<'_>, now: OffsetDateTime) -> bool {
-        let Ok((_, issuer)) = X509Certificate::from_der(&self.issuer) else { return false };
-        let is_signed_by =
-            |key: &X509Certificate<'_>| verify(key, signed.data.whole, signed.algorithm, signed.signature);
-        if is_signed_by(&issuer) {
-            return true;
-        }
-        signed.certificates().any(|delegate| {
-            let Ok((_, delegate)) = X509Certificate::from_der(delegate) else { return false };
-            let validity = delegate.validity();
-            let is_of_now = validity.not_before.to_datetime() <= now + SKEW && now < validity.not_after.to_datetime();
-            let is_for_this =
-                delegate.extended_key_usage().ok().flatten().is_some_and(|usage| usage.value.ocsp_signing);
-            is_of_now
-                && is_for_this
-                && delegate.issuer().as_raw() == issuer.subject().as_raw()
-                && is_certified(&delegate, &issuer)
-                && is_signed_by(&delegate)
-        })
+        signed.is_by(&self.issuer)
+            || signed.certificates().any(|delegate| self.has_made(&delegate, now) && signed.is_by(&delegate))
     }
+
+    fn has_made(&self, delegate: &CertificateDer<'_>, now: OffsetDateTime) -> bool {
+        let (Ok(issuer), Ok(delegate)) = (anchor_from_trusted_cert(&self.issuer), EndEntityCert::try_from(delegate))
+        else {
+            return false;
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(now.unix_timestamp().unsigned_abs()));
+        let usage = KeyUsage::required(FOR_RESPONDERS);
+        delegate.verify_for_usage(algorithms(), &[issuer], &[], now, usage, None, None).is_ok()
+    }
+}
+
+/// Those that TLS knows, SHA-1 not among them.
+fn algorithms() -> &'static [&'static dyn SignatureVerificationAlgorithm] {
+    provider().signature_verification_algorithms.all
 }
 
 /// An answer in its envelope.
@@ -167,10 +171,20 @@ impl<'a> Signed<'a> {
         Some(Self { data, algorithm, signature, certificates })
     }
 
-    fn certificates(&self) -> impl Iterator<Item = &'a [u8]> {
+    fn certificates(&self) -> impl Iterator<Item = CertificateDer<'a>> {
         let mut list = self.certificates;
+        let next = move || list.as_mut()?.optional(tag::SEQUENCE).map(|item| CertificateDer::from(item.whole));
         // One is usual; what is long is meant to keep us busy.
-        std::iter::from_fn(move || list.as_mut()?.optional(tag::SEQUENCE).map(|item| item.whole)).take(4)
+        std::iter::from_fn(next).take(4)
+    }
+
+    /// Whether the key of this certificate has signed it.
+    fn is_by(&self, signer: &CertificateDer<'_>) -> bool {
+        let Ok((_, signer)) = X509Certificate::from_der(signer) else { return false };
+        let key = SubjectPublicKeyInfoDer::from(signer.public_key().raw);
+        let Ok(key) = RawPublicKeyEntity::try_from(&key) else { return false };
+        let mut named = algorithms().iter().filter(|known| known.signature_alg_id().as_ref() == self.algorithm);
+        named.any(|known| key.verify_signature(*known, self.data.whole, self.signature).is_ok())
     }
 }
 
@@ -221,15 +235,11 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
     parts(one).is_some_and(|one| Some(one) == parts(other))
 }
 
-/// `20261121135224Z`, which is all that DER allows (RFC 5280, section 4.1.2.5.2).
+/// `20261121135224Z`, which is all that DER allows (RFC 5280, section 4.1.2.5.2). What the library takes beyond that is longer
+/// or ends otherwise.
 fn moment(text: &[u8]) -> Option<OffsetDateTime> {
-    let text = std::str::from_utf8(text).ok()?.strip_suffix('Z').filter(|digits| digits.len() == 14)?;
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u8>().ok();
-    let year = text.get(..4)?.parse().ok()?;
-    let month = time::Month::try_from(number(4, 6)?).ok()?;
-    let date = time::Date::from_calendar_date(year, month, number(6, 8)?).ok()?;
-    let time = time::Time::from_hms(number(8, 10)?, number(10, 12)?, number(12, 14)?).ok()?;
-    Some(OffsetDateTime::new_utc(date, time))
+    let is_der = text.len() == 15 && text.ends_with(b"Z");
+    GeneralizedTime::from_bytes(text).ok().filter(|_| is_der)?.utc_datetime().ok()
 }
 
 /// The first `http` URL: a responder over TLS would have to be asked about by another one.
@@ -239,34 +249,12 @@ fn responder(leaf: &X509Certificate<'_>) -> Option<String> {
         _ => None,
     })?;
     let of_responder = |at: &x509_parser::extensions::AccessDescription<'_>| match at.access_location {
-        GeneralName::URI(url) if at.access_method.as_bytes() == AT_RESPONDER => {
+        GeneralName::URI(url) if at.access_method == OID_PKIX_ACCESS_DESCRIPTOR_OCSP => {
             url.starts_with("http://").then(|| url.to_owned())
         }
         _ => None,
     };
     access.accessdescs.iter().find_map(of_responder)
-}
-
-fn is_certified(certificate: &X509Certificate<'_>, issuer: &X509Certificate<'_>) -> bool {
-    let Some(mut parts) = Reader::new(certificate.as_raw()).inside(tag::SEQUENCE) else { return false };
-    let (Some(tbs), Some(algorithm)) = (parts.optional(tag::SEQUENCE), parts.content(tag::SEQUENCE)) else {
-        return false;
-    };
-    verify(issuer, tbs.whole, algorithm, &certificate.signature_value.data)
-}
-
-/// By the algorithms that TLS knows, SHA-1 not among them.
-fn verify(signer: &X509Certificate<'_>, message: &[u8], algorithm: &[u8], signature: &[u8]) -> bool {
-    let spki = signer.public_key();
-    let Some(kind) = Reader::new(spki.raw).inside(tag::SEQUENCE).and_then(|mut spki| spki.content(tag::SEQUENCE))
-    else {
-        return false;
-    };
-    provider().signature_verification_algorithms.all.iter().any(|known| {
-        known.signature_alg_id().as_ref() == algorithm
-            && known.public_key_alg_id().as_ref() == kind
-            && known.verify_signature(&spki.subject_public_key.data, message, signature).is_ok()
-    })
 }
 
 #[cfg(test)]
@@ -282,7 +270,7 @@ mod tests {
 
     fn subject(world: &World) -> Subject {
         let url = write(0x86, &[b"http://127.0.0.1:1/ocsp"]);
-        let access = write(tag::SEQUENCE, &[&write(tag::OID, &[AT_RESPONDER]), &url]);
+        let access = write(tag::SEQUENCE, &[&write(tag::OID, &[OID_PKIX_ACCESS_DESCRIPTOR_OCSP.as_bytes()]), &url]);
         let access = write(tag::SEQUENCE, &[&access]);
         let signed = world.sign_with(&["a.test"], |params| {
             let extension = CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access);
@@ -332,6 +320,28 @@ mod tests {
 
     fn judged(world: &World, subject: &Subject, status: u8, hours: (i64, i64)) -> Result<Answer, Doubt> {
         subject.judge(&answer(&subject.id().unwrap(), status, hours, world.issuer.key(), &[]), now())
+    }
+
+    #[test]
+    fn a_moment_is_written_in_one_way() {
+        let at = |text: &str| moment(text.as_bytes()).map(OffsetDateTime::unix_timestamp);
+        assert_eq!(at("20261121135224Z"), Some(1_795_269_144));
+        assert_eq!(at("99991231235959Z").map(|_| ()), Some(()));
+        for text in [
+            "20261121135224",
+            "20261121135224.5Z",
+            "202611211352.5Z",
+            "2026112113522Z",
+            "20261121135260Z",
+            "20260229135224Z",
+            "20261121135224+0100",
+            "+0261121135224Z",
+            "20261121+3+2+4Z",
+            "202611211352 4Z",
+            "",
+        ] {
+            assert_eq!(at(text), None, "{text}");
+        }
     }
 
     #[test]

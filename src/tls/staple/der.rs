@@ -1,4 +1,7 @@
 //! As much of DER (X.690) as an answer of a responder needs: one value after the other, none longer than what holds it.
+//!
+//! asn1-rs, which reads certificates, takes lengths that are longer than they need be, and could not take this one's place
+//! without a check of its own for that.
 
 /// Universal and context tags that are met here.
 pub(super) mod tag {
@@ -90,6 +93,8 @@ pub(super) fn write(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use x509_parser::asn1_rs::FromDer as _;
+
     use super::*;
 
     #[test]
@@ -107,5 +112,7 @@ mod tests {
         {
             assert!(Reader::new(bytes).any().is_none(), "{bytes:?}");
         }
+        let is_taken = |bytes| x509_parser::asn1_rs::Any::from_der(bytes).is_ok();
+        assert!(is_taken(&[4, 0x81, 1, 0]) && is_taken(&[4, 0x82, 0, 1, 0]), "this reader can make way for asn1-rs");
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use answer::{Answer, Doubt, Subject};
+pub use answer::{Answer, Doubt, Subject};
 use ask::Failed;
 
 use super::acme::Vault;
