@@ -42,8 +42,8 @@ fn renewed(proxy: &Proxy, storage: &Folder) {
 
 #[test]
 fn the_chain_to_the_root_that_is_preferred_is_taken_each_time() {
-    // Half of all nonces are refused.
-    let pebble = Pebble::with(&[TWO[0], ("PEBBLE_WFE_NONCEREJECT", "50")]);
+    // One nonce in five is refused.
+    let pebble = Pebble::with(&[TWO[0], ("PEBBLE_WFE_NONCEREJECT", "20")]);
     let storage = Folder::new();
     let acme = |wanted: &str| ca(&pebble.directory(), &pebble.root_file(), wanted);
     let root = |number| format!("{:?}", pebble.root_name(number));
