@@ -34,6 +34,7 @@ fn record<'a>(id: &'a str, uri: &'a [u8]) -> Record<'a> {
         attempts: 1,
         upstream_status: Some(200),
         error_code: None,
+        reason: None,
         site: "shop.example.com",
         route: Some("Proxyfile:12"),
         tls_version: Some("TLSv1.3"),

@@ -3,10 +3,12 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
@@ -109,15 +111,27 @@ fn socket_for(variable: &dyn Fn(&str) -> Option<PathBuf>, root: bool) -> Option<
 }
 
 async fn accept(listener: UnixListener, asks: mpsc::Sender<Ask>) {
+    // Given up where there are no file descriptors left, so that whoever asks what is wrong is answered (threat XL05).
+    let mut spare = listener.as_fd().try_clone_to_owned().ok();
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) if is_ours(&stream) => {
-                tokio::spawn(serve(stream, asks.clone()));
+        let accepted = match listener.accept().await {
+            // It may be that nobody waits: the kernel wants a descriptor before it looks.
+            Err(_) => {
+                drop(spare.take());
+                listener.accept().now_or_never()
             }
-            Ok(_) => tracing::warn!("another user tried to use the admin socket"),
-            // No file descriptors: accepting at once again would not give any.
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            accepted => Some(accepted),
+        };
+        match accepted {
+            Some(Ok((stream, _))) if !is_ours(&stream) => tracing::warn!("another user tried to use the admin socket"),
+            Some(Ok((stream, _))) if spare.is_some() => drop(tokio::spawn(serve(stream, asks.clone()))),
+            // One after the other: what the first gives back must not go to clients before it is ours again.
+            Some(Ok((stream, _))) => serve(stream, asks.clone()).await,
+            // Accepting at once again would not give any.
+            Some(Err(_)) => tokio::time::sleep(Duration::from_millis(100)).await,
+            None => {}
         }
+        spare = spare.or_else(|| listener.as_fd().try_clone_to_owned().ok());
     }
 }
 

@@ -158,6 +158,7 @@ impl Journey {
             attempts: notes.attempts,
             upstream_status: notes.upstream_status,
             error_code: notes.error.as_ref().map(|fault| fault.cause.code()),
+            reason: notes.error.as_ref().and_then(|fault| fault.detail.as_deref()),
             site: &site.name,
             route: None,
             tunnel_end: notes.tunnel.as_ref().and_then(|ledger| ledger.ended()).map(End::as_str),

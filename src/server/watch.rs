@@ -83,7 +83,8 @@ impl Watch {
                     Some(()) => return,
                     None => std::future::pending().await,
                 },
-                () = self.interest.noisy.notified() => {
+                // Once: what the watcher still tells while it ends is noise, too, and this line may be a part of it.
+                () = self.interest.noisy.notified() => if !self.interest.polls.load(Relaxed) {
                     tracing::info!(every = ?POLL, "much is written beside the configuration: looking myself for changes");
                     self.poll();
                 }

@@ -78,6 +78,8 @@ pub struct Record<'a> {
     pub upstream_status: Option<u16>,
     /// Why there is no proper answer: `upstream_refused`, `client_abort`, …
     pub error_code: Option<&'static str>,
+    /// What is known of that beyond its code: `the certificate has expired`, …
+    pub reason: Option<&'a str>,
     /// What ended the tunnel that this request opened: `closed_by_client`, `idle`, `shutdown`, …
     pub tunnel_end: Option<&'static str>,
     pub site: &'a str,
@@ -134,6 +136,7 @@ impl Record<'_> {
         self.append_phases(to);
         self.append_upstream(to);
         optional(to, key!("error"), self.error_code);
+        optional(to, key!("reason"), self.reason);
         optional(to, key!("tunnel_end"), self.tunnel_end);
         string(to, key!("site"), self.site.as_bytes());
         optional(to, key!("route"), self.route);
@@ -220,6 +223,10 @@ impl Record<'_> {
             to.extend_from_slice(paint.bad);
             word(to, error.as_bytes());
             to.extend_from_slice(paint.end);
+            if let Some(reason) = self.reason {
+                to.push(b':');
+                word(to, reason.as_bytes());
+            }
         }
         if let Some(end) = self.tunnel_end {
             word(to, end.as_bytes());

@@ -15,6 +15,9 @@ const STALE: Duration = Duration::from_mins(5);
 const RETRY: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(4);
 const MAX_NAMES: usize = 4096;
+/// Addresses that are taken from an answer, of each family: a name server may give thousands of them, and each is a server to
+/// be tried (threat XZ06). Of a name with more than that, those that the resolver prefers are as good as all of them.
+const MAX_ADDRESSES: usize = 64;
 
 struct Entry {
     addresses: Option<Arc<[IpAddr]>>,
@@ -113,16 +116,24 @@ impl Entry {
 
 async fn lookup(name: &str) -> Result<Arc<[IpAddr]>, String> {
     let found = tokio::net::lookup_host((name, 0)).await.map_err(|error| error.to_string())?;
-    let mut addresses: Vec<IpAddr> = Vec::new();
-    for address in found {
-        if !addresses.contains(&address.ip()) {
-            addresses.push(address.ip());
-        }
-    }
+    let addresses = bounded(found.map(|address| address.ip()));
     if addresses.is_empty() {
         return Err("the name has no address".to_owned());
     }
     Ok(in_turn(&addresses).into())
+}
+
+/// Each once, in the resolver's order.
+fn bounded(found: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let (mut addresses, mut counts) = (Vec::new(), [0; 2]);
+    for address in found {
+        let count = &mut counts[usize::from(address.is_ipv6())];
+        if *count < MAX_ADDRESSES && !addresses.contains(&address) {
+            *count += 1;
+            addresses.push(address);
+        }
+    }
+    addresses
 }
 
 /// Keeps the resolver's order within each family and begins with the one that it prefers.
@@ -146,6 +157,19 @@ mod tests {
         let ips = |text: &str| text.split(' ').map(|ip| ip.parse().unwrap()).collect::<Vec<IpAddr>>();
         assert_eq!(in_turn(&ips("::1 ::2 ::3 1.1.1.1")), ips("::1 1.1.1.1 ::2 ::3"));
         assert_eq!(in_turn(&ips("1.1.1.1 1.1.1.2 ::1")), ips("1.1.1.1 ::1 1.1.1.2"));
+    }
+
+    #[test]
+    fn xz06_an_answer_without_measure_is_cut_in_both_families() {
+        use std::net::{Ipv4Addr, Ipv6Addr};
+        let v4 = |at: u32| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + at));
+        let v6 = |at: u32| IpAddr::from(Ipv6Addr::from_bits(u128::from(at) + (0xfd << 120)));
+        let found = (0..10_000).map(v6).chain((0..10_000).map(v4));
+        let expected: Vec<IpAddr> = (0..64).map(v6).chain((0..64).map(v4)).collect();
+        assert_eq!(bounded(found), expected);
+        let twice = (0..3).chain(0..3).map(v4);
+        assert_eq!(bounded(twice), (0..3).map(v4).collect::<Vec<_>>());
+        assert!(bounded(std::iter::empty()).is_empty());
     }
 
     #[test]

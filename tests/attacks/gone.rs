@@ -1,5 +1,6 @@
 //! Threat XZ11: clients that leave while something is under way for them. What was counted for them is given back.
 
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -7,7 +8,7 @@ use serde_json::Value;
 use crate::harness::{Client, Origin, Proxy, eventually, of};
 
 /// Answers by the path: never, half, or by a tunnel that stays open; everything else at once, with its own name.
-fn origin(name: &'static str) -> Origin {
+pub fn origin(name: &'static str) -> Origin {
     Origin::raw(move |wire| {
         while let Some(head) = wire.until(b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&head).into_owned();
@@ -54,13 +55,31 @@ fn at(stage: &str, proxy: &Proxy) -> Client {
     client
 }
 
+/// A server whose queue is full, so that it does not even take connections.
+pub struct Silent {
+    pub address: SocketAddr,
+    _socket: socket2::Socket,
+    _queued: Vec<TcpStream>,
+}
+
+impl Silent {
+    pub fn new() -> Self {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let queued = std::iter::from_fn(|| TcpStream::connect_timeout(&address, Duration::from_millis(100)).ok());
+        Self { address, _queued: queued.take(16).collect(), _socket: socket }
+    }
+}
+
 fn status(proxy: &Proxy) -> Value {
     let output = crate::harness::command(&proxy.folder).args(["status", "--format", "json"]).output().unwrap();
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Waits until as many are there.
-fn until(proxy: &Proxy, name: &str, count: u64) {
+pub fn until(proxy: &Proxy, name: &str, count: u64) {
     eventually(&format!("{count} {name}"), || (status(proxy)[name] == count).then_some(()));
 }
 
@@ -68,18 +87,10 @@ fn until(proxy: &Proxy, name: &str, count: u64) {
 fn xz11_who_leaves_leaves_nothing_behind() {
     const EACH: usize = 10;
     let (one, two) = (origin("one"), origin("two"));
-    // It takes connections and says nothing; its queue is full, so it does not even take them.
-    let silent = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    silent.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-    silent.listen(0).unwrap();
-    let silent_at = silent.local_addr().unwrap().as_socket().unwrap();
-    let queued: Vec<_> =
-        std::iter::from_fn(|| std::net::TcpStream::connect_timeout(&silent_at, Duration::from_millis(100)).ok())
-            .take(16)
-            .collect();
+    let silent = Silent::new();
     let config = "global { workers 2; limit connections_per_address 80 }\nupstream pool {\n server {$ONE}\n server {$TWO}\n balance least_conn\n}\n\
                   :0 {\n bind 127.0.0.1\n route /silent { reverse_proxy {$SILENT} { timeout connect 60s } }\n reverse_proxy pool\n}";
-    let proxy = of(config).with("ONE", &one).with("TWO", &two).with("SILENT", silent_at).start();
+    let proxy = of(config).with("ONE", &one).with("TWO", &two).with("SILENT", silent.address).start();
     let stages = ["connected", "half a head", "connecting", "unanswered", "sending", "receiving", "in a tunnel"];
     // In orderly ends and in resets, some at once and some when everything is under way.
     for reset in [false, true] {
@@ -96,7 +107,6 @@ fn xz11_who_leaves_leaves_nothing_behind() {
         until(&proxy, "connections", 0);
         eventually("servers are left, too", || (one.open() + two.open() == 0).then_some(()));
     }
-    drop(queued);
     // Every seat is free: so many connections are served at once. And no server seems to have requests under way, since it
     // would be asked less often.
     let mut clients: Vec<Client> = (0..80).map(|_| proxy.client()).collect();

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use crate::harness::{Client, Origin, Proxy, eventually, of};
+use crate::harness::{Client, Origin, Proxy, command, eventually, of};
 use crate::watch::{back_to, beside, descriptors, processor, resident};
 
 #[test]
@@ -58,6 +58,36 @@ fn xl04_a_client_cannot_negotiate_again() {
     assert_eq!(client.get("example.com", "/").text(), "served");
 }
 
+/// Whoever looks what is wrong is answered.
+fn is_administered(proxy: &Proxy) {
+    let start = Instant::now();
+    let output = command(&proxy.folder).args(["status", "--format", "json"]).output().unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    assert!(status["connections"].is_u64() && start.elapsed() < Duration::from_secs(5), "{status}");
+}
+
+#[test]
+fn xl05_at_the_limit_of_connections_the_administration_is_as_near_as_ever() {
+    let origin = Origin::saying("ok");
+    let proxy = of("global { limit connections 20 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+        .with("ORIGIN", &origin)
+        .start();
+    let mut clients: Vec<Client> = (0..20).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("example.com", "/").status(), 200);
+    }
+    let waiting: Vec<Client> = (0..200).map(|_| proxy.client()).collect();
+    for _ in 0..3 {
+        is_administered(&proxy);
+        let start = Instant::now();
+        assert_eq!(clients[7].get("example.com", "/").status(), 200, "who is there is served");
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    }
+    let output = command(&proxy.folder).arg("reload").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    drop(waiting);
+}
+
 #[test]
 fn xl06_without_descriptors_clients_wait_and_the_processor_rests() {
     let origin = Origin::saying("ok");
@@ -72,6 +102,9 @@ fn xl06_without_descriptors_clients_wait_and_the_processor_rests() {
     let clients: Vec<Client> = (0..30).map(|_| proxy.client()).collect();
     proxy.said("cannot accept connections for the moment");
     assert_eq!(early.get("example.com", "/").status(), 200, "who was there before is served");
+    for _ in 0..3 {
+        is_administered(&proxy);
+    }
     let (start, spent) = (Instant::now(), processor(&proxy));
     while start.elapsed() < Duration::from_secs(1) {
         std::thread::sleep(Duration::from_millis(50));

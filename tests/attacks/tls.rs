@@ -5,7 +5,9 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use crate::frames::Raw;
-use crate::harness::{Authority, Client, Folder, Origin, PATIENCE, Proxy, command, of};
+use crate::harness::protocol::identity;
+use crate::harness::{Authority, Client, Folder, Identity, Origin, PATIENCE, Protocol, Proxy, command, of};
+use crate::watch::beside;
 
 /// An authority, and a proxy with a certificate of it for `example.com`.
 fn site(statements: &str) -> (Authority, Proxy) {
@@ -75,6 +77,13 @@ fn xt07_bytes_before_the_handshake_are_no_answer() {
     }
 }
 
+/// A certificate that nobody vouches for but itself.
+fn signed_by_itself(names: &[&str]) -> Identity {
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    let (params, key) = (rcgen::CertificateParams::new(names).unwrap(), rcgen::KeyPair::generate().unwrap());
+    Identity { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+}
+
 #[test]
 fn xt06_a_certificate_for_something_else_is_not_the_servers() {
     use rcgen::{ExtendedKeyUsagePurpose, SanType};
@@ -106,6 +115,27 @@ fn xt06_a_certificate_for_something_else_is_not_the_servers() {
                 params.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
             }),
         ),
+        (
+            "a name of another kind",
+            authority.issue_with(&[], |params| {
+                // Such as users of a directory have (RFC 4556): a kind of name that is no host's.
+                let kind = vec![1, 3, 6, 1, 4, 1, 311, 20, 2, 3];
+                params.subject_alt_names = vec![SanType::OtherName((kind, "localhost".into()))];
+            }),
+        ),
+        (
+            "a name that ends in a NUL",
+            authority.issue_with(&[], |params| {
+                params.subject_alt_names = vec![SanType::DnsName("localhost\0.evil.example".try_into().unwrap())];
+            }),
+        ),
+        (
+            "a NUL before it",
+            authority.issue_with(&[], |params| {
+                params.subject_alt_names = vec![SanType::DnsName("evil.example\0localhost".try_into().unwrap())];
+            }),
+        ),
+        ("itself alone", signed_by_itself(&["localhost"])),
         ("a longer name", authority.issue(&["localhost.evil.example"])),
         ("a wildcard above it", authority.issue(&["*"])),
         (
@@ -214,30 +244,65 @@ fn xt11_early_data_is_never_offered_nor_taken() {
     }
 }
 
-#[test]
-fn xt13_keys_that_change_again_and_again_cost_no_memory() {
-    let (authority, proxy) = site("respond served");
-    let config = authority.client(&[]);
-    let before = crate::watch::resident(&proxy);
+/// A client of a site over TLS, by the library itself.
+fn session(proxy: &Proxy) -> (rustls::ClientConnection, TcpStream) {
+    let config = identity().1.client(&["http/1.1"]);
     let mut tcp = TcpStream::connect(proxy.address()).unwrap();
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();
     tcp.set_write_timeout(Some(std::time::Duration::from_secs(1))).unwrap();
-    let mut session = rustls::ClientConnection::new(config.clone(), "example.com".try_into().unwrap()).unwrap();
+    let mut session = rustls::ClientConnection::new(config, "example.com".try_into().unwrap()).unwrap();
     while session.is_handshaking() {
         session.complete_io(&mut tcp).unwrap();
     }
-    'flood: for _ in 0..20_000 {
-        if session.refresh_traffic_keys().is_err() {
-            break;
-        }
-        while session.wants_write() {
-            if session.write_tls(&mut tcp).is_err() {
-                break 'flood;
-            }
-        }
+    (session, tcp)
+}
+
+/// Another key, and whether that left.
+fn turn(session: &mut rustls::ClientConnection, tcp: &mut TcpStream) -> bool {
+    let mut left = session.refresh_traffic_keys().is_ok();
+    while left && session.wants_write() {
+        left = session.write_tls(tcp).is_ok();
     }
-    let growth = crate::watch::resident(&proxy).saturating_sub(before);
-    assert!(growth < 8 * 1024, "{growth} KiB");
-    let mut client = Client::tls(proxy.address(), "example.com", config).unwrap();
-    assert_eq!(client.get("example.com", "/").text(), "served");
+    left
+}
+
+#[test]
+fn xt13_keys_that_change_in_a_row_end_the_connection() {
+    let proxy = Protocol::Http1.of(":0 {\n bind 127.0.0.1\n respond served\n}").start();
+    let ask = b"GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n";
+    for (turns, is_served) in [(32, true), (33, false)] {
+        let (mut session, mut tcp) = session(&proxy);
+        for _ in 0..turns {
+            assert!(turn(&mut session, &mut tcp));
+        }
+        let mut stream = rustls::StreamOwned::new(session, tcp);
+        let _ = stream.write_all(ask);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        assert_eq!(answer.ends_with("served"), is_served, "{turns}: {answer:?}");
+    }
+    beside(&proxy, 4 * 1024, || {
+        for _ in 0..20 {
+            let (mut session, mut tcp) = session(&proxy);
+            let sent = (0..20_000).take_while(|_| turn(&mut session, &mut tcp)).count();
+            assert!(sent < 20_000, "all of them are taken");
+        }
+    });
+}
+
+#[test]
+fn xt13_keys_that_change_with_each_byte_cost_little() {
+    let origin = Origin::saying("ok");
+    let proxy = Protocol::Http1.to(&origin);
+    beside(&proxy, 4 * 1024, || {
+        let (mut session, mut tcp) = session(&proxy);
+        session.writer().write_all(b"POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 5000\r\n\r\n").unwrap();
+        for _ in 0..5_000 {
+            session.writer().write_all(b"x").unwrap();
+            assert!(turn(&mut session, &mut tcp));
+        }
+        let mut answer = vec![0; 12];
+        rustls::StreamOwned::new(session, tcp).read_exact(&mut answer).unwrap();
+        assert_eq!(answer, b"HTTP/1.1 200");
+    });
 }

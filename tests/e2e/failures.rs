@@ -141,7 +141,7 @@ fn o05_a_body_that_breaks_off_has_its_own_name() {
 #[test]
 fn o05_xt06_tls_that_fails_says_why_in_the_log_alone() {
     each(|over| {
-        let (believed, other) = (Authority::new(), Authority::new());
+        let (believed, other) = (Authority::new(), Authority::named("another authority"));
         let folder = Folder::new();
         let ca = folder.write("ca.pem", believed.pem());
         let expired = believed.issue_with(&["localhost"], |params| {
@@ -160,6 +160,10 @@ fn o05_xt06_tls_that_fails_says_why_in_the_log_alone() {
                 .with("CA", ca.display())
                 .start();
             fails(&proxy, 502, "upstream_tls");
+            // Requirement T14.
+            let line = proxy.logged_where("of the failure", |line| line["error"] == "upstream_tls");
+            let said = line["reason"].as_str().unwrap_or_else(|| panic!("no reason: {line}"));
+            assert!(said.to_ascii_lowercase().contains(reason), "{reason}: {said}");
             assert!(origin.requests().is_empty(), "{reason}");
         }
         // Plain HTTP where TLS was expected.

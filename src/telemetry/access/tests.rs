@@ -31,6 +31,7 @@ fn smallest() -> Record<'static> {
         attempts: 0,
         upstream_status: None,
         error_code: None,
+        reason: None,
         site: "example.com",
         route: None,
         tls_version: None,

@@ -72,7 +72,7 @@ impl Way {
             .await
             .map_err(|error| format!("{} ({})", failed("no TLS with"), reason(&error)))?;
         name_target(&mut parts, &uri)?;
-        let (mut head, body) = exchange(tls, Request::from_parts(parts, body))
+        let (mut head, body) = exchange(tls, Request::from_parts(parts, body), LARGEST)
             .await
             .map_err(|error| format!("{} ({error})", failed("no answer from")))?;
         if let Some(busy) = busy(&head, &body, &failed("too many questions for")) {
@@ -88,10 +88,12 @@ impl Way {
     }
 }
 
-/// One question on a connection of its own, and its answer.
+/// One question on a connection of its own, and its answer, of so many bytes at most. Its head is bounded by the library, to
+/// 400 KiB.
 pub(in crate::tls) async fn exchange<IO, B>(
     stream: IO,
     request: Request<B>,
+    largest: usize,
 ) -> Result<(http::response::Parts, Bytes), Wrong>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -102,7 +104,7 @@ where
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let driver = tokio::spawn(connection);
     let (head, body) = sender.send_request(request).await?.into_parts();
-    let body = Limited::new(body, LARGEST).collect().await?.to_bytes();
+    let body = Limited::new(body, largest).collect().await?.to_bytes();
     driver.abort();
     Ok((head, body))
 }
@@ -151,5 +153,59 @@ impl HttpClient for Way {
                 Err(_) => Err(Error::Other("the authority does not answer in time".into())),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const MOST: usize = 32 * 1024;
+
+    /// Asks somebody who begins its answer so and goes on with the rest for ever; says how many bytes of that were taken.
+    async fn taken(begin: &'static str, rest: &'static [u8]) -> (Result<Bytes, String>, usize) {
+        let (ours, mut theirs) = tokio::io::duplex(1024);
+        let endless = tokio::spawn(async move {
+            let mut question = [0; 1024];
+            let _ = theirs.read(&mut question).await;
+            let mut taken = 0;
+            let mut piece = begin.as_bytes();
+            while theirs.write_all(piece).await.is_ok() {
+                taken += piece.len();
+                piece = rest;
+            }
+            taken
+        });
+        let question = Request::new(Full::new(Bytes::new()));
+        let answer = exchange(ours, question, MOST).await.map(|(_, body)| body).map_err(|error| error.to_string());
+        (answer, endless.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn xz07_an_answer_without_end_is_given_up_at_its_bound() {
+        const X: &[u8] = &[b'x'; 512];
+        // A little more may be on its way: what one buffer of the library takes, and what stands in the pipe.
+        let bound = |most: usize| most..most + 64 * 1024;
+        for begin in ["HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
+            let (answer, taken) = taken(begin, X).await;
+            assert!(answer.is_err() && bound(MOST).contains(&taken), "{begin:?}: {taken}, {answer:?}");
+        }
+        let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let (answer, taken) = taken(chunked, b"8\r\nxxxxxxxx\r\n").await;
+        assert!(answer.is_err() && (MOST..4 * MOST).contains(&taken), "{taken}, {answer:?}");
+    }
+
+    #[tokio::test]
+    async fn xz07_a_head_without_end_is_given_up_too() {
+        for (begin, rest) in [
+            ("HTTP/1.1 200 OK\r\n", &b"X-A: bbbbbbbbbbbbbbbb\r\n"[..]),
+            ("HTTP/1.1 200 OK\r\nX-A: ", &[b'x'; 512]),
+            ("", b"HTTP/1.1 100 Continue\r\nX-A: bbbbbbbbbbbbbbbb"),
+        ] {
+            let (answer, taken) = taken(begin, rest).await;
+            assert!(answer.is_err() && taken < 512 * 1024, "{begin:?}: {taken}, {answer:?}");
+        }
     }
 }

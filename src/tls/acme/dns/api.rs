@@ -18,6 +18,8 @@ use crate::tls::{Alpn, Client, ClientOptions, SystemRoots, Verify, reason};
 
 /// For one question and its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Bytes of an answer.
+const LARGEST: usize = 1024 * 1024;
 /// How often a question is asked again that comes too soon, and the longest pause before it.
 const AGAIN: usize = 3;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -119,9 +121,9 @@ impl Api {
             let tls = self.tls()?;
             let name = tls.server_name(host).map_err(|trouble| Failure::other(trouble.to_string()))?;
             let stream = tls.connect(tcp, name).await.map_err(|error| self.broken(&reason(&error)))?;
-            exchange(stream, request).await
+            exchange(stream, request, LARGEST).await
         } else {
-            exchange(tcp, request).await
+            exchange(tcp, request, LARGEST).await
         };
         let (head, body) = answer.map_err(|error| self.broken(&error))?;
         let seconds = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
