@@ -37,7 +37,7 @@ fn router(bencher: Bencher<'_, '_>, sites: usize) {
     let mut router = Router::default();
     for number in 0..sites {
         let (at, program) = (Span::default(), Program::default());
-        let site = Site { name: "".into(), at, program, log: None, passes_to: None };
+        let site = Site { name: "".into(), at, program, log: None, passes: None };
         let host = HostPattern::parse(&format!("shop-{number}.example.com")).expect("a host");
         router.add(Some(&host), Arc::new(site), proxyfile::site::Demands::default());
     }

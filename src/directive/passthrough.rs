@@ -8,12 +8,14 @@ use super::reverse_proxy::pool::{self, PoolModel};
 use super::reverse_proxy::server::ServerModel;
 use super::reverse_proxy::{To, looks_like_name, unknown_upstream};
 use super::{Directive, Front, Room};
+use crate::check::value::Network;
 use crate::check::{Arguments, Check, Opt, Reported, Value as _};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
+use crate::http::ranges::Ranges;
 use crate::http::step::{Answer, Answers};
-use crate::site::Building;
+use crate::site::{Building, Passes};
 use crate::syntax::tree::{Node, Word};
 
 pub static ROOM: Room = Room {
@@ -29,7 +31,7 @@ pub static ROOM: Room = Room {
     examples: &[
         "passthrough 10.0.6.1:5432",
         "passthrough 10.0.6.1:443 10.0.6.2:443 { balance least_conn; proxy_protocol v2 }",
-        "passthrough db.internal:5432 { timeout connect 2s; timeout idle 8h }",
+        "passthrough db.internal:5432 { allow 10.0.0.0/8 192.0.2.7; timeout idle 8h }",
     ],
     related: &["upstream", "reverse_proxy", "bind", "log"],
     check,
@@ -48,6 +50,11 @@ const OPTIONS: &[Opt] = &[
         "who is next: by turns and weight, or the server with the fewest connections (`round_robin`)",
     )
     .by_default(&["round_robin"]),
+    Opt::once(
+        "allow",
+        "allow NETWORK …",
+        "only clients at these addresses; others get the alert `access_denied` (everybody may come)",
+    ),
     Opt::once("proxy_protocol", "proxy_protocol v1|v2", "tells servers by the PROXY protocol who the client is"),
 ];
 
@@ -56,6 +63,8 @@ const OPTIONS: &[Opt] = &[
 pub struct PassthroughModel {
     pub at: Span,
     pub to: To,
+    /// Whose connections; `None`: everybody's.
+    pub allow: Option<Vec<Network>>,
 }
 
 #[derive(Debug)]
@@ -68,8 +77,8 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
     let text = cx.plain(first)?;
     let is_alone = args.peek().is_none();
     if is_alone && cx.use_upstream(text) {
-        named(node, text, cx)?;
-        return Ok(Box::new(Passthrough(PassthroughModel { at, to: To::Named(text.to_owned()) })));
+        let allow = named(node, text, cx)?;
+        return Ok(Box::new(Passthrough(PassthroughModel { at, to: To::Named(text.to_owned()), allow })));
     }
     if is_alone && looks_like_name(text) {
         return Err(unknown_upstream("passthrough", text, first.span, cx));
@@ -82,22 +91,38 @@ fn check(node: &Node, cx: &mut Check) -> Result<Box<dyn Directive>, Reported> {
             Err(reported) => outcome = Err(reported),
         }
     }
-    let options = cx.options(node, OPTIONS, |option, inner, cx| {
-        if option.name == "timeout" {
-            timeout(inner, cx)?;
+    let mut allow = None;
+    let options = cx.options(node, OPTIONS, |option, inner, cx| match option.name {
+        "allow" => {
+            allow = Some(networks(inner, option, cx)?);
+            Ok(())
         }
-        pool.option(option.name, inner, cx)
+        "timeout" => timeout(inner, cx).and_then(|()| pool.option(option.name, inner, cx)),
+        name => pool.option(name, inner, cx),
     });
     outcome.and(options)?;
     pool.settle(cx)?;
-    Ok(Box::new(Passthrough(PassthroughModel { at, to: To::Pool(Box::new(pool)) })))
+    Ok(Box::new(Passthrough(PassthroughModel { at, to: To::Pool(Box::new(pool)), allow })))
 }
 
 /// What an upstream says of its servers is not said again here.
-fn named(node: &Node, name: &str, cx: &mut Check) -> Result<(), Reported> {
+fn named(node: &Node, name: &str, cx: &mut Check) -> Result<Option<Vec<Network>>, Reported> {
+    let mut allow = None;
     cx.options(node, OPTIONS, |option, inner, cx| {
-        Err(cx.report(pool::belongs_to(name, option.name, inner.words[0].span)))
-    })
+        if option.name != "allow" {
+            return Err(cx.report(pool::belongs_to(name, option.name, inner.words[0].span)));
+        }
+        allow = Some(networks(inner, option, cx)?);
+        Ok(())
+    })?;
+    Ok(allow)
+}
+
+fn networks(node: &Node, option: &Opt, cx: &mut Check) -> Result<Vec<Network>, Reported> {
+    let mut args = Arguments::of(node, option.syntax);
+    let all = args.expect_all("an address or a network", cx)?;
+    args.done_without_block(cx)?;
+    Ok(all)
 }
 
 /// A scheme would say what is spoken, and a port that is left out what is usual for that.
@@ -148,7 +173,7 @@ impl Directive for Passthrough {
             To::Named(name) => site.supplies.upstreams[name].clone(),
             To::Pool(pool) => pool.build(site.supplies)?,
         };
-        site.passes_to = Some(upstream);
+        site.passes = Some(Passes { to: upstream, of: self.0.allow.as_deref().map(Ranges::of) });
         site.answer(Unseen);
         Ok(())
     }

@@ -13,6 +13,7 @@ pub mod path;
 pub mod placeholder;
 pub mod prefix;
 pub mod proxy_protocol;
+pub mod ranges;
 pub mod readings;
 pub mod replacement;
 pub mod sent;

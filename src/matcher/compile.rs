@@ -6,7 +6,6 @@ use http::header;
 use http::{HeaderName, Method, Version};
 
 use super::handshake::{Fingerprints, Names};
-use super::ranges::Ranges;
 use super::signature::Signatures;
 use super::{Atom, Compare, Expr, PathPattern, Protocol, Signature};
 use crate::check::value::{HostPattern, StatusMatch};
@@ -14,6 +13,7 @@ use crate::http::connection::Scheme;
 use crate::http::exchange::{Exchange, Upgrade};
 use crate::http::path;
 use crate::http::placeholder::cookies;
+use crate::http::ranges::Ranges;
 use crate::http::step::Test;
 use crate::site::{Doubt, Folded, Question};
 

@@ -15,7 +15,6 @@ mod parse;
 mod path;
 mod proof;
 mod protocol;
-mod ranges;
 mod signature;
 mod signs;
 

@@ -229,9 +229,9 @@ impl Compiler<'_> {
         let mut building = Building::new(&mut self.supplies).named(name, model.at);
         match model.body.compile(&mut building) {
             Ok(()) => {
-                let passes_to = building.passes_to.take();
+                let passes = building.passes.take();
                 let program = building.finish();
-                Some(Arc::new(Site { name: name.into(), at: model.at, program, log, passes_to }))
+                Some(Arc::new(Site { name: name.into(), at: model.at, program, log, passes }))
             }
             Err(mistake) => {
                 self.mistakes.push(mistake);
@@ -297,7 +297,7 @@ impl Compiler<'_> {
             let mut building = Building::new(&mut supplies).named(&address.text, address.at);
             building.answer(ToHttps { port: address.port.unwrap_or(https_port) });
             let (name, program) = (address.text.as_str().into(), building.finish());
-            let site = Site { name, at: address.at, program, log: None, passes_to: None };
+            let site = Site { name, at: address.at, program, log: None, passes: None };
             router.add(address.host.as_ref(), Arc::new(site), Demands::default());
         }
         for (index, address) in &planned.sites {

@@ -142,7 +142,7 @@ fn passed(planned: &Planned<'_>, sites: &[Option<Arc<Site>>]) -> Option<Arc<Pass
     let mut passed = Passed::default();
     for (index, address) in &planned.sites {
         if let (Some(site), Some(name)) = (&sites[*index], address.name()) {
-            passed.add(&name, site.passes_to.is_some().then(|| site.clone()));
+            passed.add(&name, site.passes.is_some().then(|| site.clone()));
         }
     }
     let has_any = passed.values().any(Option::is_some);

@@ -1,11 +1,14 @@
 //! Sites whose connections are passed through: what may stand beside `passthrough`, and which addresses and servers fit it.
 
+use std::collections::{HashMap, HashSet};
+
 use super::{Model, SiteAddress, Transport};
 use crate::check::Check;
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::bind::BindTo;
 use crate::directive::reverse_proxy::To;
-use crate::directive::{Body, Front, Statement};
+use crate::directive::reverse_proxy::pool::PoolModel;
+use crate::directive::{Body, Effect, Front, Statement};
 use crate::tls::Name;
 use crate::upstream::Scheme;
 
@@ -70,6 +73,11 @@ fn beside(statement: &Statement, passthrough: Span) -> Option<Mistake> {
             format!("`{name}` answers requests, and none is seen in what is passed through"),
             "keep one of the two: `passthrough` is the whole of its site".to_owned(),
         ),
+        None if statement.directive.asks().is_some() => (
+            format!("`{name}` asks about requests, and none is seen in what is passed through"),
+            "remove it; who may come is said by `passthrough` itself: passthrough ADDRESS { allow 10.0.0.0/8 }"
+                .to_owned(),
+        ),
         None => (
             format!("`{name}` looks at requests, and none is seen in what is passed through"),
             format!(
@@ -101,25 +109,60 @@ fn unnamed(address: &SiteAddress) -> Option<(String, &'static str)> {
     }
 }
 
-/// Upstreams that say what is spoken with their servers.
+/// Upstreams by name that get connections: those that say what is spoken with their servers, and options for requests.
 pub(super) fn servers(model: &Model, cx: &mut Check) {
-    for site in &model.sites {
-        let Some(passthrough) = site.passes_to() else { continue };
-        let To::Named(name) = &passthrough.to else { continue };
-        let pool = model.upstreams.iter().find(|pool| pool.name == *name);
-        let spoken = |scheme| !matches!(scheme, Scheme::Http);
-        for server in pool.iter().flat_map(|pool| &pool.servers).filter(|server| spoken(server.target.scheme)) {
-            let address = server.target.to_string();
-            let bare = address.split_once("://").map_or(address.as_str(), |(_, bare)| bare);
-            let help = format!("write an upstream of its own for them: server {bare}");
-            let text = format!(
-                "rp speaks a protocol of its own choice with `{address}`, and what is passed through is the client's"
-            );
-            cx.report(
-                Mistake::new(Code::E0028, server.at, text)
-                    .other(passthrough.at, "passed through by this one")
-                    .help(help),
-            );
+    let mut passing: HashMap<&str, Span> = HashMap::new();
+    for passthrough in model.sites.iter().filter_map(|site| site.passes_to()) {
+        if let To::Named(name) = &passthrough.to {
+            passing.entry(name).or_insert(passthrough.at);
         }
+    }
+    if passing.is_empty() {
+        return;
+    }
+    let mut asked = HashSet::new();
+    model.sites.iter().for_each(|site| forwards(&site.body, &mut asked));
+    for pool in &model.upstreams {
+        let Some(at) = passing.get(&*pool.name) else { continue };
+        if !asked.contains(&*pool.name) {
+            idle(pool, *at, cx);
+        }
+        speaking(pool, *at, cx);
+    }
+}
+
+/// The upstreams that requests go to.
+fn forwards<'m>(body: &'m Body, asked: &mut HashSet<&'m str>) {
+    for statement in &body.statements {
+        if let Effect::Forwards(To::Named(name)) = statement.directive.effect() {
+            asked.insert(name);
+        }
+        statement.directive.blocks().into_iter().for_each(|inner| forwards(inner, asked));
+    }
+}
+
+fn idle(pool: &PoolModel, passthrough: Span, cx: &mut Check) {
+    for line in &pool.lines {
+        let words: Vec<&str> = line.text.split(' ').take(2).collect();
+        let name = match words[..] {
+            ["timeout", kind @ ("first_byte" | "read" | "send" | "total")] => format!("timeout {kind}"),
+            [name @ ("keepalive" | "host"), ..] => name.to_owned(),
+            _ => continue,
+        };
+        let text = format!("`{name}` is for requests, and this upstream gets what is passed through, and nothing else");
+        let mistake = Mistake::new(Code::W0009, line.at, text).other(passthrough, "by this one");
+        cx.report(mistake.help("remove it"));
+    }
+}
+
+fn speaking(pool: &PoolModel, passthrough: Span, cx: &mut Check) {
+    for server in pool.servers.iter().filter(|server| server.target.scheme != Scheme::Http) {
+        let address = server.target.to_string();
+        let bare = address.split_once("://").map_or(address.as_str(), |(_, bare)| bare);
+        let text = format!(
+            "rp speaks a protocol of its own choice with `{address}`, and what is passed through is the client's"
+        );
+        let mistake = Mistake::new(Code::E0028, server.at, text).other(passthrough, "passed through by this one");
+        cx.report(mistake.help(format!("write an upstream of its own for them: server {bare}")));
     }
 }

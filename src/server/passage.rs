@@ -15,7 +15,7 @@ use crate::http::fault::Cause;
 use crate::http::proxy_protocol::{self, Said};
 use crate::http::tunnel::{End, Ledger, Passing, Terms};
 use crate::model::Log;
-use crate::site::Site;
+use crate::site::{Passes, Site};
 use crate::telemetry::access::Passed;
 use crate::telemetry::metrics;
 use crate::tls::accept::refuse;
@@ -43,9 +43,16 @@ impl Passage {
     pub async fn run(self, (peer, local): (SocketAddr, SocketAddr), log: Option<Log>) {
         let Self { stream, flight, name, site } = self;
         // A site without one is none that connections are passed to.
-        let Some(upstream) = site.passes_to.clone() else { return };
+        let Some(Passes { to, of }) = &site.passes else { return };
+        let (client, upstream) = (peer.ip().to_canonical(), to.clone());
+        let may_pass = of.as_ref().is_none_or(|of| of.contains(client));
         let _open = metrics::global().passed_open.hold();
-        let mut entry = Entry::new(name, peer.ip(), site, log);
+        let mut entry = Entry::new(name, client, site, log);
+        if !may_pass {
+            metrics::global().passed_failed.add(1);
+            entry.error = Some(Cause::Forbidden);
+            return refuse(stream, AlertDescription::AccessDenied).await;
+        }
         let announcement = upstream.announces().map(|version| {
             let canonical = |at: SocketAddr| SocketAddr::new(at.ip().to_canonical(), at.port());
             proxy_protocol::write(version, Said::Client { from: canonical(peer), to: canonical(local) })
@@ -101,7 +108,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         let Some(log) = &self.log else { return };
         let total = self.began.elapsed();
-        let server = |at: u16| Some(&*self.site.passes_to.as_ref()?.servers().get(usize::from(at))?.address_text);
+        let server = |at: u16| Some(&*self.site.passes.as_ref()?.to.servers().get(usize::from(at))?.address_text);
         let record = Passed {
             time: SystemTime::now().checked_sub(total).unwrap_or(SystemTime::UNIX_EPOCH),
             client_ip: self.client,

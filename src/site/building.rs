@@ -6,6 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::Passes;
 use super::program::{Handler, Op, Program};
 use super::question::Question;
 use crate::check::value::StatusMatch;
@@ -101,7 +102,7 @@ pub struct Building<'s> {
     /// The site's own settings, by `bind`, `tls` and `log`.
     pub log: Option<usize>,
     /// Where the site's connections go as they come, by `passthrough`.
-    pub passes_to: Option<Arc<Upstream>>,
+    pub passes: Option<Passes>,
 }
 
 impl fmt::Debug for Building<'_> {
@@ -116,7 +117,7 @@ impl<'s> Building<'s> {
     #[must_use]
     pub fn new(supplies: &'s mut Supplies) -> Self {
         let (program, at) = (Program::default(), Span::default());
-        Self { supplies, name: "".into(), program, block: 0, at, log: None, passes_to: None }
+        Self { supplies, name: "".into(), program, block: 0, at, log: None, passes: None }
     }
 
     #[must_use]

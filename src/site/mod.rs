@@ -13,6 +13,7 @@ pub use router::{Demands, Router};
 use std::sync::Arc;
 
 use crate::diagnostic::Span;
+use crate::http::ranges::Ranges;
 use crate::upstream::Upstream;
 
 /// One site, ready to take requests.
@@ -25,5 +26,13 @@ pub struct Site {
     /// Where its access log goes; `None` where it keeps none.
     pub log: Option<usize>,
     /// Where its connections go as they come; then it takes no requests.
-    pub passes_to: Option<Arc<Upstream>>,
+    pub passes: Option<Passes>,
+}
+
+/// Where connections go as they come, and whose.
+#[derive(Debug)]
+pub struct Passes {
+    pub to: Arc<Upstream>,
+    /// Of clients at these addresses; `None`: of all.
+    pub of: Option<Ranges>,
 }

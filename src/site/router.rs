@@ -92,7 +92,7 @@ mod tests {
                 at: crate::diagnostic::Span::default(),
                 program: crate::site::Program::default(),
                 log: None,
-                passes_to: None,
+                passes: None,
             };
             router.add(Some(&HostPattern::parse(name).unwrap()), Arc::new(site), Demands::default());
         }
@@ -118,7 +118,7 @@ mod tests {
                 at: crate::diagnostic::Span::default(),
                 program: crate::site::Program::default(),
                 log: None,
-                passes_to: None,
+                passes: None,
             };
             router.add(Some(&HostPattern::parse(name).unwrap()), Arc::new(site), demands);
         }

@@ -70,6 +70,7 @@ fn is_refused(client: &mut Client, alert: u8) -> bool {
 }
 
 const UNRECOGNIZED_NAME: u8 = 112;
+const ACCESS_DENIED: u8 = 49;
 const INTERNAL_ERROR: u8 = 80;
 
 fn pattern(length: usize) -> Vec<u8> {
@@ -494,6 +495,30 @@ fn t08_the_proxy_protocol_is_believed_and_passed_on() {
     assert_eq!(told, r"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0c\xcb\x00q\t\xc63d\x02\x0f\xa0\x01\xbb;");
     client.pipe.close();
     assert_eq!(line(&proxy)["client_ip"], "203.0.113.9");
+}
+
+#[test]
+fn t08_only_some_may_come() {
+    let origin = named("quiet");
+    let proxy =
+        of(&format!("global {{ proxy_protocol 127.0.0.0/8 }}\n{}", site("{ allow 203.0.113.0/24 2001:db8::7 }")))
+            .with("ORIGIN", &origin)
+            .start();
+    let come = |from: &str| {
+        let mut client = proxy.client();
+        let to = if from.contains(':') { "TCP6 FROM ::1" } else { "TCP4 FROM 198.51.100.2" }.replace("FROM", from);
+        client.send(format!("PROXY {to} 4000 443\r\n")).send(first_flight("db.example.com"));
+        client
+    };
+    for from in ["203.0.113.9", "2001:db8::7"] {
+        assert_eq!(come(from).pipe.exactly(5).as_deref(), Some(&b"quiet"[..]), "{from}");
+    }
+    for from in ["203.0.114.9", "2001:db8::8"] {
+        assert!(is_refused(&mut come(from), ACCESS_DENIED), "{from}");
+        let line = proxy.logged_where("of a stranger", |line| line["client_ip"] == from);
+        assert_eq!((&line["error"], &line["upstream"]), (&"forbidden".into(), &Value::Null));
+    }
+    assert_eq!(origin.connections(), 2);
 }
 
 #[test]

@@ -6,12 +6,13 @@ use crate::check::value::Network;
 
 /// Addresses of both families, each in order and without overlap.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Ranges {
+pub struct Ranges {
     v4: Vec<(u32, u32)>,
     v6: Vec<(u128, u128)>,
 }
 
 impl Ranges {
+    #[must_use]
     pub fn of(networks: &[Network]) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for Network(network) in networks {
@@ -24,6 +25,7 @@ impl Ranges {
         Self { v4: merged(v4), v6: merged(v6) }
     }
 
+    #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
         match ip {
             IpAddr::V4(ip) => holds(&self.v4, ip.to_bits()),
