@@ -27,6 +27,8 @@ pub struct Acme {
     pub challenges: Option<Vec<Kind>>,
     /// For names that no address names.
     pub demand: Option<Terms>,
+    /// The names of a site are asked for in one order.
+    pub together: bool,
 }
 
 impl Default for Acme {
@@ -39,6 +41,7 @@ impl Default for Acme {
             dns: None,
             challenges: None,
             demand: None,
+            together: false,
         }
     }
 }
@@ -84,6 +87,11 @@ pub const OPTIONS: &[Opt] = &[
     .kinds(dns::KINDS)
     .with(dns::OPTIONS),
     challenges::OPTION,
+    Opt::once(
+        "together",
+        "together",
+        "one order and one certificate for all names of a site, as long as all of them can be had (each has its own)",
+    ),
     demand::OPTION,
 ];
 
@@ -139,6 +147,7 @@ pub(super) fn read(node: &Node, global: &mut Global, cx: &mut Check) -> Result<(
             "chain" => common.chain = chain::read(&mut args, cx)?,
             "dns" => return dns::read(inner, &mut acme, cx),
             "challenges" => acme.challenges = Some(challenges::read(&mut args, cx)?),
+            "together" => acme.together = true,
             _ => acme.key = key_type(&mut args, cx)?,
         }
         args.done_without_block(cx)

@@ -1,6 +1,6 @@
 //! The certificates of a configuration: from files, from an authority, or from our own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::compile::{Compiler, Door, INTERNAL, Purpose, Shown, Source};
 use super::global::Ocsp;
-use super::{SiteAddress, Transport, demand};
+use super::{SiteAddress, SiteModel, Transport, demand};
 use crate::check::value::{HostPattern, ListenAddress};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::directive::tls::{Source as TlsSource, TlsModel};
@@ -237,8 +237,18 @@ impl Compiler<'_> {
         let port = self.model.global.http_port;
         let is_plain = doors.values().any(|door| door.transport == Transport::Plain && door.port == port);
         let usual = || if is_plain { vec![Kind::Http01, Kind::TlsAlpn01] } else { vec![Kind::TlsAlpn01] };
+        if self.model.global.acme.as_ref().is_some_and(|acme| acme.together) {
+            self.wishes.together = self.model.sites.iter().map(|site| self.ordered(site)).collect();
+        }
         self.wishes.kinds =
             self.model.global.acme.as_ref().and_then(|acme| acme.challenges.clone()).unwrap_or_else(usual);
+    }
+
+    /// The names of a site that an authority is asked for by what it can be shown here. Wildcards are for the zone alone to
+    /// speak for, and addresses have certificates of another kind.
+    fn ordered(&self, site: &SiteModel) -> BTreeSet<Box<str>> {
+        let hosts = site.addresses.iter().filter_map(SiteAddress::name).filter(|name| matches!(name, Name::Host(_)));
+        hosts.map(|name| name.to_string().into()).filter(|name| self.wishes.names.contains(name)).collect()
     }
 
     /// Why no authority would give this a certificate.

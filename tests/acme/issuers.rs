@@ -43,7 +43,7 @@ fn refusing(pebble: &Pebble, answer: impl Fn() -> Said + Send + Sync + 'static) 
 
 #[test]
 fn where_one_authority_fails_the_next_is_asked_at_once() {
-    let (pebble, storage) = (Pebble::start(), Folder::new());
+    let (pebble, storage) = (Pebble::exact(), Folder::new());
     let first = refusing(&pebble, || Said::problem(403, "unauthorized"));
     let acme = format!("ca {} {{ root {} }}\n{}", first.directory(), first.root_file(), ca(&pebble));
     let mut proxy = with(&pebble, &storage, &acme, SITE).start();
@@ -68,7 +68,7 @@ fn where_one_authority_fails_the_next_is_asked_at_once() {
 
 #[test]
 fn an_authority_that_has_had_enough_is_asked_when_it_says() {
-    let (pebble, storage) = (Pebble::start(), Folder::new());
+    let (pebble, storage) = (Pebble::exact(), Folder::new());
     let busy = refusing(&pebble, || Said::problem(429, "rateLimited").field("Retry-After", "86400"));
     let acme = format!("ca {} {{ root {} }}", busy.directory(), busy.root_file());
     let proxy = with(&pebble, &storage, &acme, SITE).start();
@@ -98,7 +98,7 @@ fn an_account_can_be_bound_to_one_that_was_made_elsewhere() {
 
 #[test]
 fn after_a_refusal_it_is_tried_out_first() {
-    let (pebble, staging, storage) = (Pebble::start(), Pebble::start(), Folder::new());
+    let (pebble, staging, storage) = (Pebble::exact(), Pebble::exact(), Folder::new());
     let production = refusing(&pebble, || Said::problem(403, "unauthorized"));
     // Both are believed by one file.
     let roots = storage.write(
@@ -117,7 +117,7 @@ fn after_a_refusal_it_is_tried_out_first() {
 
 #[test]
 fn a_certificate_is_renewed_and_revoked_by_hand() {
-    let (pebble, storage) = (Pebble::start(), Folder::new());
+    let (pebble, storage) = (Pebble::exact(), Folder::new());
     let proxy = with(&pebble, &storage, &format!("{}key_type rsa2048", ca(&pebble)), SITE).start();
     assert_eq!(served(&pebble, "example.com"), "secure");
     let (code, said) = errand(&proxy, &storage, &["renew", "example.com"]);

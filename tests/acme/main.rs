@@ -16,6 +16,7 @@ mod on_demand;
 mod renewal;
 mod shared;
 mod staple;
+mod together;
 
 use std::path::Path;
 

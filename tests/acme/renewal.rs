@@ -45,7 +45,7 @@ fn ca(lens: &Lens, more: &str) -> String {
 
 #[test]
 fn a_window_that_is_over_means_now_and_the_order_says_what_it_replaces() {
-    let (pebble, storage) = (Pebble::start(), Folder::new());
+    let (pebble, storage) = (Pebble::exact(), Folder::new());
     let lens = suggesting(&pebble, -48, -24);
     let acme = ca(&lens, "");
     let mut proxy = with(&pebble, &storage, &acme, SITE).start();
@@ -65,7 +65,7 @@ fn a_window_that_is_over_means_now_and_the_order_says_what_it_replaces() {
 
 #[test]
 fn a_moment_within_the_window_is_chosen() {
-    let (pebble, storage) = (Pebble::start(), Folder::new());
+    let (pebble, storage) = (Pebble::exact(), Folder::new());
     let lens = suggesting(&pebble, 30, 40);
     let acme = ca(&lens, "profile shortlived");
     drop({
@@ -87,7 +87,7 @@ fn a_moment_within_the_window_is_chosen() {
 #[test]
 fn an_address_gets_a_certificate_too() {
     for over_http in [true, false] {
-        let (pebble, storage) = (Pebble::start(), Folder::new());
+        let (pebble, storage) = (Pebble::exact(), Folder::new());
         let site = "127.0.0.1 {\n bind 127.0.0.1\n tls acme\n respond secure\n}\n";
         let acme = format!("ca {} {{ root {} }}", pebble.directory(), pebble.root_file());
         let mut setup = with(&pebble, &storage, &acme, site);

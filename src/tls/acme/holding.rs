@@ -124,6 +124,11 @@ impl Holding {
         (self.certificate.is_some() && self.look <= now).then_some((Task::Look, self.from))
     }
 
+    /// An authority was asked in vain, and none has given anything since.
+    pub fn has_failed(&self) -> bool {
+        self.tries.iter().any(|attempt| attempt.failures > 0)
+    }
+
     /// Whoever was asked in vain is asked again.
     pub fn forgive(&mut self) {
         self.tries.fill(Try::new());

@@ -14,7 +14,7 @@ use super::failure::{Failure, FailureKind};
 use super::holding::Task;
 use super::order::{self, Obtained, Stage, Wanted};
 use super::renewal::{self, Advice};
-use super::vault::{Job, Vault};
+use super::vault::{Job, Key, Vault};
 use crate::telemetry::metrics;
 use crate::tls::storage::Lock;
 use crate::tls::{Certificate, Trouble};
@@ -33,7 +33,8 @@ type Outcome = Result<(Arc<Certificate>, Option<Kind>), Failure>;
 
 /// What a job has come to.
 enum Done {
-    Order(Outcome),
+    /// With the companions whose names the certificate has, too.
+    Order(Outcome, Vec<Key>),
     Look(Result<Advice, Failure>),
 }
 
@@ -79,10 +80,15 @@ async fn act(vault: Arc<Vault>, job: Arc<Job>) -> Done {
         && let Ok(false) = vault.demand.permits.ask(terms, job.name()).await
     {
         let reason = "whoever is asked says that it may have none any more".to_owned();
-        return Done::Order(Err(Failure { reason, kind: FailureKind::Unwanted }));
+        return Done::Order(Err(Failure { reason, kind: FailureKind::Unwanted }), Vec::new());
     }
     match job.task {
-        Task::Order => Done::Order(timeout(patience, alone(&vault, &job)).await.unwrap_or_else(|_| Err(late()))),
+        Task::Order => {
+            let mut all = Vec::new();
+            let outcome =
+                timeout(patience, Box::pin(alone(&vault, &job, &mut all))).await.unwrap_or_else(|_| Err(late()));
+            Done::Order(outcome, all)
+        }
         Task::Look => Done::Look(timeout(patience, look(&job)).await.unwrap_or_else(|_| Err(late()))),
     }
 }
@@ -93,7 +99,7 @@ async fn look(job: &Job) -> Result<Advice, Failure> {
 }
 
 /// Of all processes with the same storage one asks, and the others take what it gets.
-async fn alone(vault: &Vault, job: &Job) -> Outcome {
+async fn alone(vault: &Vault, job: &Job, all: &mut Vec<Key>) -> Outcome {
     let unusable = |trouble: Trouble| Failure { reason: trouble.to_string(), kind: FailureKind::Storage };
     let store = &job.office.store;
     loop {
@@ -108,8 +114,18 @@ async fn alone(vault: &Vault, job: &Job) -> Outcome {
             return Ok((kept, None));
         }
         if let Some(lock) = lock {
-            let outcome = store.storage().during(&lock, obtain(vault, job, &lock)).await;
-            store.storage().release(lock).await;
+            let mut locks = vec![lock];
+            for companion in &job.companions {
+                // Whoever is asked for by another process is left to it.
+                if let Ok(Some(lock)) = store.lock(&companion.1).await {
+                    locks.push(lock);
+                    all.push(companion.clone());
+                }
+            }
+            let outcome = store.storage().during(&locks[0], obtain(vault, job, all, &locks)).await;
+            for lock in locks {
+                store.storage().release(lock).await;
+            }
             return outcome;
         }
         sleep(OTHERS).await;
@@ -122,19 +138,26 @@ fn is_news(job: &Job, kept: &Certificate) -> bool {
     kept.covers(job.name()) && !is_held && !job.forced && !kept.needs_renewal(OffsetDateTime::now_utc())
 }
 
-async fn obtain(vault: &Vault, job: &Job, lock: &Lock) -> Outcome {
+async fn obtain(vault: &Vault, job: &Job, others: &[Key], locks: &[Lock]) -> Outcome {
+    let names: Vec<&str> = std::iter::once(job.name()).chain(others.iter().map(|(_, name)| &**name)).collect();
     if job.rehearse
         && let Some(rehearsal) = &job.office.rehearsal
     {
-        let tried = ask(vault, job, rehearsal, None).await;
+        let tried = ask(vault, job, &names, rehearsal, None).await;
         tried.map_err(|failure| Failure { reason: format!("tried out first, {failure}"), ..failure })?;
     }
     let former = job.held.as_deref().filter(|_| job.is_theirs);
-    take(job, lock, &ask(vault, job, &job.office, former).await?).await
+    take(job, &names, locks, &ask(vault, job, &names, &job.office, former).await?).await
 }
 
-async fn ask(vault: &Vault, job: &Job, office: &Office, replaces: Option<&Certificate>) -> Result<Obtained, Failure> {
-    let wanted = Wanted { name: job.name(), key: job.key_type, replaces };
+async fn ask(
+    vault: &Vault,
+    job: &Job,
+    names: &[&str],
+    office: &Office,
+    replaces: Option<&Certificate>,
+) -> Result<Obtained, Failure> {
+    let wanted = Wanted { names, key: job.key_type, replaces };
     let stage = Stage { challenges: Arc::clone(&vault.challenges), dns: job.dns.clone() };
     let outcome = order::obtain(office, &stage, &wanted, &job.kinds).await;
     if let Err(failure) = &outcome {
@@ -144,18 +167,21 @@ async fn ask(vault: &Vault, job: &Job, office: &Office, replaces: Option<&Certif
 }
 
 /// Keeps what came. What cannot be kept is shown all the same: it is good, and asking again would change nothing.
-async fn take(job: &Job, lock: &Lock, obtained: &Obtained) -> Outcome {
+async fn take(job: &Job, names: &[&str], locks: &[Lock], obtained: &Obtained) -> Outcome {
     let bad = |trouble: Trouble| Failure::other(format!("what the authority gave cannot be used: {trouble}"));
     let certificate = Certificate::from_pem(obtained.chain.as_bytes(), obtained.key.as_bytes()).map_err(bad)?;
-    if !certificate.covers(job.name()) {
+    if !names.iter().all(|name| certificate.covers(name)) {
         return Err(Failure::other("what the authority gave is for another name"));
     }
-    let name = job.name();
-    match job.office.store.save(Some(lock), name, &obtained.key, &obtained.chain).await {
-        Ok(true) => {}
-        Ok(false) => tracing::warn!(name, "another process has taken over: its certificate is the one that is kept"),
-        Err(trouble) => {
-            tracing::error!(name, error = %trouble, "a certificate cannot be kept: after a restart it is asked for again");
+    for (name, lock) in names.iter().copied().zip(locks) {
+        match job.office.store.save(Some(lock), name, &obtained.key, &obtained.chain).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(name, "another process has taken over: its certificate is the one that is kept");
+            }
+            Err(trouble) => {
+                tracing::error!(name, error = %trouble, "a certificate cannot be kept: after a restart it is asked for again");
+            }
         }
     }
     Ok((Arc::new(certificate), Some(obtained.kind)))
@@ -164,8 +190,8 @@ async fn take(job: &Job, lock: &Lock, obtained: &Obtained) -> Outcome {
 fn conclude(vault: &Vault, job: &Job, done: Option<Done>) {
     let broken = || Failure::other("an order broke off: this is a mistake in rp");
     match (done, job.task) {
-        (Some(Done::Order(outcome)), _) => concluded(vault, job, outcome),
-        (None, Task::Order) => concluded(vault, job, Err(broken())),
+        (Some(Done::Order(outcome, others)), _) => concluded(vault, job, outcome, &others),
+        (None, Task::Order) => concluded(vault, job, Err(broken()), &[]),
         (Some(Done::Look(outcome)), _) => advised(vault, job, outcome),
         (None, Task::Look) => advised(vault, job, Err(broken())),
     }
@@ -181,14 +207,29 @@ fn advised(vault: &Vault, job: &Job, outcome: Result<Advice, Failure>) {
     }
 }
 
-fn concluded(vault: &Vault, job: &Job, outcome: Outcome) {
+/// Whether one of several names may be to blame.
+fn is_of_one(failure: FailureKind) -> bool {
+    !matches!(failure, FailureKind::TooMany { .. } | FailureKind::Storage | FailureKind::Unwanted)
+}
+
+fn concluded(vault: &Vault, job: &Job, outcome: Outcome, others: &[Key]) {
     let (name, authority) = (job.name(), job.office.issuer.host());
+    if let Err(failure) = &outcome
+        && !others.is_empty()
+        && is_of_one(failure.kind)
+    {
+        let (reason, names) = (&failure.reason, others.len() + 1);
+        tracing::warn!(name, reason, names, authority, "names cannot be had together: each is asked for by itself");
+        return vault.part(job);
+    }
+    vault.share(job, others, &outcome);
     match &outcome {
         Ok((certificate, kind)) => {
             let (issuer, until) = (certificate.issuer(), certificate.not_after().date());
             if let Some(challenge) = kind {
                 metrics::global().certificate_orders.add(authority, "ok");
-                tracing::info!(name, issuer, %until, %challenge, authority, "certificate obtained");
+                let others = others.iter().map(|(_, name)| &**name).collect::<Vec<_>>().join(" ");
+                tracing::info!(name, others, issuer, %until, %challenge, authority, "certificate obtained");
             } else {
                 tracing::info!(name, issuer, %until, "another process has obtained the certificate");
             }

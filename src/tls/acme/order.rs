@@ -51,7 +51,8 @@ impl Shown {
 
 /// What is asked for.
 pub(super) struct Wanted<'a> {
-    pub name: &'a str,
+    /// One certificate for all of them; the first one gives it its name here.
+    pub names: &'a [&'a str],
     pub key: KeyType,
     /// The certificate that this one takes the place of, where the same authority has signed it.
     pub replaces: Option<&'a Certificate>,
@@ -80,7 +81,7 @@ pub(super) async fn obtain(
 async fn attempt(office: &Office, stage: &Stage, wanted: &Wanted<'_>, kind: Kind) -> Result<Obtained, Failure> {
     let account = office.account().await?;
     let mut order = open(office, &account, wanted).await?;
-    let mut shown = authorize(&mut order, stage, wanted.name, kind).await?;
+    let mut shown = authorize(&mut order, stage, kind).await?;
     let judged = judgement(&mut order).await;
     for shown in &mut shown {
         shown.take_back().await;
@@ -90,12 +91,12 @@ async fn attempt(office: &Office, stage: &Stage, wanted: &Wanted<'_>, kind: Kind
     let (key, request) = request(wanted).await?;
     patiently!(order.finalize_csr(&request))?;
     let (usual, heard) = chain::overhear(async { patiently!(order.poll_certificate(&PATIENCE)) }).await;
-    let chain = chain::prefer(&account, &office.issuer.chain, wanted.name, usual?, heard).await;
+    let chain = chain::prefer(&account, &office.issuer.chain, wanted.names[0], usual?, heard).await;
     Ok(Obtained { key, chain, kind })
 }
 
 async fn open(office: &Office, account: &Account, wanted: &Wanted<'_>) -> Result<Order, Failure> {
-    let identifiers = [identifier(wanted.name)];
+    let identifiers: Vec<Identifier> = wanted.names.iter().map(|name| identifier(name)).collect();
     let profile = profile(office, account, &identifiers[0]);
     let question = || match profile {
         Some(profile) => NewOrder::new(&identifiers).profile(profile),
@@ -137,7 +138,7 @@ async fn judgement(order: &mut Order) -> Result<(), Failure> {
 }
 
 /// Shows what the authority wants to see, and tells it to look.
-async fn authorize(order: &mut Order, stage: &Stage, name: &str, kind: Kind) -> Result<Vec<Shown>, Failure> {
+async fn authorize(order: &mut Order, stage: &Stage, kind: Kind) -> Result<Vec<Shown>, Failure> {
     patiently!(read(order))?;
     let mut shown = Vec::new();
     let mut authorizations = order.authorizations();
@@ -145,7 +146,10 @@ async fn authorize(order: &mut Order, stage: &Stage, name: &str, kind: Kind) -> 
         let mut authorization = authorization?;
         match authorization.status {
             AuthorizationStatus::Valid => {}
-            AuthorizationStatus::Pending => shown.push(show(&mut authorization, stage, name, kind).await?),
+            AuthorizationStatus::Pending => {
+                let name = authorization.identifier().to_string();
+                shown.push(show(&mut authorization, stage, &name, kind).await?);
+            }
             _ => return Err(Failure::other("the authority gave an authorization that cannot be used")),
         }
     }
@@ -222,7 +226,8 @@ async fn refusal(order: &mut Order, error: Option<instant_acme::Error>) -> Failu
 /// A new key, as PEM, and the request for a certificate that has it, as DER.
 async fn request(wanted: &Wanted<'_>) -> Result<(String, Vec<u8>), Failure> {
     let failed = |error: rcgen::Error| Failure::other(error.to_string());
-    let mut params = CertificateParams::new(vec![wanted.name.to_owned()]).map_err(failed)?;
+    let mut params = CertificateParams::new(wanted.names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())
+        .map_err(failed)?;
     params.distinguished_name = DistinguishedName::new();
     let key = wanted.key.make().await?;
     let request = params.serialize_request(&key).map_err(failed)?;

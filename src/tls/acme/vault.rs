@@ -39,6 +39,8 @@ pub struct Wishes {
     pub key: KeyType,
     /// For names that are not named, each below a wildcard or any.
     pub demand: Vec<(Option<Name>, Terms)>,
+    /// Names that are asked for in one order, if that does.
+    pub together: Vec<BTreeSet<Box<str>>>,
 }
 
 impl Wishes {
@@ -69,6 +71,7 @@ pub(super) struct State {
     key: KeyType,
     dns: Option<Arc<Dns>>,
     pub holdings: BTreeMap<Key, Holding>,
+    together: Vec<BTreeSet<Box<str>>>,
 }
 
 /// What is kept of each of the authorities, in the order in which they are asked.
@@ -111,6 +114,8 @@ pub(super) struct Job {
     pub forced: bool,
     /// Whoever has to say yes once more.
     pub permit: Option<Arc<Terms>>,
+    /// Who is asked for in the same order, and under way with it.
+    pub companions: Vec<Key>,
 }
 
 impl Job {
@@ -164,6 +169,7 @@ impl Vault {
         state.offices = offices;
         state.kinds.clone_from(&wishes.kinds);
         state.key = wishes.key;
+        state.together.clone_from(&wishes.together);
         self.demand.settle_terms(&wishes.demand);
         state.holdings.retain(|(at, name), holding| {
             let named = wishes.names.contains(name);
@@ -242,23 +248,28 @@ impl Vault {
             .min_by_key(|(task, _, _, holding)| (*task == Task::Look, holding.certificate.is_some(), holding.next()))?;
         let office = Arc::clone(state.offices.get(at)?);
         holding.busy = Some(task);
+        let (key, held, from, forced) = (key.clone(), holding.certificate.clone(), holding.from, holding.forced);
+        let (kind, rehearse, on_demand) =
+            (holding.kind, holding.tries.get(at).is_some_and(|attempt| attempt.rehearse), holding.on_demand);
+        let companions = if task == Task::Order && !forced { state.companions(&key, at, now) } else { Vec::new() };
         // Below a wildcard there may be any number of machines: its zone alone speaks for it (RFC 8555, section 8.3).
         let mut kinds = if key.1.starts_with("*.") { vec![Kind::Dns01] } else { state.kinds.clone() };
         // What worked is tried first.
-        kinds.sort_by_key(|kind| Some(*kind) != holding.kind);
+        kinds.sort_by_key(|known| Some(*known) != kind);
         Some(Job {
             task,
             office,
             at,
-            key: key.clone(),
             kinds,
             dns: state.dns.clone(),
             key_type: state.key,
-            rehearse: holding.tries.get(at).is_some_and(|attempt| attempt.rehearse),
-            held: holding.certificate.clone(),
-            is_theirs: holding.from == at,
-            forced: holding.forced,
-            permit: self.demand.terms(&key.1).filter(|_| holding.on_demand && holding.certificate.is_some()),
+            rehearse,
+            is_theirs: from == at,
+            forced,
+            permit: self.demand.terms(&key.1).filter(|_| on_demand && held.is_some()),
+            held,
+            key,
+            companions,
         })
     }
 
@@ -291,6 +302,32 @@ impl Vault {
         Duration::try_from(holding.due() - now).unwrap_or_default()
     }
 
+    /// The companions of a job are under way no more. `others` of them have come to the same as the job itself.
+    pub(super) fn share(&self, job: &Job, others: &[Key], outcome: &Result<(Arc<Certificate>, Option<Kind>), Failure>) {
+        let (now, rehearses) = (OffsetDateTime::now_utc(), job.office.rehearsal.is_some());
+        let mut state = self.state();
+        for key in &job.companions {
+            let Some(holding) = state.holdings.get_mut(key) else { continue };
+            holding.busy = None;
+            match outcome {
+                _ if !others.contains(key) => {}
+                Ok((certificate, kind)) => holding.gained(job.at, Arc::clone(certificate), *kind, now),
+                Err(failure) => holding.failed(job.at, failure.clone(), rehearses, now),
+            }
+        }
+    }
+
+    /// Nothing came of an order for several names: each is asked for by itself, until the configuration is read again.
+    pub(super) fn part(&self, job: &Job) {
+        let mut state = self.state();
+        state.together.retain(|names| !names.contains(job.name()));
+        for key in std::iter::once(&job.key).chain(&job.companions) {
+            if let Some(holding) = state.holdings.get_mut(key) {
+                holding.busy = None;
+            }
+        }
+    }
+
     /// What its authority says of a name's certificate. Gives when it is renewed.
     pub(super) fn advise(&self, job: &Job, outcome: Result<Advice, Failure>) -> Option<OffsetDateTime> {
         let mut state = self.state();
@@ -303,6 +340,32 @@ impl Vault {
     /// A panic leaves nothing half done here: each change is a few assignments.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// More than this no authority is known to put into one certificate.
+const MOST_NAMES: usize = 100;
+
+impl State {
+    /// Who wants the same of the same authority now, as it has not failed with anybody: from now on under way with this one.
+    fn companions(&mut self, key: &Key, at: usize, now: OffsetDateTime) -> Vec<Key> {
+        let Some(names) = self.together.iter().find(|names| names.contains(&key.1)) else { return Vec::new() };
+        if self.holdings.get(key).is_none_or(Holding::has_failed) {
+            return Vec::new();
+        }
+        let mut companions = Vec::new();
+        for name in names.iter().filter(|name| **name != key.1) {
+            let other = (Arc::clone(&key.0), name.clone());
+            let Some(holding) = self.holdings.get_mut(&other) else { continue };
+            if holding.task(now) == Some((Task::Order, at)) && !holding.has_failed() && !holding.forced {
+                holding.busy = Some(Task::Order);
+                companions.push(other);
+            }
+            if companions.len() + 1 == MOST_NAMES {
+                break;
+            }
+        }
+        companions
     }
 }
 
@@ -344,6 +407,7 @@ mod tests {
             dns: None,
             key: KeyType::default(),
             demand: Vec::new(),
+            together: Vec::new(),
         }
     }
 
@@ -400,6 +464,56 @@ mod tests {
         assert_eq!((status.error.as_deref(), status.due >= kept.renewal()), (None, true));
         let job = vault.next(status.due).unwrap();
         assert_eq!(job.kinds, [Kind::TlsAlpn01, Kind::Http01], "what worked comes first");
+    }
+
+    #[test]
+    fn names_of_a_site_are_under_way_together_until_that_fails() {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let names = ["a.test", "b.test", "c.test", "other.test"];
+        let vault = Vault::default();
+        for name in names {
+            vault.slot(&stores(&scratch), name).unwrap();
+        }
+        let site: BTreeSet<Box<str>> = names[..3].iter().map(|name| (*name).into()).collect();
+        let wishes = Wishes { together: vec![site], ..wishes(&scratch, &names) };
+        vault.want(&wishes);
+        let now = OffsetDateTime::now_utc();
+        let of = |job: &Job| job.companions.iter().map(|(_, name)| name.to_string()).collect::<Vec<_>>();
+        let job = vault.next(now).unwrap();
+        assert_eq!((job.name(), of(&job)), ("a.test", vec!["b.test".to_owned(), "c.test".to_owned()]));
+        let other = vault.next(now).unwrap();
+        assert_eq!((other.name(), of(&other)), ("other.test", vec![]));
+        assert!(vault.next(now).is_none(), "the companions are under way");
+        // Another process had the lock of one.
+        let got = Ok((certificate(&world, "a.test"), Some(Kind::Http01)));
+        vault.share(&job, &job.companions[..1], &got);
+        vault.finish(&job, got);
+        let report = vault.report();
+        assert!(report[0].certificate.is_some() && report[1].certificate.is_some() && report[2].certificate.is_none());
+        let job = vault.next(now).unwrap();
+        assert_eq!((job.name(), of(&job)), ("c.test", vec![]), "the others have theirs");
+        // Limits are of all of them.
+        let vault = Vault::default();
+        for name in names {
+            vault.slot(&stores(&scratch), name).unwrap();
+        }
+        vault.want(&wishes);
+        let now = OffsetDateTime::now_utc();
+        let job = vault.next(now).unwrap();
+        let limit = || Failure { reason: "no".to_owned(), kind: FailureKind::TooMany { after: None } };
+        vault.share(&job, &job.companions, &Err(limit()));
+        vault.finish(&job, Err(limit()));
+        assert_eq!(vault.next(now).unwrap().name(), "other.test");
+        // After a failure of one of them each goes its own way.
+        vault.want(&wishes);
+        let later = now + Duration::from_secs(4 * 3600);
+        vault.state().holdings.values_mut().for_each(Holding::forgive);
+        let job = vault.next(later).unwrap();
+        assert_eq!(of(&job).len(), 2);
+        vault.part(&job);
+        let alone: Vec<(String, usize)> =
+            (0..3).map(|_| vault.next(later).unwrap()).map(|job| (job.name().to_owned(), of(&job).len())).collect();
+        assert_eq!(alone, ["a.test", "b.test", "c.test"].map(|name| (name.to_owned(), 0)));
     }
 
     #[test]
