@@ -128,6 +128,8 @@ pub const GLOBAL: &[Habit] = &[
     write(&["on_demand_tls"], "acme { on_demand { ask http://127.0.0.1:9000/domains } }", GLOBAL_PLACE),
     write(&["ocsp_stapling", "ssl_stapling", "ocsp-update.mode"], "ocsp <1 off>", GLOBAL_PLACE),
     write(&["key_type"], "acme { key_type <1 p256> }", GLOBAL_PLACE),
+    write(&["preferred_chains smallest"], "acme { chain shortest }", GLOBAL_PLACE),
+    write(&["preferred_chains", "preferred_chain"], "acme { chain <1 ROOT> }", GLOBAL_PLACE),
     say(&["local_certs", "skip_install_trust"], "a site asks for one itself: tls internal"),
     say(
         &["debug", "order", "servers", "persist_config", "pki", "default_bind", "default_sni", "events", "filesystem"],
@@ -224,7 +226,7 @@ pub const TLS: &[Habit] = &[
         Place::Top,
     ),
     instead(
-        &["issuer", "ca", "ca_root", "eab"],
+        &["issuer", "ca", "ca_root", "eab", "preferred_chains"],
         "who signs certificates is said once for all sites",
         "global { acme { ca DIRECTORY } }",
         Place::Top,
