@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::harness::{Client, Origin, Proxy, command, eventually, of};
-use crate::watch::{back_to, beside, descriptors, processor, resident};
+use crate::watch::{at_rest, back_to, beside, descriptors, processor, resident};
 
 #[test]
 fn xl02_bodies_that_trickle_hold_up_nobody() {
@@ -172,6 +172,21 @@ fn xl12_mistakes_do_not_fill_the_log() {
     let lines = proxy.log_lines().iter().filter(|line| line["message"] == "a malformed request is refused").count();
     let seconds = usize::try_from(start.elapsed().as_secs()).unwrap();
     assert!((1..=seconds + 2).contains(&lines), "{lines} lines in {seconds} s");
+}
+
+#[test]
+fn xl12_what_is_written_beside_the_configuration_is_told_once() {
+    let proxy = of(":0 {\n bind 127.0.0.1\n respond before\n}").start();
+    let (noise, start) = (proxy.folder.path().join("noise"), Instant::now());
+    while start.elapsed() < Duration::from_secs(2) {
+        std::fs::write(&noise, "noise").unwrap();
+    }
+    proxy.said("much is written beside the configuration");
+    at_rest(&proxy);
+    assert_eq!(proxy.log_text().matches("much is written").count(), 1);
+    // A change of the configuration itself is still found.
+    proxy.folder.write("Proxyfile", ":0 {\n bind 127.0.0.1\n respond after\n}");
+    eventually("a change", || (proxy.get("/").text() == "after").then_some(()));
 }
 
 #[test]
