@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::crowd::Crowd;
 use crate::harness::{Client, Frame, H2, H3, H3Response, Message, Opcode, WebSocket, run};
 use crate::servers::{DOWNLOAD, pattern, sum, text};
-use crate::stage::{NAME, Stage};
+use crate::stage::{NAME, PASSED, Stage};
 
 /// A client that connects again where it was told that the connection ends.
 struct Steady {
@@ -44,6 +44,7 @@ pub fn join(crowd: &mut Crowd, stage: &Stage) {
     bodies(crowd, plain);
     tunnels(crowd, plain);
     secure(crowd, stage, tls);
+    passed(crowd, stage, tls);
 }
 
 const BRISK: Duration = Duration::from_millis(15);
@@ -136,6 +137,29 @@ fn tunnels(crowd: &mut Crowd, door: SocketAddr) {
         move || {
             let mut client = open();
             [1, 200, 70_000].into_iter().for_each(|size| exchange(&mut client, &pattern(size)));
+        }
+    });
+}
+
+/// What rp passes on by its name, and can't read.
+fn passed(crowd: &mut Crowd, stage: &Stage, door: SocketAddr) {
+    let config = stage.authority.client(&["http/1.1"]);
+    let open = move || Client::tls(door, PASSED, config.clone()).expect("a handshake with the server");
+    let exchange = |client: &mut Client, size: usize| {
+        let body = pattern(size);
+        client.send(format!("POST / HTTP/1.1\r\nHost: {PASSED}\r\nContent-Length: {size}\r\n\r\n")).send(&body);
+        assert_eq!(client.response().text(), format!("{size} {}", sum(&body)));
+    };
+    let again = open.clone();
+    crowd.add("a connection that is passed through and stays", CALM, move || {
+        let mut client = again();
+        move || exchange(&mut client, 200)
+    });
+    crowd.add("connections that are passed through, and come and go", CALM, move || {
+        let open = open.clone();
+        move || {
+            let mut client = open();
+            [1, 70_000].into_iter().for_each(|size| exchange(&mut client, size));
         }
     });
 }

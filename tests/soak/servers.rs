@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::harness::{Frame, Message, Origin, WebSocket, Wire};
+use crate::harness::{Frame, Identity, Message, Origin, WebSocket, Wire};
 
 pub const DOWNLOAD: usize = 300_000;
 
@@ -74,6 +74,13 @@ pub fn tunnel() -> Origin {
             let answer = Frame { masked: false, ..frame };
             wire.say(answer.encode());
         }
+    })
+}
+
+/// With a certificate and a key of its own.
+pub fn passed(identity: &Identity) -> Origin {
+    Origin::raw_tls(identity.server(&["http/1.1"]), |wire| {
+        serve(wire, |request, wire| wire.ok(&format!("{} {}", request.body.len(), sum(&request.body))));
     })
 }
 

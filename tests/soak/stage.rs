@@ -12,6 +12,8 @@ use crate::harness::{Authority, Folder, Identity, Origin, Proxy, eventually, fre
 use crate::servers;
 
 pub const NAME: &str = "example.com";
+/// What rp does not decrypt.
+pub const PASSED: &str = "db.example.com";
 
 pub struct Stage {
     pub proxy: Proxy,
@@ -65,7 +67,12 @@ https://{NAME}:{{$SECURE}} {{
     tls {{$FILES}}/site.pem {{$FILES}}/site.key
     use all
 }}
-"
+https://{PASSED}:{{$SECURE}} {{
+    bind 127.0.0.1
+    passthrough {{$NOBODY}} {{$PASSED}} {{ timeout idle {}s }}
+}}
+",
+        60 + turn % 2
     )
 }
 
@@ -79,17 +86,19 @@ impl Stage {
         identities[0].save(&files, "site");
         files.write("www/static/page", servers::text());
         let (good, tunnel, faulty) = (servers::good(), servers::tunnel(), servers::faulty());
+        let passed = servers::passed(&authority.issue(&[PASSED]));
         let proxy = of(&config(0))
             .with("FILES", files.path().display())
             .with("GOOD", &good)
             .with("TUNNEL", &tunnel)
             .with("FAULTY", &faulty)
+            .with("PASSED", &passed)
             .with("NOBODY", Origin::nobody())
             // Port 0 stands for one socket, and two are needed.
             .with("SECURE", free_port())
             .doors(2)
             .start();
-        let stage = Self { proxy, authority, identities, files, _servers: vec![good, tunnel, faulty] };
+        let stage = Self { proxy, authority, identities, files, _servers: vec![good, tunnel, faulty, passed] };
         eventually("the socket", || stage.socket().exists().then_some(()));
         stage
     }

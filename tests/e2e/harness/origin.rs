@@ -52,6 +52,11 @@ impl Origin {
         Self::listen(None, script)
     }
 
+    /// The same over TLS.
+    pub fn raw_tls(config: Arc<rustls::ServerConfig>, script: impl Fn(&mut Wire) + Send + Sync + 'static) -> Self {
+        Self::listen(Some(config), script)
+    }
+
     /// Gives every request the same answer.
     pub fn answering(answer: &'static str) -> Self {
         Self::new(move |_, wire| wire.say(answer))
