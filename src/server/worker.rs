@@ -288,7 +288,8 @@ impl Worker {
         }
         self.remember(address, &watch);
         let arrival = Arrival { shared: self.shared.clone(), listen: ListenAddress::clone(address), watch };
-        let task = serve(arrival);
+        // In a box: what is captured and then awaited has its room twice.
+        let task = Box::pin(serve(arrival));
         let presence = Presence::new(self.clone());
         tokio::task::spawn_local(async move {
             task.await;

@@ -80,10 +80,10 @@ pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, hal
     builder.max_field_section_size(terms.limits.header as u64).send_grease(false).enable_extended_connect(true);
     let transport = Transport::new(line.clone());
     let Some(Ok(http3)) = Box::pin(within(terms.timeouts.handshake, builder.build(transport))).await else { return };
-    Box::pin(
-        Session { http3, line, context, terms, requests: JoinSet::new(), end: End::Open, last: Cell::new(None) }.run(),
-    )
-    .await;
+    let session =
+        Session { http3, line, context, terms, requests: JoinSet::new(), end: End::Open, last: Cell::new(None) };
+    // In boxes, and each for itself: a future has room for what it is called with and for what it makes of that.
+    Box::pin(Box::new(session).run()).await;
 }
 
 /// Which name was asked for, and what was demanded. Which suite was agreed on, quinn does not tell.
@@ -127,7 +127,7 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self) {
+    async fn run(mut self: Box<Self>) {
         loop {
             match self.event().await {
                 Event::Accepted(resolver) => self.accept(*resolver),
@@ -201,7 +201,7 @@ impl Session {
     }
 
     /// Waits until clients have what they were answered, or the connection is lost.
-    async fn finish(mut self) {
+    async fn finish(mut self: Box<Self>) {
         while self.requests.join_next().await.is_some() {}
         drop(self.http3);
         // What says that the connection is closed leaves with the next turn of its driver.
