@@ -31,12 +31,12 @@ impl Pebble {
         Self::with(&[])
     }
 
-    /// With these variables for Pebble.
     /// One that refuses no nonce, so that what is asked is asked once, and can be counted.
     pub fn exact() -> Self {
         Self::with(&[("PEBBLE_WFE_NONCEREJECT", "0")])
     }
 
+    /// With these variables for Pebble.
     pub fn with(variables: &[(&str, &str)]) -> Self {
         Self::set_up(variables, &json!({}), None)
     }
