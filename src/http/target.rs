@@ -18,8 +18,8 @@ pub struct Target {
     /// The canonical or rewritten path, where it differs from the original's.
     path: Option<Box<str>>,
     query: Query,
-    /// Of the path; found out for the first rule that wants to know.
-    readings: OnceCell<Readings>,
+    /// Of the path, where it has others than itself; found out for the first rule that wants to know. Boxed: most have none.
+    readings: OnceCell<Option<Box<Readings>>>,
     /// Servers are said to read paths as rp does: set by `ambiguous_paths`.
     pub ambiguous: bool,
 }
@@ -95,16 +95,16 @@ impl Target {
     /// Nobody reads the path otherwise than it is written.
     #[must_use]
     pub fn has_one_reading(&self) -> bool {
-        *self.readings.get_or_init(|| Readings::of(self.path())) == Readings::default()
+        self.readings.get_or_init(|| Readings::of(self.path()).map(Box::new)).is_none()
     }
 
     /// What servers may make of the path, for a while.
-    pub fn take_readings(&mut self) -> Readings {
-        self.readings.take().unwrap_or_else(|| Readings::of(self.path()))
+    pub fn take_readings(&mut self) -> Option<Box<Readings>> {
+        self.readings.take().flatten()
     }
 
     /// Puts them back: they are found out once.
-    pub fn put_readings(&mut self, readings: Readings) {
+    pub fn put_readings(&mut self, readings: Option<Box<Readings>>) {
         self.readings = readings.into();
     }
 

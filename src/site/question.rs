@@ -49,7 +49,10 @@ impl Doubt {
         }
         let captured = exchange.captures.len();
         let mut readings = exchange.target.take_readings();
-        let agree = !readings.broken && self.agree(test, holds, &mut readings, exchange);
+        let agree = match &mut readings {
+            Some(readings) => !readings.broken && self.agree(test, holds, readings, exchange),
+            None => self.folded.as_ref().is_none_or(|folded| folded.test.holds(exchange) == holds),
+        };
         exchange.target.put_readings(readings);
         exchange.captures.truncate(captured);
         if agree { Ok(()) } else { Err(Fault::detailed(Cause::BadPath, WHY)) }
@@ -67,7 +70,6 @@ impl Doubt {
         }
         match &self.folded {
             None => true,
-            Some(folded) if readings.loose.is_empty() => folded.test.holds(exchange) == holds,
             Some(folded) => readings.loose.iter_mut().all(|reading| says(&*folded.test, reading) == holds),
         }
     }
