@@ -119,7 +119,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Gather<T> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let mut inner = self.0.borrow_mut();
-        let length = bufs.iter().map(|buf| buf.len()).sum();
+        // All of them are in memory at once, so the sum is one that memory has.
+        let length = bufs.iter().fold(0_usize, |sum, buf| sum.wrapping_add(buf.len()));
         match ready!(inner.poll_take(cx, length, bufs))? {
             Some(taken) => Poll::Ready(Ok(taken)),
             None => Pin::new(&mut inner.stream).poll_write_vectored(cx, bufs),

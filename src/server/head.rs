@@ -140,7 +140,8 @@ impl Names {
         let mut names = Self::default();
         for (name, value) in headers {
             names.longest = names.longest.max(value.len());
-            names.bytes += name.as_str().len() + value.len();
+            // All of it is in memory at once, so the sum is one that memory has.
+            names.bytes = names.bytes.wrapping_add(name.as_str().len()).wrapping_add(value.len());
             match name.as_str() {
                 "expect" => names.expect = true,
                 "upgrade" => names.upgrade = true,

@@ -66,7 +66,8 @@ pub fn write(out: &mut Vec<u8>, method: &Method, target: &[u8], fields: Fields<'
 }
 
 fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.reserve(name.len() + value.len() + 4);
+    // Both are in memory, and together they are less than that.
+    out.reserve(name.len().wrapping_add(value.len()).wrapping_add(4));
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
