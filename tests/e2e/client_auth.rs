@@ -111,8 +111,12 @@ fn t16_what_is_known_of_a_client_is_for_routes_fields_and_the_log() {
     for _ in 0..2 {
         assert_eq!(ask_over_quic(&proxy, &config).as_deref(), Ok("app"));
         let request = origin.requests().pop().unwrap();
+        // Suite and group are not told over QUIC.
         let known = (request.field("x-who"), request.field("x-print"), request.field("x-suite"));
-        assert_eq!(known, (Some("CN=alice,O=Acme|CN=authority of a test|ABCD"), Some(&*print), Some("TLSv1.3 a.test")));
+        assert_eq!(
+            known,
+            (Some("CN=alice,O=Acme|CN=authority of a test|ABCD"), Some(&*print), Some("TLSv1.3  a.test"))
+        );
     }
     let line = proxy.logged_where("of HTTP/3", |line| line["protocol"] == "HTTP/3.0");
     assert_eq!(line["tls_client"], "CN=alice,O=Acme");
