@@ -66,7 +66,7 @@ fn is_passing(key: &str) -> bool {
     PASSING.iter().any(|folder| key.starts_with(folder)) || key == super::MARK || key.starts_with("copies/")
 }
 
-/// The reverse of [`hex`].
+/// The reverse of [`hex()`].
 fn bytes(hex: &str) -> Option<Vec<u8>> {
     let pairs = hex.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2));
     pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
