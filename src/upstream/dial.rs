@@ -18,6 +18,7 @@ use super::resolve::resolve;
 use super::stream::Stream;
 use super::target::{Address, Scheme, Target};
 use crate::http::fault::{Cause, Fault};
+use crate::telemetry::metrics;
 
 /// Before the next address is tried beside the ones that have not answered.
 const NEXT_ADDRESS: Duration = Duration::from_millis(250);
@@ -47,10 +48,17 @@ pub struct Dialed {
 
 /// `allowed` is for all of it. The `announcement` goes before anything else, TLS included.
 pub async fn dial(target: &Target, tls: Option<&Tls>, announcement: &[u8], allowed: Duration) -> Result<Dialed, Fault> {
-    match timeout(allowed, dial_without_end(target, tls, announcement, per_address(allowed))).await {
+    let dialed = match timeout(allowed, dial_without_end(target, tls, announcement, per_address(allowed))).await {
         Ok(result) => result,
         Err(_) => Err(Cause::ConnectTimeout.into()),
+    };
+    let metrics = metrics::global();
+    if dialed.is_ok() {
+        metrics.upstream_connects.add(1);
+    } else {
+        metrics.upstream_connects_failed.add(1);
     }
+    dialed
 }
 
 fn per_address(allowed: Duration) -> Duration {

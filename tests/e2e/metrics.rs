@@ -86,12 +86,18 @@ fn o12_what_clients_do_counts_whatever_they_speak() {
             _ => wire.wait_closed(),
         });
         let proxy = over
-            .of("global { metrics 127.0.0.1:0 }\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+            .of("global { metrics 127.0.0.1:0 }\n:0 {\n bind 127.0.0.1\n route /away { reverse_proxy {$NOBODY} }\n reverse_proxy {$ORIGIN}\n}")
             .with("ORIGIN", &origin)
+            .with("NOBODY", Origin::nobody())
             .start();
         let count = |name: &str| sample(collect(place(&proxy), "*/*").text(), name);
         let mut speaker = proxy.speaker();
         assert_eq!(speaker.get("/").status(), 200);
+        assert_eq!(count("rp_upstream_connects_total{result=\"ok\"}"), 1);
+        assert_eq!(count("rp_upstream_connects_total{result=\"failed\"}"), 0);
+        assert_eq!(speaker.get("/away").status(), 502);
+        assert_eq!(count("rp_upstream_connects_total{result=\"ok\"}"), 1);
+        assert_eq!(count("rp_upstream_connects_total{result=\"failed\"}"), 2, "once, and once more");
         assert_eq!(speaker.ask(Ask::of("TRACE", "/")).status(), 405);
         assert_eq!(count("rp_requests_total{class=\"2xx\"}"), 1);
         assert_eq!(count("rp_requests_total{class=\"4xx\"}"), 1);
