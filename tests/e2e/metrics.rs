@@ -142,7 +142,7 @@ fn a_reload_moves_the_place_of_metrics_and_a_taken_one_is_refused() {
     to(&taken.local_addr().unwrap().to_string());
     proxy.signal(Signal::HUP);
     proxy.said("the new configuration is refused");
-    assert!(proxy.log_text().contains("it is taken"), "{}", proxy.log_text());
+    eventually("the reason", || proxy.log_text().contains("it is taken").then_some(()));
     assert_eq!(sample(collect(at, "*/*").text(), "rp_reloads_total{result=\"failed\"}"), 1);
     let socket = proxy.folder.path().join("m");
     to(&format!("unix/{}", socket.display()));
