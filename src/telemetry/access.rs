@@ -216,21 +216,7 @@ impl Record<'_> {
         human_time(to, self.phases.total);
         to.push(b' ');
         human_size(to, self.bytes_out);
-        if let Some(upstream) = self.upstream {
-            word(to, upstream.as_bytes());
-        }
-        if let Some(error) = self.error_code {
-            to.extend_from_slice(paint.bad);
-            word(to, error.as_bytes());
-            to.extend_from_slice(paint.end);
-            if let Some(reason) = self.reason {
-                to.push(b':');
-                word(to, reason.as_bytes());
-            }
-        }
-        if let Some(end) = self.tunnel_end {
-            word(to, end.as_bytes());
-        }
+        human_end(to, paint, self.upstream, (self.error_code, self.reason), self.tunnel_end);
         for (name, value) in self.fields {
             word(to, name.as_bytes());
             to.push(b'=');
@@ -238,6 +224,31 @@ impl Record<'_> {
         }
         to.push(b' ');
         paint.dim(to, tail(self.request_id));
+    }
+}
+
+/// Where something went, what went wrong there and why, and what ended it.
+fn human_end(
+    to: &mut Vec<u8>,
+    paint: &Paint,
+    upstream: Option<&str>,
+    (error, reason): (Option<&str>, Option<&str>),
+    end: Option<&str>,
+) {
+    if let Some(upstream) = upstream {
+        word(to, upstream.as_bytes());
+    }
+    if let Some(error) = error {
+        to.extend_from_slice(paint.bad);
+        word(to, error.as_bytes());
+        to.extend_from_slice(paint.end);
+        if let Some(reason) = reason {
+            to.push(b':');
+            word(to, reason.as_bytes());
+        }
+    }
+    if let Some(end) = end {
+        word(to, end.as_bytes());
     }
 }
 

@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::SystemTime;
 
-use super::{Form, Paint, Style, human_size, human_time, millis, number, optional, quoted_address, string, word};
+use super::{
+    Form, Paint, Style, human_end, human_size, human_time, millis, number, optional, quoted_address, string, word,
+};
 use crate::telemetry::clock;
 
 /// What is known of such a connection. Names are those of a request's line where they mean the same.
@@ -74,17 +76,7 @@ impl Passed<'_> {
         human_time(to, self.total);
         to.push(b' ');
         human_size(to, self.bytes_out);
-        if let Some(upstream) = self.upstream {
-            word(to, upstream.as_bytes());
-        }
-        if let Some(error) = self.error_code {
-            to.extend_from_slice(paint.bad);
-            word(to, error.as_bytes());
-            to.extend_from_slice(paint.end);
-        }
-        if let Some(end) = self.tunnel_end {
-            word(to, end.as_bytes());
-        }
+        human_end(to, paint, self.upstream, (self.error_code, None), self.tunnel_end);
     }
 }
 
