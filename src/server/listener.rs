@@ -2,6 +2,7 @@
 //! `SO_REUSEPORT` group resets the connections that wait in its queue.
 
 use std::io;
+use std::iter::once;
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
@@ -110,46 +111,42 @@ pub fn datagrams(beside: &[Bound], workers: usize) -> io::Result<Vec<UdpSocket>>
 
 /// The same at an address.
 pub fn datagrams_at(address: SocketAddr, workers: usize) -> io::Result<Vec<UdpSocket>> {
-    let open = || Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP));
+    let open = |shared| {
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+        only_its_family(&socket, address)?;
+        socket.set_reuse_port(shared)?;
+        socket.bind(&address.into())?;
+        socket.set_nonblocking(true)?;
+        // The system's default holds 150 full datagrams. It gives what it may (`net.core.rmem_max`).
+        let _ = (socket.set_recv_buffer_size(BUFFER), socket.set_send_buffer_size(BUFFER));
+        io::Result::Ok(socket)
+    };
     // As below: nobody else is to be in the group.
-    let probe = open()?;
-    only_its_family(&probe, address)?;
-    probe.bind(&address.into())?;
-    drop(probe);
-    (0..workers)
-        .map(|_| {
-            let socket = open()?;
-            only_its_family(&socket, address)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&address.into())?;
-            socket.set_nonblocking(true)?;
-            // The system's default holds 150 full datagrams. It gives what it may (`net.core.rmem_max`).
-            let _ = (socket.set_recv_buffer_size(BUFFER), socket.set_send_buffer_size(BUFFER));
-            Ok(socket.into())
-        })
-        .collect()
+    let first = open(false)?;
+    first.set_reuse_port(true)?;
+    let fellows = (1..workers).map(|_| open(true));
+    once(Ok(first)).chain(fellows).map(|socket| socket.map(Into::into)).collect()
 }
 
 /// Sockets that share a port, so that the kernel spreads connections over the workers.
 fn group(address: SocketAddr, workers: usize) -> io::Result<Vec<Bound>> {
-    // Without this a second process could join the group and take half of the traffic unnoticed: so the first socket is
-    // bound alone, which fails while anybody else listens, and only then opened to its fellows.
-    let probe = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    prepare(&probe, address)?;
-    probe.bind(&address.into())?;
-    let address = probe.local_addr()?.as_socket().unwrap_or(address);
-    drop(probe);
-    (0..workers)
-        .map(|_| {
-            let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-            prepare(&socket, address)?;
-            socket.set_reuse_port(true)?;
-            socket.bind(&address.into())?;
-            socket.listen(BACKLOG)?;
-            socket.set_nonblocking(true)?;
-            Ok(Bound::Tcp(socket.into()))
-        })
-        .collect()
+    let open = |address: SocketAddr, shared| {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        prepare(&socket, address)?;
+        socket.set_reuse_port(shared)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        io::Result::Ok(socket)
+    };
+    // In a group, a second process could take half of the traffic unnoticed. So the first socket listens by itself, which
+    // fails where anybody else does, and lets its fellows in only then: to bind what was tried before leaves a moment for
+    // another to do the same.
+    let first = open(address, false)?;
+    first.set_reuse_port(true)?;
+    let address = first.local_addr()?.as_socket().unwrap_or(address);
+    let fellows = (1..workers).map(|_| open(address, true));
+    once(Ok(first)).chain(fellows).map(|socket| socket.map(|socket| Bound::Tcp(socket.into()))).collect()
 }
 
 fn prepare(socket: &Socket, address: SocketAddr) -> io::Result<()> {
@@ -179,4 +176,76 @@ pub fn unix(path: &Path) -> io::Result<UnixListener> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Barrier;
+
+    use super::*;
+
+    const WORKERS: usize = 3;
+
+    /// Eight who want a port at the same moment, and what each of them got.
+    fn at_once<T: Send>(bind: impl Fn() -> io::Result<T> + Sync) -> Vec<io::Result<T>> {
+        let (barrier, bind) = (Barrier::new(8), &bind);
+        std::thread::scope(|scope| {
+            let one = || {
+                barrier.wait();
+                bind()
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        })
+    }
+
+    /// A port that is free for both protocols, at an address of our own: at 127.0.0.1 whatever runs beside may get it next.
+    fn free() -> SocketAddr {
+        let any = (Ipv4Addr::new(127, 83, 0, 1), 0);
+        loop {
+            let address = std::net::TcpListener::bind(any).unwrap().local_addr().unwrap();
+            if UdpSocket::bind(address).is_ok() {
+                return address;
+            }
+        }
+    }
+
+    #[test]
+    fn of_those_who_want_a_port_at_once_one_gets_it_whole() {
+        // Where the port was only tried before, and let go again, two of eight had it once in some hundred times.
+        for _ in 0..1000 {
+            let address = free();
+            let outcomes = at_once(|| group(address, WORKERS));
+            assert_eq!(outcomes.iter().flatten().map(Vec::len).collect::<Vec<_>>(), [WORKERS]);
+            let outcomes = at_once(|| datagrams_at(address, WORKERS));
+            assert_eq!(outcomes.iter().flatten().map(Vec::len).collect::<Vec<_>>(), [WORKERS]);
+        }
+    }
+
+    #[test]
+    fn whoever_leaves_the_choice_to_the_system_shares_with_nobody() {
+        for _ in 0..50 {
+            let outcomes = at_once(|| group((Ipv4Addr::LOCALHOST, 0).into(), WORKERS));
+            let mut ports: Vec<_> = outcomes.iter().map(|all| all.as_ref().unwrap()[0].local().unwrap()).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            assert_eq!(ports.len(), 8);
+        }
+    }
+
+    /// The kernel spreads connections over all of a group, the one that came first, too.
+    #[test]
+    fn each_socket_of_a_group_gets_its_share() {
+        let bound = group((Ipv4Addr::LOCALHOST, 0).into(), WORKERS).unwrap();
+        let address = bound[0].local().unwrap();
+        let clients: Vec<_> = (0..200).map(|_| std::net::TcpStream::connect(address).unwrap()).collect();
+        let shares = bound.iter().map(|bound| match bound {
+            Bound::Tcp(listener) => std::iter::from_fn(|| listener.accept().ok()).count(),
+            Bound::Unix(_) => 0,
+        });
+        let shares: Vec<_> = shares.collect();
+        assert!(shares.iter().all(|share| *share > 20), "{shares:?}");
+        assert_eq!(shares.iter().sum::<usize>(), clients.len());
+    }
 }
