@@ -63,6 +63,13 @@ pub trait Answers: Send + Sync {
     }
 }
 
+/// A future in a box, made there: one that is made first is copied into it whole, with all the room for what it will know.
+pub fn boxed<'a, F: Future + 'a>(future: impl FnOnce() -> F) -> LocalBoxFuture<'a, F::Output> {
+    let place = Box::<F>::new_uninit();
+    let made: Box<F> = Box::write(place, future());
+    Box::into_pin(made)
+}
+
 /// A request as it would be sent to a server, told instead of sent.
 #[derive(Debug, Clone)]
 pub struct Forward {

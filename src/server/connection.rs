@@ -155,7 +155,7 @@ where
     let peer = connection.peer.ip();
     let context =
         Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel: tunnel.clone() });
-    let service = service_fn(move |request: Request<Incoming>| handle(context.clone(), request.map(Received::Hyper)));
+    let service = service_fn(move |request: Request<Incoming>| handle(context.clone(), request.map(Received::Http1)));
     let io = TokioIo::new(Watched::http1(stream, watch.clone()));
     let mut driver = http1::Builder::new()
         .max_header_size(terms.limits.header)
@@ -229,7 +229,7 @@ where
     let limits = &terms.limits;
     let peer = connection.peer.ip();
     let context = Rc::new(Context { connection: Rc::new(connection), view, watch: watch.clone(), tunnel });
-    let service = service_fn(move |request: Request<Incoming>| handle(context.clone(), request.map(Received::Hyper)));
+    let service = service_fn(move |request: Request<Incoming>| handle(context.clone(), request.map(Received::Http2)));
     let (gather, outlet) = gather(Watched::http2(stream, watch.clone()));
     let io = TokioIo::new(gather);
     let driver = http2::Builder::new(Local { write: terms.timeouts.write })

@@ -14,13 +14,19 @@ const PREFACE: u32 = 24;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const PADDED: u8 = 8;
+const PRIORITIZED: u8 = 0x20;
 /// As much as a frame may be padded, with the byte that says so.
 const MOST_PADDING: u32 = 256;
 
@@ -45,8 +51,8 @@ impl Pace {
         Self { frames: Frames::new(), unfinished: Deadline::new(), most }
     }
 
-    /// Takes note of what has come.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<(), Flood> {
+    /// Takes note of what has come, and mends it as [`Frames::read`] does.
+    pub fn read(&mut self, bytes: &mut [u8]) -> Result<(), Flood> {
         self.frames.read(bytes)?;
         if self.frames.is_unfinished() != self.unfinished.is_set() {
             if self.unfinished.is_set() { self.unfinished.clear() } else { self.unfinished.set(self.most) }
@@ -98,21 +104,26 @@ impl Frames {
         }
     }
 
-    /// Takes note of what has come.
-    pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
+    /// Takes note of what has come. A frame that cannot be as long as it says is made to say more than any may have: the
+    /// HTTP/2 library ends the connection for `FRAME_SIZE_ERROR` then, as it must (RFC 9113, section 4.2), but for
+    /// `PROTOCOL_ERROR` if it reads it as it is. (A header in pieces has left already.)
+    pub fn read(&mut self, mut bytes: &mut [u8]) -> Result<(), Flood> {
         while !bytes.is_empty() {
             if self.left > 0 {
                 let skipped = bytes.len().min(self.left as usize);
                 self.left -= u32::try_from(skipped).unwrap_or(self.left);
-                bytes = &bytes[skipped..];
+                bytes = &mut bytes[skipped..];
                 continue;
             }
-            let taken = bytes.len().min(self.header.len() - self.have);
-            self.header[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
-            self.have += taken;
-            bytes = &bytes[taken..];
+            let (taken, rest) = bytes.split_at_mut(bytes.len().min(self.header.len() - self.have));
+            self.header[self.have..self.have + taken.len()].copy_from_slice(taken);
+            self.have += taken.len();
+            bytes = rest;
             if self.have == self.header.len() {
                 self.have = 0;
+                if taken.len() == self.header.len() && !self.fits() {
+                    taken[..3].fill(0xff);
+                }
                 self.frame()?;
             }
         }
@@ -135,6 +146,23 @@ impl Frames {
     pub fn goodbye(&self) -> [u8; 17] {
         let [a, b, c, d] = self.stream.to_be_bytes();
         [0, 0, 8, 7, 0, 0, 0, 0, 0, a, b, c, d, 0, 0, 0, 0xb]
+    }
+
+    /// Whether a frame of this kind may be of this length.
+    fn fits(&self) -> bool {
+        let [a, b, c, kind, flags, ..] = self.header;
+        let length = u32::from_be_bytes([0, a, b, c]);
+        let padding = u32::from(flags & PADDED != 0);
+        match kind {
+            DATA => length >= padding,
+            HEADERS => length >= padding + if flags & PRIORITIZED == 0 { 0 } else { 5 },
+            PRIORITY => length == 5,
+            RST_STREAM | WINDOW_UPDATE => length == 4,
+            SETTINGS => length.is_multiple_of(6) && (flags & ACK == 0 || length == 0),
+            PING => length == 8,
+            GOAWAY => length >= 8,
+            _ => true,
+        }
     }
 
     fn frame(&mut self) -> Result<(), Flood> {
@@ -189,14 +217,14 @@ mod tests {
 
     fn begun() -> Frames {
         let mut frames = Frames::new();
-        frames.read(&[b'x'; PREFACE as usize]).unwrap();
+        frames.read(&mut [b'x'; PREFACE as usize]).unwrap();
         frames
     }
 
     /// How many of these are taken.
     fn taken(frames: &mut Frames, each: &[u8], answer: usize) -> usize {
         let mut count = 0;
-        while count < 100_000 && frames.read(each).is_ok() {
+        while count < 100_000 && frames.read(&mut each.to_vec()).is_ok() {
             frames.wrote(answer);
             count += 1;
         }
@@ -237,19 +265,56 @@ mod tests {
     fn xl01_what_has_begun_is_unfinished_until_its_last_byte() {
         let mut frames = Frames::new();
         assert!(frames.is_unfinished(), "the preface is to come");
-        frames.read(&[b'x'; PREFACE as usize]).unwrap();
+        frames.read(&mut [b'x'; PREFACE as usize]).unwrap();
         assert!(!frames.is_unfinished());
         let head =
             [frame(HEADERS, 1, 7, b"one"), frame(CONTINUATION, 0, 7, b"two"), frame(CONTINUATION, 4, 7, b"")].concat();
         for (at, byte) in head.iter().enumerate() {
-            frames.read(&[*byte]).unwrap();
+            frames.read(&mut [*byte]).unwrap();
             assert_eq!(frames.is_unfinished(), at + 1 < head.len(), "{at}");
         }
-        frames.read(&frame(DATA, 0, 7, b"half")[..11]).unwrap();
+        frames.read(&mut frame(DATA, 0, 7, b"half")[..11]).unwrap();
         assert!(!frames.is_unfinished(), "a body has a time of its own");
-        frames.read(b"lf").unwrap();
-        frames.read(&frame(PING, 0, 0, &[0; 8])[..5]).unwrap();
+        frames.read(&mut [b'l', b'f']).unwrap();
+        frames.read(&mut frame(PING, 0, 0, &[0; 8])[..5]).unwrap();
         assert!(frames.is_unfinished());
         assert_eq!(frames.goodbye()[9..13], [0, 0, 0, 7]);
+    }
+
+    #[test]
+    fn a_length_that_cannot_be_is_made_one_that_the_library_knows_as_such() {
+        let good = [
+            frame(DATA, PADDED, 1, &[0]),
+            frame(HEADERS, PADDED | PRIORITIZED, 1, &[0; 6]),
+            frame(PRIORITY, 0, 1, &[0; 5]),
+            frame(RST_STREAM, 0, 1, &[0; 4]),
+            frame(SETTINGS, ACK, 0, &[]),
+            frame(SETTINGS, 0, 0, &[0; 12]),
+            frame(PING, 0, 0, &[0; 8]),
+            frame(GOAWAY, 0, 0, &[0; 9]),
+            frame(WINDOW_UPDATE, 0, 0, &[0; 4]),
+            frame(CONTINUATION, 0, 1, &[]),
+            frame(0xfe, 0xff, 0, &[]),
+        ]
+        .concat();
+        let mut read = good.clone();
+        begun().read(&mut read).unwrap();
+        assert_eq!(read, good);
+        let bad = [
+            frame(DATA, PADDED, 1, &[]),
+            frame(HEADERS, PADDED | PRIORITIZED, 1, &[0; 5]),
+            frame(PRIORITY, 0, 1, &[0; 4]),
+            frame(RST_STREAM, 0, 1, &[0; 5]),
+            frame(SETTINGS, ACK, 0, &[0; 6]),
+            frame(SETTINGS, 0, 0, &[0; 3]),
+            frame(PING, 0, 0, &[0; 6]),
+            frame(GOAWAY, 0, 0, &[0; 7]),
+            frame(WINDOW_UPDATE, 0, 0, &[0; 3]),
+        ];
+        for bad in bad {
+            let mut read = [&good[..], &bad].concat();
+            begun().read(&mut read).unwrap();
+            assert_eq!(read, [&good, &[0xff; 3][..], &bad[3..]].concat());
+        }
     }
 }

@@ -130,9 +130,10 @@ fn begin(
     request: Request<Received>,
 ) -> (Box<Journey>, Option<Fault>) {
     let (parts, incoming) = request.into_parts();
-    let (mut exchange, fault) = head::read(&context.connection, tunnel, &world.global, parts);
-    exchange.body = body(incoming, &mut exchange.notes, world.global.timeouts.body);
-    (Journey::new(exchange, world, door, context.watch.clone()), fault)
+    let (head, fault) = head::read(&context.connection, tunnel, &world.global, parts);
+    let mut notes = Notes::default();
+    let body = body(incoming, &mut notes, world.global.timeouts.body);
+    (Journey::new(context, head, (body, notes), world, door), fault)
 }
 
 /// What the client sends; `idle` bounds the time between two pieces of it.

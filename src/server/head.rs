@@ -1,5 +1,6 @@
 //! The head of a request, in our terms.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -20,14 +21,28 @@ use crate::http::target::Target;
 use crate::model::{Global, Limits};
 use crate::telemetry::id;
 
-/// The request in our terms, its body yet to be added, and what is wrong with it already.
-#[inline]
+/// What a request's head says in our terms, beside what stays as it came.
+///
+/// Not an [`Exchange`] yet: that is large, is built where it stays, and is never moved.
+pub struct Head {
+    host: Host,
+    target: Target,
+    upgrade: Upgrade,
+    id: RequestId,
+    started: Instant,
+    sent: Sent,
+    client_ip: IpAddr,
+    trusted: bool,
+    parts: Parts,
+}
+
+/// Reads a head, and says what is wrong with it already.
 pub fn read(
-    connection: &Rc<Connection>,
+    connection: &Connection,
     tunnel: &Rc<TunnelSlot>,
     global: &Global,
     mut parts: Parts,
-) -> (Exchange, Option<Fault>) {
+) -> (Head, Option<Fault>) {
     let mut fault = None;
     let mut keep = |found: Fault| {
         fault.get_or_insert(found);
@@ -56,31 +71,41 @@ pub fn read(
     }
     let started = Instant::now();
     let sent = Sent::new(parts.headers.len(), names.bytes);
-    let exchange = Exchange {
-        connection: connection.clone(),
-        id: request_id(&parts.headers, &names, started),
-        method: parts.method,
-        version: parts.version,
-        headers: parts.headers,
-        host,
-        target,
-        prefixes: Prefixes::default(),
-        body: Body::Empty,
-        max_body: u64::MAX,
-        sent,
-        client_ip,
-        trusted,
-        captures: SmallVec::new(),
-        notes: Notes::default(),
-        fault: None,
-        started,
-        rehearsed: false,
-        upgrade,
-        limits: SmallVec::new(),
-        auth: None,
-        origin: None,
-    };
-    (exchange, fault)
+    let id = request_id(&parts.headers, &names, started);
+    (Head { host, target, upgrade, id, started, sent, client_ip, trusted, parts }, fault)
+}
+
+impl Head {
+    /// With the connection that it came over, and its body.
+    #[allow(clippy::inline_always, reason = "it is built where the caller keeps it, and not copied there")]
+    #[inline(always)]
+    pub fn exchange(self, connection: Rc<Connection>, body: Body, notes: Notes) -> Exchange {
+        let Parts { method, version, headers, .. } = self.parts;
+        Exchange {
+            connection,
+            id: self.id,
+            method,
+            version,
+            headers,
+            host: self.host,
+            target: self.target,
+            prefixes: Prefixes::default(),
+            body,
+            max_body: u64::MAX,
+            sent: self.sent,
+            client_ip: self.client_ip,
+            trusted: self.trusted,
+            captures: SmallVec::new(),
+            notes,
+            fault: None,
+            started: self.started,
+            rehearsed: false,
+            upgrade: self.upgrade,
+            limits: SmallVec::new(),
+            auth: None,
+            origin: None,
+        }
+    }
 }
 
 /// What can be said against a request by its head alone.

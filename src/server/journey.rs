@@ -1,9 +1,9 @@
 //! A request from its head to the last byte of its answer; then it is logged.
 
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{self, Poll, ready};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -13,11 +13,13 @@ use http::{Method, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::executor::{self, Step};
+use super::handle::Context;
+use super::head::Head;
 use super::watched::{Expired, Watch};
 use super::world::{HeldDoor, Hold};
 use crate::http::body::Body;
 use crate::http::connection::Scheme;
-use crate::http::exchange::{Exchange, ServerName};
+use crate::http::exchange::{Exchange, Notes, ServerName};
 use crate::http::fault::{Cause, Fault};
 use crate::http::fields;
 use crate::http::page;
@@ -42,9 +44,25 @@ pub struct Journey {
 }
 
 impl Journey {
-    pub fn new(exchange: Exchange, world: Hold, door: Option<HeldDoor>, watch: Rc<Watch>) -> Box<Self> {
+    pub fn new(context: &Context, head: Head, sent: (Body, Notes), world: Hold, door: Option<HeldDoor>) -> Box<Self> {
         let under_way = Some(metrics::global().requests_active.begin());
-        Box::new(Self { exchange, world, door, site: None, watch, status: 0, sent: 0, done: false, under_way })
+        let (connection, watch) = (context.connection.clone(), context.watch.clone());
+        // The place comes first: what is built on the stack is copied, and this is large.
+        let place = Box::new_uninit();
+        Box::write(
+            place,
+            Self {
+                exchange: head.exchange(connection, sent.0, sent.1),
+                world,
+                door,
+                site: None,
+                watch,
+                status: 0,
+                sent: 0,
+                done: false,
+                under_way,
+            },
+        )
     }
 
     /// Takes the request through the site of its host.
@@ -70,15 +88,16 @@ impl Journey {
             return self.refuse(Fault::detailed(Cause::Misdirected, why));
         }
         let program = &door.router.site(at).program;
-        let answered = async {
-            #[cfg(debug_assertions)]
-            panic_on_purpose(exchange);
-            program.run(exchange).await
+        let outcome = {
+            // Pinned here, since it is large, and handing it over would copy it.
+            let answered = pin!(async {
+                #[cfg(debug_assertions)]
+                panic_on_purpose(exchange);
+                program.run(exchange).await
+            });
+            alone(answered).await
         };
-        match alone(answered).await {
-            Ok(answer) => answer,
-            Err(fault) => self.refuse(fault),
-        }
+        outcome.unwrap_or_else(|fault| self.refuse(fault))
     }
 
     /// What an authority wants to see of a name, before any site is asked (requirement T04). Other tokens may be a
@@ -245,7 +264,7 @@ impl Outbound {
     }
 
     /// The next piece, of a size that a slow client of HTTP/2 can take in its time.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    fn poll_piece(&mut self, cx: &mut task::Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         if self.rest.is_empty() {
             let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
             let is_http2 =
@@ -272,7 +291,7 @@ impl HttpBody for Outbound {
     type Data = Bytes;
     type Error = Fault;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         let this = &mut *self;
         if let Some(fault) = this.broken.take() {
             return Poll::Ready(Some(Err(fault)));

@@ -108,7 +108,7 @@ impl<T: Socket> AsyncRead for Watched<T> {
                     if let Some(framing) = &mut this.framing {
                         this.watch.follow(framing, buf, before);
                     }
-                    if this.pace.as_mut().is_some_and(|pace| pace.read(&buf.filled()[before..]).is_err()) {
+                    if this.pace.as_mut().is_some_and(|pace| pace.read(&mut buf.filled_mut()[before..]).is_err()) {
                         return Poll::Ready(Err(this.calm_down(cx)));
                     }
                 }

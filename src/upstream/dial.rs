@@ -61,6 +61,18 @@ pub async fn dial(target: &Target, tls: Option<&Tls>, announcement: &[u8], allow
     dialed
 }
 
+/// Plain TCP to whichever address of a name answers first. `allowed` is for all of it.
+pub async fn reach(name: &str, port: u16, allowed: Duration) -> Result<TcpStream, Fault> {
+    let reached = timeout(allowed, by_name(name, port, per_address(allowed))).await;
+    reached.unwrap_or_else(|_| Err(Cause::ConnectTimeout.into()))
+}
+
+async fn by_name(name: &str, port: u16, each: Duration) -> Result<TcpStream, Fault> {
+    let addresses = resolve(name).await?;
+    let addresses: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, port)).collect();
+    race(&addresses, each).await
+}
+
 fn per_address(allowed: Duration) -> Duration {
     allowed.min(PER_ADDRESS.max(allowed * 3 / 5))
 }
@@ -82,11 +94,7 @@ async fn dial_without_end(
             return Ok(Dialed { stream: Stream::Unix(stream), http2, connect, tls: Duration::ZERO });
         }
         Address::Ip(address) => connect(*address, each).await?,
-        Address::Host { name, port } => {
-            let addresses = resolve(name).await?;
-            let addresses: Vec<SocketAddr> = addresses.iter().map(|ip| SocketAddr::new(*ip, *port)).collect();
-            race(&addresses, each).await?
-        }
+        Address::Host { name, port } => by_name(name, *port, each).await?,
     };
     if !announcement.is_empty() {
         tcp.write_all(announcement).await.map_err(|error| fault(&error))?;
@@ -223,6 +231,16 @@ mod tests {
         assert!(start.elapsed() < NEXT_ADDRESS);
         assert_eq!(peer(race(&[silent, good], PER_ADDRESS).await), good);
         assert!((NEXT_ADDRESS..PER_ADDRESS).contains(&start.elapsed()));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_reached_within_its_time_or_not_at_all() {
+        let (_open, good) = listener();
+        let stream = reach("localhost", good.port(), PER_ADDRESS).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let (_full, silent, _queued) = silent().await;
+        let fault = reach("127.0.0.1", silent.port(), Duration::from_millis(200)).await.unwrap_err();
+        assert_eq!(fault.cause, Cause::ConnectTimeout);
     }
 
     #[tokio::test]

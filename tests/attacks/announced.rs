@@ -2,10 +2,9 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::harness::{Authority, Client, Folder, H2, Origin, Proxy, eventually, free_port, get, of, run};
+use crate::harness::{Authority, Client, Folder, H2, Origin, Program, Proxy, door, get, of, run};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n";
@@ -164,14 +163,14 @@ fn xa10_it_comes_before_tls_and_before_http2() {
         .with("KEY", key.display())
         .start();
     for how in ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options crc32c,unique-id"] {
-        let (before, before_tls) = (Haproxy::before(&plain, how), Haproxy::before(&secure, how));
-        assert_eq!(get(before.door, "example.com", "/").text(), "127.0.0.1 http", "{how}");
-        let mut client = Client::tls(before_tls.door, "example.com", authority.client(&[])).unwrap();
+        let ((_one, before), (_other, before_tls)) = (haproxy(&plain, how), haproxy(&secure, how));
+        assert_eq!(get(before, "example.com", "/").text(), "127.0.0.1 http", "{how}");
+        let mut client = Client::tls(before_tls, "example.com", authority.client(&[])).unwrap();
         assert_eq!(client.get("example.com", "/").text(), "127.0.0.1 https", "{how}");
         run(async {
-            let mut h2 = H2::connect(before.door).await;
+            let mut h2 = H2::connect(before).await;
             assert_eq!(h2.get("example.com", "/").await.body, b"127.0.0.1 http");
-            let mut h2 = H2::tls(before_tls.door, "example.com", authority.client(&["h2"])).await;
+            let mut h2 = H2::tls(before_tls, "example.com", authority.client(&["h2"])).await;
             assert_eq!(h2.get("example.com", "/").await.body, b"127.0.0.1 https");
         });
     }
@@ -179,38 +178,11 @@ fn xa10_it_comes_before_tls_and_before_http2() {
 }
 
 /// A proxy of somebody else, which passes bytes on and says whose they are.
-struct Haproxy {
-    child: Child,
-    door: SocketAddr,
-    _folder: Folder,
-}
-
-impl Haproxy {
-    fn before(proxy: &Proxy, how: &str) -> Self {
-        let (folder, port, server) = (Folder::new(), free_port(), proxy.address());
-        let config = folder.write(
-            "haproxy.cfg",
-            format!(
-                "defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s\n\
-                 listen door\n bind 127.0.0.1:{port}\n source 127.0.0.2\n server one {server} {how}\n"
-            ),
-        );
-        let child = Command::new("haproxy")
-            .arg("-f")
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("haproxy is here");
-        let door = SocketAddr::from(([127, 0, 0, 1], port));
-        eventually("haproxy listens", || TcpStream::connect(door).ok());
-        Self { child, door, _folder: folder }
-    }
-}
-
-impl Drop for Haproxy {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn haproxy(proxy: &Proxy, how: &str) -> (Program, SocketAddr) {
+    let (door, server) = (door(), proxy.address());
+    let config = format!(
+        "defaults\n mode tcp\n timeout connect 5s\n timeout client 20s\n timeout server 20s
+listen door\n bind {door}\n source 127.0.0.2\n server one {server} {how}\n"
+    );
+    (Program::haproxy(&[door], &config), door)
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use quinn::crypto::rustls::QuicClientConfig;
 
+use crate::flood::origin;
 use crate::harness::h3::{DATA, HEADERS, Outcome, RawH3, frame, head, literal, section};
 use crate::harness::protocol::identity;
 use crate::harness::{Origin, Protocol, Proxy, eventually, run, soon};
@@ -28,11 +29,6 @@ fn alone(global: &str, origin: &Origin) -> Proxy {
 
 async fn connect(proxy: &Proxy) -> RawH3 {
     RawH3::connect(proxy.address(), identity().1.client(&["h3"])).await
-}
-
-/// A server that answers some paths and lets others wait.
-fn origin() -> Origin {
-    Origin::new(|request, wire| if request.target() == "/hang" { wire.wait_closed() } else { wire.ok("ok") })
 }
 
 fn asked(origin: &Origin, target: &str) -> usize {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::frames::{Raw, request};
 use crate::harness::{Client, Folder, Origin, Proxy, Wire, command, each, eventually, of};
-use crate::watch::{back_to, beside, descriptors, resident};
+use crate::watch::{Price, back_to, beside, descriptors, resident};
 
 #[test]
 fn xz02_encoders_take_a_bounded_amount_of_memory() {
@@ -31,7 +31,7 @@ fn xz02_encoders_take_a_bounded_amount_of_memory() {
     for coding in ["zstd", "br", "gzip"] {
         let clients = 10;
         // Of each: its encoder with its window, and what waits on both sides of it.
-        beside(&proxy, clients * 10 * 1024, || {
+        beside(&proxy, Price::of_work(clients * 10 * 1024, Duration::from_secs(5)), || {
             let mut waiting: Vec<Client> = (0..clients).map(|_| proxy.client()).collect();
             for client in &mut waiting {
                 client.send(format!("GET / HTTP/1.1\r\nHost: example.com\r\nAccept-Encoding: {coding}\r\n\r\n"));

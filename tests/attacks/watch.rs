@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::harness::{Message, Protocol, Proxy, Speaker, eventually};
+use crate::harness::{self, Message, Protocol, Proxy, Speaker, eventually};
 
 /// Of those who are served beside an attack nobody waits longer, and half of them not nearly as long, on a machine that is
 /// busy with other tests.
@@ -29,6 +29,13 @@ impl From<u64> for Price {
     /// what grows with the square of what is sent, or turns in a loop, takes seconds.
     fn from(memory: u64) -> Self {
         Self { memory, processor: Duration::from_millis(1500) }
+    }
+}
+
+impl Price {
+    /// The same, for what is work by itself, attack or not.
+    pub fn of_work(memory: u64, processor: Duration) -> Self {
+        Self { memory, processor }
     }
 }
 
@@ -129,10 +136,7 @@ pub fn descriptors(proxy: &Proxy) -> usize {
 
 /// Processor time that it has taken, in hundredths of a second.
 pub fn processor(proxy: &Proxy) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", proxy.pid())).unwrap();
-    // Behind the name, which may hold anything: state is field 3, time of user and system are 14 and 15.
-    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    harness::processor(proxy.pid())
 }
 
 /// Waits until the process holds no more descriptors than these.

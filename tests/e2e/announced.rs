@@ -1,9 +1,6 @@
 //! Servers that are told by the PROXY protocol who the client is.
 
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
-
-use crate::harness::{Ask, Folder, Origin, Protocol, Proxy, each, eventually, free_port, of};
+use crate::harness::{Ask, Folder, Origin, Program, Protocol, Proxy, door, each, of};
 
 /// Answers with the header that its connection began with, then with requests as they come.
 fn origin(fixed: usize) -> Origin {
@@ -56,56 +53,18 @@ fn h09_servers_are_told_in_binary() {
 
 #[test]
 fn h09_nginx_believes_it() {
-    let nginx = Nginx::start();
+    let door = door();
+    let told = ["addr", "port", "server_addr", "server_port"].map(|what| format!("$proxy_protocol_{what}")).join(" ");
+    let server = format!("server {{ listen {door} proxy_protocol; return 200 \"{told}\"; }}");
+    let _nginx = Program::nginx(Folder::new(), &[door], &server);
     for version in ["v1", "v2"] {
         let proxy = of(&format!(
             "global {{ proxy_protocol 127.0.0.0/8 }}\n:0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}} {{ proxy_protocol {version} }}\n}}"
         ))
-        .with("ORIGIN", nginx.door)
+        .with("ORIGIN", door)
         .start();
         let mut client = proxy.client();
         client.send("PROXY TCP6 2001:db8::9 2001:db8::1 4000 443\r\nGET / HTTP/1.1\r\nHost: example.com\r\n\r\n");
         assert_eq!(client.response().text(), "2001:db8::9 4000 2001:db8::1 443", "{version}");
-    }
-}
-
-/// A server that answers with what it was told.
-struct Nginx {
-    child: Child,
-    door: SocketAddr,
-    _folder: Folder,
-}
-
-impl Nginx {
-    fn start() -> Self {
-        let (folder, port) = (Folder::new(), free_port());
-        let at = folder.path().display();
-        let config = folder.write(
-            "nginx.conf",
-            format!(
-                "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log; events {{}}\n\
-                 http {{ access_log off; client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c;\n\
-                 uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;\n\
-                 server {{ listen 127.0.0.1:{port} proxy_protocol;\n\
-                 return 200 \"$proxy_protocol_addr $proxy_protocol_port $proxy_protocol_server_addr $proxy_protocol_server_port\"; }} }}"
-            ),
-        );
-        let child = Command::new("nginx")
-            .args(["-p", &at.to_string(), "-e", "stderr", "-c"])
-            .arg(&config)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nginx is here");
-        let door = SocketAddr::from(([127, 0, 0, 1], port));
-        eventually("nginx listens", || TcpStream::connect(door).ok());
-        Self { child, door, _folder: folder }
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

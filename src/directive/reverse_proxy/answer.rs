@@ -16,7 +16,7 @@ use crate::http::fault::{Cause, Fault};
 use crate::http::forwarded::{ForwardedField, Forwarding};
 use crate::http::hop::{self, Survey};
 use crate::http::proxy_protocol::{self, Said};
-use crate::http::step::{Answer, Answers, Forward};
+use crate::http::step::{Answer, Answers, Forward, boxed};
 use crate::http::tunnel::Account;
 use crate::upstream::{self, Outgoing, Trace, Upstream, Values};
 
@@ -174,7 +174,7 @@ fn announcement(version: proxy_protocol::Version, exchange: &Exchange) -> Vec<u8
 
 impl Answers for ReverseProxy {
     fn answer<'a>(&'a self, exchange: &'a mut Exchange) -> LocalBoxFuture<'a, Result<Answer, Fault>> {
-        Box::pin(self.pass(exchange))
+        boxed(|| self.pass(exchange))
     }
 
     fn forward(&self, exchange: &mut Exchange) -> Option<Result<Forward, Fault>> {

@@ -26,7 +26,7 @@ use crate::diagnostic::{Mistake, Sources, Span};
 use crate::directive::Statement;
 use crate::http::body::Body;
 use crate::http::connection::{Connection, Scheme, TlsFacts};
-use crate::http::exchange::{Exchange, TunnelSlot};
+use crate::http::exchange::{Exchange, Notes, TunnelSlot};
 use crate::http::fault::{Cause, Fault};
 use crate::http::page;
 use crate::http::step::{Answer, Forward};
@@ -226,10 +226,9 @@ impl Scene<'_> {
         let peer = SocketAddr::new(request.from, 40_000);
         let connection = Rc::new(Connection::new(Some(peer), door.port, tls));
         let parts = head_of(request, authority)?;
-        let (mut exchange, fault) = head::read(&connection, &Rc::<TunnelSlot>::default(), &self.world.global, parts);
-        if request.body > 0 {
-            exchange.body = Body::stream(Declared(request.body));
-        }
+        let (head, fault) = head::read(&connection, &Rc::<TunnelSlot>::default(), &self.world.global, parts);
+        let body = if request.body > 0 { Body::stream(Declared(request.body)) } else { Body::Empty };
+        let mut exchange = head.exchange(connection, body, Notes::default());
         exchange.started = self.began + request.after;
         exchange.rehearsed = true;
         Ok((exchange, fault))

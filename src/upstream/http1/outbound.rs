@@ -150,6 +150,10 @@ where
             let fresh = self.written == 0 && self.data.is_empty() && self.tail.is_empty();
             let starved =
                 self.body.is_some() && (idle || fresh) && self.poll_body(&mut connection.out, cx)?.is_pending();
+            if starved && self.written == 0 && self.framing == Framing::Length(0) {
+                // The head would be a whole request, and that nothing follows is sure at the end alone (threat XG02).
+                return Poll::Pending;
+            }
             if self.has_pending(connection) {
                 ready!(self.poll_write(connection, cx))?;
             } else if starved {

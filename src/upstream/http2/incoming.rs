@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame};
 
 use super::client::{Active, detail};
+use crate::http::body::RESET_WITHOUT_ERROR;
 use crate::http::deadline::Deadline;
 use crate::http::fault::{Cause, Fault};
 use crate::upstream::http1::is_reserved;
@@ -31,6 +32,9 @@ impl Incoming {
 
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
         match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(None) if !self.body.is_end_stream() => {
+                Poll::Ready(Some(Err(Fault::detailed(Cause::ClosedInBody, RESET_WITHOUT_ERROR))))
+            }
             Poll::Ready(frame) => {
                 self.waiting = false;
                 Poll::Ready(frame.map(|frame| match frame {
