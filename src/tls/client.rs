@@ -19,8 +19,10 @@ use super::certificate::{certificates, read};
 use super::provider::{Alpn, Version, provider, versions};
 use super::trouble::{Part, Trouble};
 
+mod reach;
 pub mod reason;
 
+pub use reach::reach;
 pub use reason::{reason, reason_of};
 
 /// Whom to believe that an origin is who it says.

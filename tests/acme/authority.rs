@@ -16,6 +16,8 @@ use crate::harness::{Authority, Client, Folder, client_config, eventually, free_
 
 /// The authority, and the ports of the site that it comes to.
 pub struct Pebble {
+    /// What is run, and under which name.
+    commands: Vec<(Command, &'static str)>,
     processes: Vec<Running>,
     folder: Folder,
     root: Authority,
@@ -38,17 +40,22 @@ impl Pebble {
 
     /// With these variables for Pebble.
     pub fn with(variables: &[(&str, &str)]) -> Self {
-        Self::set_up(variables, &json!({}), None)
+        Self::set_up(variables, &json!({}), None).begun()
     }
 
     /// With more in its configuration.
     pub fn configured(more: &Value) -> Self {
-        Self::set_up(&[], more, None)
+        Self::set_up(&[], more, None).begun()
     }
 
     /// It finds names and texts by the name server at this port.
     pub fn resolving(names: u16) -> Self {
-        Self::set_up(&[], &json!({}), Some(names))
+        Self::set_up(&[], &json!({}), Some(names)).begun()
+    }
+
+    /// One that is not there until it is told to [`begin`](Self::begin): nobody listens at its address.
+    pub fn absent() -> Self {
+        Self::set_up(&[], &json!({}), None)
     }
 
     fn set_up(variables: &[(&str, &str)], more: &Value, resolver: Option<u16>) -> Self {
@@ -79,11 +86,23 @@ impl Pebble {
         // One nonce in ten is refused: what is asked is asked again, and is no failure to anybody.
         let defaults = [("PEBBLE_VA_NOSLEEP", "1"), ("PEBBLE_AUTHZREUSE", "0"), ("PEBBLE_WFE_NONCEREJECT", "10")];
         pebble.envs(defaults).envs(variables.iter().copied());
-        let processes = vec![Running::of(server, &folder, "names"), Running::of(pebble, &folder, "pebble")];
-        for port in [port, management, names] {
+        let commands = vec![(server, "names"), (pebble, "pebble")];
+        Self { commands, processes: Vec::new(), folder, root, port, management, names, http, https }
+    }
+
+    fn begun(mut self) -> Self {
+        self.begin();
+        self
+    }
+
+    /// Starts it, and waits until it answers.
+    pub fn begin(&mut self) {
+        for (command, name) in self.commands.drain(..) {
+            self.processes.push(Running::of(command, &self.folder, name));
+        }
+        for port in [self.port, self.management, self.names] {
             eventually("the authority", || TcpStream::connect(("127.0.0.1", port)).ok());
         }
-        Self { processes, folder, root, port, management, names, http, https }
     }
 
     /// What the authority and its name server are no longer.

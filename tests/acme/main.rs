@@ -3,6 +3,7 @@
 #[path = "../e2e/harness/mod.rs"]
 mod harness;
 
+mod absent;
 mod authority;
 mod chains;
 mod dns;
@@ -13,6 +14,7 @@ mod lens;
 mod metrics;
 mod names;
 mod on_demand;
+mod rehearsal;
 mod renewal;
 mod shared;
 mod staple;

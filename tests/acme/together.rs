@@ -7,9 +7,9 @@ use crate::{served, told};
 
 const SITES: &str = "a.example.com, b.example.com, c.example.com, d.example.com {\n bind 127.0.0.1\n respond together\n}\n\
                      other.example.com {\n bind 127.0.0.1\n respond other\n}\n";
-const NAMES: [&str; 4] = ["a.example.com", "b.example.com", "c.example.com", "d.example.com"];
+pub const NAMES: [&str; 4] = ["a.example.com", "b.example.com", "c.example.com", "d.example.com"];
 
-fn start(pebble: &Pebble, storage: &Folder) -> Proxy {
+pub fn start(pebble: &Pebble, storage: &Folder) -> Proxy {
     let acme = format!("ca {} {{ root {} }}\n together", pebble.directory(), pebble.root_file());
     with(pebble, storage, &acme, SITES).start()
 }

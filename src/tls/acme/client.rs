@@ -17,9 +17,9 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient, Problem};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::super::client::{Client, ClientOptions, SystemRoots, Verify, reason};
+use super::super::client::{Client, ClientOptions, SystemRoots, Verify, reach, reason};
 use super::super::provider::Alpn;
 use super::super::trouble::Trouble;
 use super::{Failure, Issuer, chain};
@@ -45,6 +45,11 @@ pub struct Busy {
     pub after: Duration,
 }
 
+/// There was no connection to an authority: it knows nothing of the question, and counts nothing against anybody.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreached(pub String);
+
 impl Way {
     /// Reads whom to believe. A file that is missing is an error, and never a reason to believe the system's authorities.
     pub fn to(issuer: &Issuer) -> Result<Self, Trouble> {
@@ -62,10 +67,9 @@ impl Way {
         if uri.scheme() != Some(&Scheme::HTTPS) {
             return Err(failed("the directory leads away from https, to").into());
         }
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let tcp = TcpStream::connect((bare, uri.port_u16().unwrap_or(443)))
+        let tcp = reach(&host, uri.port_u16().unwrap_or(443))
             .await
-            .map_err(|error| format!("{} ({error})", failed("no connection to")))?;
+            .map_err(|why| Unreached(format!("{} ({why})", failed("no connection to"))))?;
         let tls = self
             .tls
             .connect(tcp, self.tls.server_name(&host)?)
@@ -148,7 +152,7 @@ impl HttpClient for Way {
     ) -> Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>> {
         let asked = self.clone().ask(request);
         Box::pin(async move {
-            match tokio::time::timeout(PATIENCE, asked).await {
+            match timeout(PATIENCE, asked).await {
                 Ok(answer) => answer.map(BytesResponse::from).map_err(Error::Other),
                 Err(_) => Err(Error::Other("the authority does not answer in time".into())),
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::client::Busy;
+use super::client::{Busy, Unreached};
 
 /// Why there is no certificate, in one sentence without an end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,8 @@ pub enum FailureKind {
     Refused,
     /// Nobody wants a certificate for this name any more.
     Unwanted,
+    /// There is no way to it, or it is down: it has heard of nothing, so nothing counts as asked.
+    Unreached,
     /// It lacks what was asked for; nothing is wrong.
     Unsupported,
     /// It has not even been asked: what is kept cannot be seen.
@@ -43,6 +45,7 @@ impl FailureKind {
             Self::NoAccount => "no_account",
             Self::Refused => "refused",
             Self::Unwanted => "unwanted",
+            Self::Unreached => "unreached",
             Self::Unsupported => "unsupported",
             Self::Storage => "storage",
             Self::Other => "other",
@@ -73,6 +76,12 @@ impl Failure {
     pub(super) fn other(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), kind: FailureKind::Other }
     }
+
+    /// The same where something has been asked before: what cannot be reached now was reached then, and has counted it.
+    pub(super) fn midway(self) -> Self {
+        let kind = if self.kind == FailureKind::Unreached { FailureKind::Other } else { self.kind };
+        Self { kind, ..self }
+    }
 }
 
 impl From<instant_acme::Error> for Failure {
@@ -84,12 +93,14 @@ impl From<instant_acme::Error> for Failure {
             instant_acme::Error::Unsupported(what) => {
                 Self { reason: format!("the authority does not offer {what}"), kind: FailureKind::Unsupported }
             }
-            instant_acme::Error::Other(other) => match other.downcast_ref::<Busy>() {
-                Some(busy) => {
-                    Self { reason: busy.reason.clone(), kind: FailureKind::TooMany { after: Some(busy.after) } }
-                }
-                None => Self::other(other.to_string()),
-            },
+            instant_acme::Error::Other(other) => {
+                let kind = match other.downcast_ref::<Busy>() {
+                    Some(busy) => FailureKind::TooMany { after: Some(busy.after) },
+                    None if other.is::<Unreached>() => FailureKind::Unreached,
+                    None => FailureKind::Other,
+                };
+                Self { reason: other.to_string(), kind }
+            }
             other => Self::other(other.to_string()),
         }
     }

@@ -14,6 +14,10 @@ use crate::tls::{Certificate, Slot};
 /// The first pause after a failure; each one more doubles it.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
+/// The same where there was no connection, which counts nowhere. A machine may start before its network, and one whose network
+/// was away for days should not be without a certificate for much longer.
+const SHORTEST_ABSENCE: Duration = Duration::from_secs(2);
+const LONGEST_ABSENCE: Duration = Duration::from_secs(3600);
 /// Once an authority has had enough and does not say for how long: most of its limits are by the hour.
 const LONG_PAUSE: Duration = Duration::from_secs(3600);
 /// What an authority may ask for: limits by the week are the longest there are.
@@ -61,6 +65,8 @@ pub(super) enum Task {
 #[derive(Debug, Clone)]
 pub(super) struct Try {
     pub failures: u32,
+    /// How often in a row it could not be reached.
+    absences: u32,
     pub not_before: OffsetDateTime,
     /// An order has to succeed where nothing is lost by it.
     pub rehearse: bool,
@@ -71,7 +77,24 @@ pub(super) struct Try {
 
 impl Try {
     fn new() -> Self {
-        Self { failures: 0, not_before: OffsetDateTime::UNIX_EPOCH, rehearse: false, kept_waiting: false, error: None }
+        let not_before = OffsetDateTime::UNIX_EPOCH;
+        Self { failures: 0, absences: 0, not_before, rehearse: false, kept_waiting: false, error: None }
+    }
+}
+
+impl Try {
+    fn failed(&mut self, failure: Failure, rehearses: bool, now: OffsetDateTime) {
+        if failure.kind == FailureKind::Unreached {
+            self.absences = self.absences.saturating_add(1);
+            self.not_before = now + absence(self.absences);
+        } else {
+            self.absences = 0;
+            self.failures = self.failures.saturating_add(1);
+            self.not_before = now + pause(self.failures, failure.kind);
+            self.rehearse = rehearses && matches!(failure.kind, FailureKind::Challenge | FailureKind::Refused);
+        }
+        self.kept_waiting = failure.kind == FailureKind::Storage;
+        self.error = Some(failure.reason);
     }
 }
 
@@ -124,6 +147,16 @@ impl Holding {
         (self.certificate.is_some() && self.look <= now).then_some((Task::Look, self.from))
     }
 
+    /// Whether it can go along with another name that asks this authority: it is due, or waits for the way to the authority
+    /// alone.
+    pub fn goes_along(&self, at: usize, now: OffsetDateTime) -> bool {
+        let is_free = self.wanted && self.busy.is_none() && self.renewal <= now;
+        let waits = |attempt: &Try| attempt.absences > 0;
+        !self.has_failed()
+            && !self.forced
+            && (self.task(now) == Some((Task::Order, at)) || is_free && self.tries.get(at).is_some_and(waits))
+    }
+
     /// An authority was asked in vain, and none has given anything since.
     pub fn has_failed(&self) -> bool {
         self.tries.iter().any(|attempt| attempt.failures > 0)
@@ -137,6 +170,13 @@ impl Holding {
     /// What the storage kept waiting need wait no longer.
     pub fn wait_no_more(&mut self, now: OffsetDateTime) {
         self.tries.iter_mut().filter(|attempt| attempt.kept_waiting).for_each(|attempt| attempt.not_before = now);
+    }
+
+    /// The authority has been reached for another name: whoever waits for the way to it need wait no longer.
+    pub fn find_way(&mut self, at: usize, now: OffsetDateTime) {
+        if let Some(attempt) = self.tries.get_mut(at).filter(|attempt| attempt.absences > 0) {
+            (attempt.absences, attempt.not_before) = (0, now);
+        }
     }
 
     /// Another certificate is asked for now. What failed before is still tried out first.
@@ -163,11 +203,7 @@ impl Holding {
     /// It is not. `rehearses` says that this authority has a place to try things out.
     pub fn failed(&mut self, from: usize, failure: Failure, rehearses: bool, now: OffsetDateTime) {
         if let Some(attempt) = self.tries.get_mut(from) {
-            attempt.failures += 1;
-            attempt.not_before = now + pause(attempt.failures, failure.kind);
-            attempt.rehearse = rehearses && matches!(failure.kind, FailureKind::Challenge | FailureKind::Refused);
-            attempt.kept_waiting = failure.kind == FailureKind::Storage;
-            attempt.error = Some(failure.reason);
+            attempt.failed(failure, rehearses, now);
         }
         if self.due() > now {
             let reason = self.error(&[]).unwrap_or_default();
@@ -221,6 +257,11 @@ fn pause(failures: u32, kind: FailureKind) -> Duration {
     }
 }
 
+/// 2 s, 4 s, 8 s … 1 h.
+fn absence(count: u32) -> Duration {
+    jitter(SHORTEST_ABSENCE.saturating_mul(1 << count.saturating_sub(1).min(20)).min(LONGEST_ABSENCE))
+}
+
 /// Up to a tenth more or less.
 fn jitter(pause: Duration) -> Duration {
     pause.mul_f64(0.9 + fraction() / 5.0)
@@ -256,6 +297,33 @@ mod tests {
             let pause = pause(failures, FailureKind::Other).as_secs_f64();
             assert!((pause / f64::from(seconds) - 1.0).abs() < 0.11, "{failures}: {pause}");
         }
+    }
+
+    #[test]
+    fn an_authority_that_cannot_be_reached_is_tried_again_soon_and_holds_nothing_against_anybody() {
+        for (count, seconds) in [(1, 2), (2, 4), (6, 64), (11, 2048), (12, 3600), (u32::MAX, 3600)] {
+            let pause = absence(count).as_secs_f64();
+            assert!((pause / f64::from(seconds) - 1.0).abs() < 0.11, "{count}: {pause}");
+        }
+        let (mut holding, now) = (holding(1), now());
+        let wait = |holding: &Holding| (holding.due() - now).as_seconds_f64();
+        for _ in 0..3 {
+            holding.failed(0, refused(FailureKind::Unreached), true, now);
+        }
+        assert!((7.0..9.0).contains(&wait(&holding)) && !holding.has_failed());
+        assert!(holding.goes_along(0, now), "it waits for the way alone");
+        holding.failed(0, refused(FailureKind::Refused), true, now);
+        assert!((50.0..70.0).contains(&wait(&holding)), "the first refusal is the first");
+        assert!(!holding.goes_along(0, now + LONGEST_PAUSE));
+        // A network that goes makes nothing forgotten.
+        holding.failed(0, refused(FailureKind::Unreached), true, now);
+        assert!(wait(&holding) < 3.0 && holding.has_failed() && holding.tries[0].rehearse);
+        // Once there is a way for one there is one for all, and whoever was refused waits on.
+        holding.find_way(0, now);
+        assert!(wait(&holding) <= 0.0);
+        holding.failed(0, refused(FailureKind::Refused), true, now);
+        holding.find_way(0, now);
+        assert!((100.0..140.0).contains(&wait(&holding)));
     }
 
     #[test]

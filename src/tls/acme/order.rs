@@ -67,7 +67,8 @@ pub(super) async fn obtain(
 ) -> Result<Obtained, Failure> {
     let mut before: Option<Failure> = None;
     for kind in kinds {
-        match attempt(office, stage, wanted, *kind).await {
+        let outcome = attempt(office, stage, wanted, *kind).await;
+        match outcome.map_err(|failure| if before.is_some() { failure.midway() } else { failure }) {
             Err(failure) if failure.kind == FailureKind::Challenge => {
                 let reason = before.map_or(String::new(), |before| format!("{before}; "));
                 before = Some(Failure { reason: format!("{reason}{kind}: {failure}"), ..failure });
@@ -81,18 +82,18 @@ pub(super) async fn obtain(
 async fn attempt(office: &Office, stage: &Stage, wanted: &Wanted<'_>, kind: Kind) -> Result<Obtained, Failure> {
     let account = office.account().await?;
     let mut order = open(office, &account, wanted).await?;
-    let mut shown = authorize(&mut order, stage, kind).await?;
-    let judged = judgement(&mut order).await;
-    for shown in &mut shown {
-        shown.take_back().await;
-    }
-    drop(shown);
-    judged?;
+    // From here on there is an order, which counts.
+    prove(&mut order, stage, kind).await.map_err(Failure::midway)?;
     let (key, request) = request(wanted).await?;
-    patiently!(order.finalize_csr(&request))?;
-    let (usual, heard) = chain::overhear(async { patiently!(order.poll_certificate(&PATIENCE)) }).await;
-    let chain = chain::prefer(&account, &office.issuer.chain, wanted.names[0], usual?, heard).await;
+    let (usual, heard) = chain::overhear(finish(&mut order, &request)).await;
+    let usual = usual.map_err(|error| Failure::from(error).midway())?;
+    let chain = chain::prefer(&account, &office.issuer.chain, wanted.names[0], usual, heard).await;
     Ok(Obtained { key, chain, kind })
+}
+
+async fn finish(order: &mut Order, request: &[u8]) -> Result<String, instant_acme::Error> {
+    patiently!(order.finalize_csr(request))?;
+    patiently!(order.poll_certificate(&PATIENCE))
 }
 
 async fn open(office: &Office, account: &Account, wanted: &Wanted<'_>) -> Result<Order, Failure> {
@@ -105,8 +106,11 @@ async fn open(office: &Office, account: &Account, wanted: &Wanted<'_>) -> Result
     if let Some(replaces) = wanted.replaces.and_then(|former| renewal::identifier(former).ok()) {
         match patiently!(account.new_order(&question().replaces(replaces.clone()))).map_err(Failure::from) {
             Err(failure) if matches!(failure.kind, FailureKind::TooMany { .. }) => return Err(failure),
+            Err(failure) if failure.kind == FailureKind::Unreached => return Err(failure),
             // It may not know of replacing, or another process has replaced it (RFC 9773, section 5).
-            Err(_) => {}
+            Err(_) => {
+                return patiently!(account.new_order(&question())).map_err(|error| Failure::from(error).midway());
+            }
             opened => return opened,
         }
     }
@@ -126,6 +130,16 @@ fn profile<'a>(office: &'a Office, account: &Account, identifier: &Identifier) -
     let chosen = office.issuer.profile.as_deref();
     let is_offered = || account.profiles().any(|profile| profile.name == FOR_ADDRESSES);
     chosen.or_else(|| (matches!(identifier, Identifier::Ip(_)) && is_offered()).then_some(FOR_ADDRESSES))
+}
+
+/// Shows the authority what it wants to see, for as long as it looks.
+async fn prove(order: &mut Order, stage: &Stage, kind: Kind) -> Result<(), Failure> {
+    let mut shown = authorize(order, stage, kind).await?;
+    let judged = judgement(order).await;
+    for shown in &mut shown {
+        shown.take_back().await;
+    }
+    judged
 }
 
 /// Whether the authority believed what it saw.

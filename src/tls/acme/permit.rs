@@ -10,11 +10,10 @@ use http_body_util::Empty;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::super::client::{Client, ClientOptions, SystemRoots, reason};
+use super::super::client::{Client, ClientOptions, SystemRoots, reach, reason};
 use super::super::provider::Alpn;
 
 /// A handshake waits for it.
@@ -47,9 +46,8 @@ impl Permits {
     async fn status(&self, url: &Uri, name: &str) -> Result<StatusCode, String> {
         let host = url.host().unwrap_or_default();
         let is_plain = url.scheme_str() == Some("http");
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
         let port = url.port_u16().unwrap_or(if is_plain { 80 } else { 443 });
-        let tcp = TcpStream::connect((bare, port)).await.map_err(|error| format!("no connection ({error})"))?;
+        let tcp = reach(host, port).await.map_err(|why| format!("no connection ({why})"))?;
         if is_plain {
             return exchange(tcp, url, name).await;
         }

@@ -295,11 +295,13 @@ impl Vault {
         match outcome {
             Ok((certificate, kind)) => {
                 holding.gained(job.at, certificate, kind, now);
+                state.holdings.values_mut().for_each(|other| other.find_way(job.at, now));
                 self.fresh.notify_one();
             }
             Err(failure) => holding.failed(job.at, failure, job.office.rehearsal.is_some(), now),
         }
-        Duration::try_from(holding.due() - now).unwrap_or_default()
+        let due = state.holdings.get(&job.key).map_or(now, Holding::due);
+        Duration::try_from(due - now).unwrap_or_default()
     }
 
     /// The companions of a job are under way no more. `others` of them have come to the same as the job itself.
@@ -357,7 +359,7 @@ impl State {
         for name in names.iter().filter(|name| **name != key.1) {
             let other = (Arc::clone(&key.0), name.clone());
             let Some(holding) = self.holdings.get_mut(&other) else { continue };
-            if holding.task(now) == Some((Task::Order, at)) && !holding.has_failed() && !holding.forced {
+            if holding.goes_along(at, now) {
                 holding.busy = Some(Task::Order);
                 companions.push(other);
             }

@@ -8,12 +8,12 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use time::OffsetDateTime;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::answer::{Answer, Doubt, Subject};
 use super::{Fingerprint, half};
 use crate::tls::acme::client::{exchange, name_target};
+use crate::tls::client::reach;
 use crate::tls::hex;
 use crate::tls::storage::Storage;
 
@@ -67,10 +67,8 @@ async fn fetch(subject: &Subject) -> Result<Bytes, String> {
     let wrong = |error: &dyn std::fmt::Display| error.to_string();
     let uri: Uri = subject.responder.parse().map_err(|error: http::uri::InvalidUri| wrong(&error))?;
     let question = subject.question().ok_or("there is nothing to ask")?;
-    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let tcp = TcpStream::connect((host, uri.port_u16().unwrap_or(80)))
-        .await
-        .map_err(|error| format!("no connection ({error})"))?;
+    let host = uri.host().unwrap_or_default();
+    let tcp = reach(host, uri.port_u16().unwrap_or(80)).await.map_err(|why| format!("no connection ({why})"))?;
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = Method::POST;
     parts.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/ocsp-request"));

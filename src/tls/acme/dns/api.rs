@@ -8,12 +8,12 @@ use http::request::Parts;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::settings::Endpoint;
 use crate::tls::acme::Failure;
 use crate::tls::acme::client::{exchange, name_target};
+use crate::tls::client::reach;
 use crate::tls::{Alpn, Client, ClientOptions, SystemRoots, Verify, reason};
 
 /// For one question and its answer.
@@ -113,10 +113,9 @@ impl Api {
         sign(&mut parts, body.as_bytes())?;
         let request = Request::from_parts(parts, Full::new(Bytes::from(body)));
         let host = uri.host().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
         let is_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let tcp = TcpStream::connect((bare, port)).await.map_err(|error| self.broken(&error))?;
+        let tcp = reach(host, port).await.map_err(|why| self.broken(&why))?;
         let answer = if is_tls {
             let tls = self.tls()?;
             let name = tls.server_name(host).map_err(|trouble| Failure::other(trouble.to_string()))?;
