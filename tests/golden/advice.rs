@@ -140,8 +140,9 @@ fn habits_have_names_that_are_free() {
     let taken = |place: Place, name: &str| match place {
         Place::Site => proxyfile::directive::find(name).is_some(),
         Place::In(owner) => {
-            let rooms = proxyfile::directive::ROOMS.iter().filter(|room| room.name == owner);
-            rooms.flat_map(|room| room.options).any(|option| option.name == name)
+            let sites = proxyfile::directive::ROOMS.iter().map(|room| (room.name, room.options));
+            let rooms = sites.chain(model::top::ROOMS.iter().map(|room| (room.name, room.options)));
+            rooms.filter(|(name, _)| *name == owner).flat_map(|(_, options)| options).any(|option| option.name == name)
         }
         Place::Top | Place::Matcher => false,
     };

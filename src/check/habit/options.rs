@@ -132,10 +132,13 @@ pub const GLOBAL: &[Habit] = &[
     write(&["preferred_chains", "preferred_chain"], "acme { chain <1 ROOT> }", GLOBAL_PLACE),
     say(&["local_certs", "skip_install_trust"], "a site asks for one itself: tls internal"),
     say(
-        &["debug", "order", "servers", "persist_config", "pki", "default_bind", "default_sni", "events", "filesystem"],
+        &["order", "persist_config", "pki", "events", "filesystem"],
         "rp has no such setting, nor one that does the same",
     ),
-    say(&["mode", "daemon", "user", "group", "chroot", "pidfile", "pid"], "remove it: the service manager does it"),
+    say(&["debug"], "remove it: `rp run -v` tells more"),
+    instead(&["default_bind"], "each site says where it listens", "bind <1+ 127.0.0.1>", Site),
+    say(&["mode", "daemon", "chroot", "pidfile", "pid"], "remove it: the service manager does it"),
+    say(&["group"], "it stands behind the name of the user: user www-data:www-data"),
     write(&["servers {", "servers"], "trusted_proxies 10.0.0.0/8", GLOBAL_PLACE),
     write(&["grace_period", "shutdown_delay"], "grace <1 DURATION>", GLOBAL_PLACE),
     write(&["maxconn", "worker_connections"], "limit connections <1 COUNT>", GLOBAL_PLACE),
@@ -232,7 +235,19 @@ pub const TLS: &[Habit] = &[
         Place::Top,
     ),
     say(&["prefer_server_ciphers", "session_tickets", "session_cache"], "remove it: it needs no setting here"),
-    say(&["key_type", "get_certificate", "insecure_secrets_log"], "rp has no such setting, nor one that does the same"),
+    instead(
+        &["key_type"],
+        "the kind of keys is said once for all sites",
+        "global { acme { key_type <1 p256> } }",
+        Place::Top,
+    ),
+    instead(
+        &["insecure_secrets_log"],
+        "the keys of all sites go to one file",
+        "global { key_log <1 FILE> }",
+        Place::Top,
+    ),
+    say(&["get_certificate"], "rp has no such setting, nor one that does the same"),
 ];
 
 const CLIENTS_PLACE: Place = Place::In("client_auth");
