@@ -1,13 +1,13 @@
 //! Threat XP01 against servers in use: what nginx, Apache and Python make of the path that rp sends them is the path
 //! that rp matched, or one that all rules take alike.
 
+use std::net::SocketAddr;
 use std::process::Command;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use crate::harness::{Folder, Message, Proxy, eventually, of};
-use crate::peers::{Program, installed, ports, spawn, start_nginx};
+use crate::harness::{Folder, Message, Program, Proxy, door, installed, of};
 
 const CASES: u32 = 300;
 /// The same paths each time: a failure in CI is the same failure here.
@@ -18,41 +18,35 @@ const AREAS: [&str; 3] = ["/admin", "/api/v1", "/static"];
 
 struct Server {
     name: &'static str,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     _program: Program,
 }
 
 impl Server {
     fn all() -> [Self; 3] {
-        let doors = ports(3);
-        let started = [nginx, apache, python].map(|start| start);
-        let names = ["nginx", "Apache", "Python"];
-        let mut servers = doors.into_iter().zip(started).zip(names).map(|((address, start), name)| {
-            let mut program = start(address.port());
-            eventually(name, || {
-                assert!(program.has_ended().is_none(), "{name} has ended");
-                std::net::TcpStream::connect(address).ok()
-            });
-            Self { name, address, _program: program }
-        });
-        std::array::from_fn(|_| servers.next().unwrap())
+        [Self::start("nginx", nginx), Self::start("Apache", apache), Self::start("Python", python)]
+    }
+
+    fn start(name: &'static str, start: fn(SocketAddr) -> Program) -> Self {
+        let address = door();
+        Self { name, address, _program: start(address) }
     }
 }
 
 /// Which area it took the path for, and the path itself: as the two lines of its answer.
-fn nginx(port: u16) -> Program {
+fn nginx(door: SocketAddr) -> Program {
     let areas: String = AREAS
         .iter()
         .map(|area| {
             format!("location = {area} {{ return 200 \"{area}\\n$uri\"; }} location {area}/ {{ return 200 \"{area}\\n$uri\"; }}\n")
         })
         .collect();
-    let server = format!("server {{ listen 127.0.0.1:{port}; {areas} location / {{ return 200 \"/\\n$uri\"; }} }}");
-    start_nginx(Folder::new(), &server)
+    let server = format!("server {{ listen {door}; {areas} location / {{ return 200 \"/\\n$uri\"; }} }}");
+    Program::nginx(Folder::new(), &[door], &server)
 }
 
 /// The same as fields, the path with escapes.
-fn apache(port: u16) -> Program {
+fn apache(door: SocketAddr) -> Program {
     let folder = Folder::new();
     let modules = std::path::Path::new("/usr/lib/apache2/modules");
     let modules: String = ["mpm_event", "authz_core", "headers"]
@@ -67,7 +61,7 @@ fn apache(port: u16) -> Program {
     let config = folder.write(
         "apache.conf",
         format!(
-            "ServerRoot {place}\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {place}/pid\nErrorLog {place}/log\n{modules}
+            "ServerRoot {place}\nServerName localhost\nListen {door}\nPidFile {place}/pid\nErrorLog {place}/log\n{modules}
              DocumentRoot {place}/empty\n<Directory />\nAllowOverride None\nRequire all granted\n</Directory>
              Header always set X-Area /\nHeader always set X-Path \"expr=%{{escape:%{{REQUEST_URI}}}}\"\n{areas}",
             place = folder.path().display()
@@ -75,11 +69,11 @@ fn apache(port: u16) -> Program {
     );
     let mut command = Command::new(installed("apache2", "apache2-bin"));
     command.args(["-X", "-f"]).arg(config);
-    spawn(folder, &mut command)
+    Program::start(folder, &mut command, &[door])
 }
 
 /// As `http.server` finds a file: cut at the query, decoded, dots resolved.
-fn python(port: u16) -> Program {
+fn python(door: SocketAddr) -> Program {
     const SCRIPT: &str = r##"
 import posixpath, sys, urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -107,8 +101,8 @@ ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
     let folder = Folder::new();
     let script = folder.write("server.py", SCRIPT);
     let mut command = Command::new(installed("python3", "python3"));
-    command.arg(script).arg(port.to_string()).args(AREAS);
-    spawn(folder, &mut command)
+    command.arg(script).arg(door.port().to_string()).args(AREAS);
+    Program::start(folder, &mut command, &[door])
 }
 
 fn proxy(server: &Server, statement: &str) -> Proxy {
