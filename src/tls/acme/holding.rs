@@ -205,6 +205,23 @@ impl Holding {
         if let Some(attempt) = self.tries.get_mut(from) {
             attempt.failed(failure, rehearses, now);
         }
+        self.tell(now);
+    }
+
+    /// The authority could not be reached for another name: whoever would ask it now waits as that one does. With thousands
+    /// of names each would find out for itself, again and again.
+    pub fn lose_way(&mut self, at: usize, other: &Try, now: OffsetDateTime) {
+        if self.task(now) == Some((Task::Order, at))
+            && let Some(attempt) = self.tries.get_mut(at)
+        {
+            (attempt.absences, attempt.not_before) = (other.absences, other.not_before);
+            attempt.error.clone_from(&other.error);
+            self.tell(now);
+        }
+    }
+
+    /// Whoever waits need not do so where nobody is asked for a while.
+    fn tell(&mut self, now: OffsetDateTime) {
         if self.due() > now {
             let reason = self.error(&[]).unwrap_or_default();
             for waiting in self.waiting.drain(..) {

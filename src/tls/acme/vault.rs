@@ -298,7 +298,13 @@ impl Vault {
                 state.holdings.values_mut().for_each(|other| other.find_way(job.at, now));
                 self.fresh.notify_one();
             }
-            Err(failure) => holding.failed(job.at, failure, job.office.rehearsal.is_some(), now),
+            Err(failure) => {
+                let is_away = failure.kind == FailureKind::Unreached;
+                holding.failed(job.at, failure, job.office.rehearsal.is_some(), now);
+                if let Some(attempt) = holding.tries.get(job.at).filter(|_| is_away).cloned() {
+                    state.holdings.values_mut().for_each(|other| other.lose_way(job.at, &attempt, now));
+                }
+            }
         }
         let due = state.holdings.get(&job.key).map_or(now, Holding::due);
         Duration::try_from(due - now).unwrap_or_default()
@@ -466,6 +472,36 @@ mod tests {
         assert_eq!((status.error.as_deref(), status.due >= kept.renewal()), (None, true));
         let job = vault.next(status.due).unwrap();
         assert_eq!(job.kinds, [Kind::TlsAlpn01, Kind::Http01], "what worked comes first");
+    }
+
+    #[test]
+    fn of_many_names_one_finds_out_whether_there_is_a_way_to_the_authority() {
+        let (scratch, world) = (Scratch::new(), World::new());
+        let names = ["a.test", "b.test", "c.test"];
+        let vault = Vault::default();
+        let fallback = Issuer::at("https://fallback.test/dir");
+        let issuers = vec![Issuer::at("https://ca.test/dir"), fallback];
+        let wishes = Wishes { issuers, ..wishes(&scratch, &names) };
+        for name in names {
+            vault.slot(&wishes.stores(), name).unwrap();
+        }
+        vault.want(&wishes);
+        let away = || Err(Failure { reason: "no connection".to_owned(), kind: FailureKind::Unreached });
+        let now = OffsetDateTime::now_utc();
+        for at in [0, 1] {
+            let job = vault.next(now).unwrap();
+            assert_eq!(job.at, at, "who is away for one is away for all");
+            vault.finish(&job, away());
+        }
+        assert!(vault.next(now).is_none());
+        for status in vault.report() {
+            assert_eq!(status.error.as_deref(), Some("ca.test: no connection; fallback.test: no connection"));
+        }
+        let now = now + Duration::from_secs(3);
+        let job = vault.next(now).unwrap();
+        vault.finish(&job, Ok((certificate(&world, job.name()), Some(Kind::Http01))));
+        let others = [vault.next(now).unwrap(), vault.next(now).unwrap()];
+        assert!(others.iter().all(|job| job.at == 0 && job.task == Task::Order), "once there is a way it is for all");
     }
 
     #[test]
