@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::harness::h3::{DATA, HEADERS, Outcome, RawH3, frame, head, literal, quic, section};
 use crate::harness::protocol::identity;
-use crate::harness::{H3, Origin, Protocol, Proxy, run, soon};
+use crate::harness::{Folder, H3, Origin, Protocol, Proxy, eventually, free_port, run, soon};
 use crate::translation::NO_TRAILERS;
 use crate::watch::beside;
 
@@ -378,6 +378,10 @@ fn xh10_resets_without_a_connection_are_few_and_smaller_than_what_asked_for_them
 /// Passes datagrams on between a client and the proxy, from whichever of its own addresses it is told to use.
 struct Relay {
     address: SocketAddr,
+    inside: Arc<UdpSocket>,
+    client: Arc<std::sync::Mutex<Option<SocketAddr>>>,
+    /// The id in the last short header that the client sent.
+    id: Arc<std::sync::Mutex<Option<[u8; 8]>>>,
     /// A client behind it comes from the second of its sockets once this is set, and hears nothing from there.
     elsewhere: Arc<std::sync::atomic::AtomicBool>,
 }
@@ -391,11 +395,22 @@ impl Relay {
         let address = inside.local_addr().unwrap();
         let elsewhere = Arc::<std::sync::atomic::AtomicBool>::default();
         let client = Arc::<std::sync::Mutex<Option<SocketAddr>>>::default();
-        let (from, to, who, moved) = (inside.clone(), outside.clone(), client.clone(), elsewhere.clone());
+        let id = Arc::<std::sync::Mutex<Option<[u8; 8]>>>::default();
+        let relay = Self {
+            address,
+            inside: inside.clone(),
+            client: client.clone(),
+            id: id.clone(),
+            elsewhere: elsewhere.clone(),
+        };
+        let (from, to, who, moved) = (inside.clone(), outside.clone(), client.clone(), elsewhere);
         std::thread::spawn(move || {
             let mut buffer = [0; 2048];
             while let Ok((length, peer)) = from.recv_from(&mut buffer) {
                 *who.lock().unwrap() = Some(peer);
+                if buffer[0] & 0x80 == 0 && length > 8 {
+                    *id.lock().unwrap() = Some(buffer[1..9].try_into().unwrap());
+                }
                 let by = if moved.load(Ordering::SeqCst) { &other } else { &*to };
                 let _ = by.send_to(&buffer[..length], proxy);
             }
@@ -408,8 +423,62 @@ impl Relay {
                 }
             }
         });
-        Self { address, elsewhere }
+        relay
     }
+
+    /// Says something to the client as if it came from the proxy.
+    fn say(&self, datagram: &[u8]) {
+        let client = self.client.lock().unwrap().expect("a client");
+        self.inside.send_to(datagram, client).unwrap();
+    }
+}
+
+/// The reset that this address answers with to a datagram of a connection that it does not know.
+async fn reset_of(address: SocketAddr, id: [u8; 8]) -> Vec<u8> {
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let datagram = [&[0x40][..], &id, &[7; 60]].concat();
+    let mut answer = vec![0; 2048];
+    loop {
+        socket.send_to(&datagram, address).await.unwrap();
+        // There is one reset in a while: what is asked for too early is asked for again.
+        let heard = tokio::time::timeout(Duration::from_millis(500), socket.recv_from(&mut answer)).await;
+        if let Ok(Ok((length, _))) = heard {
+            answer.truncate(length);
+            return answer;
+        }
+    }
+}
+
+/// RFC 9000, section 21.11: what one address says of ids that it does not know must be worth nothing at another one.
+#[test]
+fn xh10_a_reset_that_another_address_gave_ends_no_connection() {
+    let (ports, store) = ([free_port(), free_port(), free_port()], Folder::new());
+    let origin = Origin::saying("ok");
+    let start = |ports: &[u16]| {
+        let sites = ports.iter().map(|port| {
+            format!("https://:{port} {{\n bind 127.0.0.1\n tls {{$SITE_CERT}} {{$SITE_KEY}}\n reverse_proxy {{$ORIGIN}}\n}}\n")
+        });
+        let config = format!("global {{\n workers 1\n storage file {{$STORE}}\n}}\n{}", sites.collect::<String>());
+        let setup = Protocol::Http3.of(&config).with("ORIGIN", &origin).with("STORE", store.path().display());
+        setup.doors(ports.len()).start()
+    };
+    let _one = start(&ports[..2]);
+    eventually("the key is kept", || store.path().join("quic/key").exists().then_some(()));
+    let _other = start(&ports[2..]);
+    let relay = Relay::before(([127, 0, 0, 1], ports[0]).into(), "127.0.0.1");
+    run(async {
+        let mut client = H3::connect(relay.address, "example.com", identity().1.client(&["h3"])).await;
+        assert_eq!(client.get("example.com", "/").await.text(), "ok");
+        let id = relay.id.lock().unwrap().expect("an id");
+        // A door of the same process, and one of another process that shares its storage.
+        for port in &ports[1..] {
+            let reset = reset_of(([127, 0, 0, 1], *port).into(), id).await;
+            assert!(reset.len() > 16 && reset[0] & 0xc0 == 0x40, "{reset:x?}");
+            relay.say(&reset);
+            // What the proxy says next comes behind it.
+            assert_eq!(client.get("example.com", "/").await.text(), "ok");
+        }
+    });
 }
 
 #[test]

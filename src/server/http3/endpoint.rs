@@ -53,9 +53,11 @@ impl Datagrams {
 /// Opens the endpoint of a worker. Belongs to the runtime that it is called in.
 pub fn open(datagrams: Datagrams, worker: usize) -> io::Result<Endpoint> {
     let Datagrams { socket, fabric, config } = datagrams;
+    // The same for all workers at this address: any of them may be asked about a connection that none of them knows.
+    let reset = secrets()?.reset(socket.local_addr()?)?;
     let inner = TokioRuntime.wrap_udp_socket(socket)?;
     let steered = Steered::new(inner, fabric.clone(), worker);
-    let mut endpoint = EndpointConfig::new(secrets()?.reset.clone());
+    let mut endpoint = EndpointConfig::new(reset);
     endpoint.cid_generator(move || fabric.ids(worker));
     Endpoint::new_with_abstract_socket(endpoint, Some(config), steered, Arc::new(TokioRuntime))
 }

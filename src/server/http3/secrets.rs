@@ -3,8 +3,14 @@
 //!
 //! A client whose connection is gone is told so by a reset that it can check (RFC 9000, section 10.3) instead of waiting 30
 //! seconds for an answer, and one that was asked to show where it is (section 8.1.2) need not be asked again.
+//!
+//! What is stored may be shared; the key of resets must not be (section 21.11). Who holds the id of a live connection could
+//! show it to another address or instance, which does not know it, and would be handed the very token that ends it. So each
+//! address of each machine has a key of its own, and a new process that listens where the old one did finds it again.
 
+use std::fs;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -22,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What all workers of the process have: a client's token is good with every one of them.
 pub struct Secrets {
-    pub reset: Arc<hmac::Key>,
+    reset: hkdf::Prk,
     pub token: Arc<hkdf::Prk>,
 }
 
@@ -41,8 +47,8 @@ pub fn settle(place: Option<&Place>) {
         Ok((None, storage)) => made(storage),
         Err(trouble) => return untold(&trouble),
     };
-    if let Some(secrets) = key.and_then(|key| Secrets::of(&key)) {
-        let _ = SECRETS.set(secrets);
+    if let Some(key) = key {
+        let _ = SECRETS.set(Secrets::of(&key));
     }
 }
 
@@ -54,9 +60,8 @@ pub fn secrets() -> io::Result<&'static Secrets> {
     if let Some(secrets) = SECRETS.get() {
         return Ok(secrets);
     }
-    let made = fresh().and_then(|key| Secrets::of(&key));
-    let made = made.ok_or_else(|| io::Error::other("the system gives no random numbers"))?;
-    Ok(SECRETS.get_or_init(|| made))
+    let key = fresh().ok_or_else(|| io::Error::other("the system gives no random numbers"))?;
+    Ok(SECRETS.get_or_init(|| Secrets::of(&key)))
 }
 
 fn kept(storage: &Storage) -> Result<Option<Vec<u8>>, Trouble> {
@@ -97,23 +102,73 @@ fn fresh() -> Option<Vec<u8>> {
 }
 
 impl Secrets {
-    fn of(key: &[u8]) -> Option<Self> {
+    fn of(key: &[u8]) -> Self {
         let derived = |what: &[u8]| hkdf::Salt::new(hkdf::HKDF_SHA256, what).extract(key);
-        let reset = hmac::Key::from(derived(b"stateless reset").expand(&[], hmac::HMAC_SHA256).ok()?);
-        Some(Self { reset: Arc::new(reset), token: Arc::new(derived(b"address validation")) })
+        Self { reset: derived(b"stateless reset"), token: Arc::new(derived(b"address validation")) }
     }
+
+    /// What the endpoints at an address sign resets with.
+    pub fn reset(&self, at: SocketAddr) -> io::Result<Arc<hmac::Key>> {
+        self.reset_of(at, machine()).ok_or_else(|| io::Error::other("no key for resets"))
+    }
+
+    fn reset_of(&self, at: SocketAddr, machine: &[u8]) -> Option<Arc<hmac::Key>> {
+        // With the scope of a link-local one: the same address of another link is another. It has no zero in it, so no two
+        // places read alike.
+        let at = at.to_string();
+        let place = [at.as_bytes(), &[0], machine];
+        let key = self.reset.expand(&place, hmac::HMAC_SHA256).ok()?;
+        Some(Arc::new(hmac::Key::from(key)))
+    }
+}
+
+/// What tells this machine from the others that share its storage, the same after a restart. Neither part does that alone:
+/// containers may have no id, or one of their image, and differ in their names; machines that nobody has named are all
+/// `localhost`. Where either changes, clients of the process before wait until their own patience ends: the harmless side.
+fn machine() -> &'static [u8] {
+    static MACHINE: OnceLock<Vec<u8>> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        // Not every system has one.
+        let id = fs::read("/etc/machine-id").unwrap_or_default();
+        [rustix::system::uname().nodename().to_bytes(), &[0], &id].concat()
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// What a key comes to: a signature, and bytes that are derived.
     fn shown(key: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let secrets = Secrets::of(key).unwrap();
+        let secrets = Secrets::of(key);
         let mut token = vec![0; 32];
         secrets.token.expand(&[&b"x"[..]], hkdf::HKDF_SHA256).unwrap().fill(&mut token).unwrap();
-        (hmac::sign(&secrets.reset, b"x").as_ref().to_vec(), token)
+        (signed(&secrets, "127.0.0.1:443", b"here"), token)
+    }
+
+    fn signed(secrets: &Secrets, at: &str, machine: &[u8]) -> Vec<u8> {
+        let key = secrets.reset_of(at.parse().unwrap(), machine).unwrap();
+        hmac::sign(&key, b"x").as_ref().to_vec()
+    }
+
+    #[test]
+    fn xh10_a_reset_is_signed_for_one_address_of_one_machine() {
+        let secrets = Secrets::of(&fresh().unwrap());
+        let places = [
+            ("0.0.0.0:443", &b"here"[..]),
+            ("0.0.0.0:4433", b"here"),
+            ("0.0.0.0:443", b"there"),
+            ("[::]:443", b"here"),
+            ("[fe80::1%2]:443", b"here"),
+            ("[fe80::1%3]:443", b"here"),
+        ];
+        let all: HashSet<Vec<u8>> = places.iter().map(|(at, machine)| signed(&secrets, at, machine)).collect();
+        assert_eq!(all.len(), places.len());
+        for (at, machine) in places {
+            assert_eq!(signed(&secrets, at, machine), signed(&secrets, at, machine), "the next process finds it again");
+        }
     }
 
     #[test]
