@@ -128,12 +128,11 @@ impl Vault {
     /// Where a name's certificate will be, and what is shown until then: what was kept, else a placeholder. A file that
     /// cannot be read is told and asked for anew: the authority has another one.
     pub fn slot(&self, stores: &Stores, name: &str) -> Result<Arc<Slot>, Trouble> {
-        let mut state = self.state();
+        let (mut state, now) = (self.state(), OffsetDateTime::now_utc());
         let key = (Arc::clone(stores), name.into());
         if let Some(known) = state.holdings.get(&key) {
             return Ok(Arc::clone(&known.slot));
         }
-        let now = OffsetDateTime::now_utc();
         let kept = kept(stores, name, now);
         let slot = match &kept {
             Some((_, certificate)) => Slot::new(Arc::clone(certificate.key())),
