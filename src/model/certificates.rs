@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use time::OffsetDateTime;
-
-use super::compile::{Compiler, Door, INTERNAL, Purpose, Shown, Source};
+use super::compile::{Compiler, Door, Purpose, Shown, Source};
 use super::global::Ocsp;
 use super::{SiteAddress, SiteModel, Transport, demand};
 use crate::check::value::{HostPattern, ListenAddress};
@@ -15,10 +13,10 @@ use crate::directive::tls::{Source as TlsSource, TlsModel};
 use crate::tls::acme::Kind;
 use crate::tls::client::authorities;
 use crate::tls::hex;
-use crate::tls::internal::Authority;
+use crate::tls::internal::{Last, Opened};
 use crate::tls::staple::{self, Stapling};
 use crate::tls::storage::Place;
-use crate::tls::{Certificate, Name, Names, Part, Slot, Storage, Trouble, folder};
+use crate::tls::{Certificate, Issued, Name, Names, Part, Slot, Storage, Trouble, folder};
 
 /// What a name shows.
 enum Held {
@@ -48,7 +46,8 @@ impl Compiler<'_> {
                         None => names.set_default(certificate.key().clone()),
                     },
                     (Held::Slot(slot), Some(name)) => names.add_slot(&name, slot),
-                    (Held::Slot(_), None) | (Held::Nothing, _) => {}
+                    (Held::Slot(slot), None) => names.set_default_slot(&slot),
+                    (Held::Nothing, _) => {}
                 }
             }
             Err(mistake) => self.mistakes.push(mistake),
@@ -118,29 +117,36 @@ impl Compiler<'_> {
     }
 
     fn held(&mut self, source: &TlsSource, address: &SiteAddress, names: &mut Names) -> Result<Held, Mistake> {
-        let (shown, certificate) = match (source, self.why_not(address)) {
+        let certificate = match (source, self.why_not(address)) {
             (TlsSource::Files { certificate, certificate_at, key, key_at }, _) => {
-                (Source::Files, Some(self.files(certificate, *certificate_at, key, *key_at)?))
+                Some(self.files(certificate, *certificate_at, key, *key_at)?)
             }
             (TlsSource::Folder { path, at }, _) => match self.of_folder(path, *at, address, names)? {
                 None => return Ok(Held::Nothing),
-                some => (Source::Files, some),
+                some => some,
             },
             (TlsSource::Acme { at }, None) => return self.acme(Some(*at), address),
             (TlsSource::Fitting, None) if address.is_public() && self.model.global.acme.is_some() => {
                 return self.acme(None, address);
             }
-            (TlsSource::Internal, _) => (Source::Internal, self.internal(address)?),
+            (TlsSource::Internal, _) => return self.own(address),
             (_, reason) => {
                 if address.is_public() || *source != TlsSource::Fitting {
                     self.notices.push(nobody_trusts(address, reason.unwrap_or("`acme` is off, and it has no `tls`")));
                 }
-                (Source::Internal, self.internal(address)?)
+                return self.own(address);
             }
         };
         let Some(certificate) = certificate else { return Ok(Held::Nothing) };
-        self.shown.push(Shown { name: address.text.clone(), source: shown, certificate: certificate.clone() });
+        self.shown.push(Shown { name: address.text.clone(), source: Source::Files(certificate.clone()) });
         Ok(Held::Fixed(certificate))
+    }
+
+    fn own(&mut self, address: &SiteAddress) -> Result<Held, Mistake> {
+        let Some(issued) = self.internal(address)? else { return Ok(Held::Nothing) };
+        let slot = Arc::clone(issued.slot());
+        self.shown.push(Shown { name: address.text.clone(), source: Source::Internal(issued) });
+        Ok(Held::Slot(slot))
     }
 
     /// The one that fits the address; for any host all of them, each under its own names.
@@ -162,7 +168,7 @@ impl Compiler<'_> {
                     }
                 }
                 let name = certificate.names().first().map_or_else(|| address.text.clone(), ToString::to_string);
-                self.shown.push(Shown { name, source: Source::Files, certificate: certificate.clone() });
+                self.shown.push(Shown { name, source: Source::Files(certificate.clone()) });
             }
             return Ok(None);
         };
@@ -296,44 +302,26 @@ impl Compiler<'_> {
         Ok(Arc::new(loaded))
     }
 
-    /// A certificate of our own authority, made once for each name and again when its renewal is due.
+    /// A certificate of our own authority, made once for each name; what is in force renews it.
     /// None where the world is only judged: asking the authority would write its root.
-    fn internal(&mut self, address: &SiteAddress) -> Result<Option<Arc<Certificate>>, Mistake> {
-        let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
-        let storage = self.storage()?;
-        let key = format!("{INTERNAL}{host} {}", storage.place());
-        if let Some(known) = self.supplies.find::<Arc<Certificate>>(&key)
-            && !known.needs_renewal(OffsetDateTime::now_utc())
-        {
-            return Ok(Some((*known).clone()));
-        }
+    fn internal(&mut self, address: &SiteAddress) -> Result<Option<Arc<Issued>>, Mistake> {
         if matches!(self.purpose, Purpose::Judge) {
             return Ok(None);
+        }
+        let host = address.host.as_ref().map_or("localhost".to_owned(), HostPattern::to_string);
+        let storage = self.storage()?;
+        let place = storage.place().to_owned();
+        let last = self.supplies.adopt(&format!("internal authority {place}"), Last::default);
+        let opened = self.internal.get_or_insert_with(|| Opened::new(storage, last));
+        let key = format!("internal certificate {host} {place}");
+        if let Some(known) = self.supplies.find::<Issued>(&key) {
+            return Ok(Some(known));
         }
         let name = Name::parse(&host).ok_or_else(|| {
             Mistake::new(Code::E0050, address.at, format!("no certificate can bear the name `{host}`"))
         })?;
-        let issued = match self.authority(&storage) {
-            Ok(authority) => authority.issue(&[name]),
-            // A server that is away does not keep the sites from coming up. Nobody trusts this, and it is replaced soon.
-            Err(trouble @ Trouble::Unreachable { .. }) => {
-                tracing::warn!(name = host, %trouble, "a certificate that nobody trusts is shown until the storage is back");
-                Authority::passing(&[name])
-            }
-            Err(trouble) => Err(trouble),
-        };
-        let certificate = Arc::new(issued.map_err(|trouble| trouble.at(address.at))?);
-        self.supplies.keep(&key, certificate.clone());
-        Ok(Some(certificate))
-    }
-
-    fn authority(&mut self, storage: &Storage) -> Result<Arc<Authority>, Trouble> {
-        let key = format!("internal authority {}", storage.place());
-        if let Some(known) = self.supplies.find::<Authority>(&key) {
-            return Ok(known);
-        }
-        let opened = Authority::open(storage)?;
-        Ok(self.supplies.adopt(&key, || opened))
+        let issued = Issued::new(name, opened).map_err(|trouble| trouble.at(address.at))?;
+        Ok(Some(self.supplies.adopt(&key, || issued)))
     }
 }
 

@@ -24,8 +24,9 @@ use crate::site::{Building, Demands, Legacy, Router, Site, Supplies};
 use crate::telemetry::access::Style;
 use crate::telemetry::writer::{Sink, Writers};
 use crate::tls::acme::{Vault, Wishes};
+use crate::tls::internal::{self, Opened};
 use crate::tls::staple::{Stapler, Stapling};
-use crate::tls::{Certificate, Name, Ring, Slot, Storage};
+use crate::tls::{Certificate, Issued, Name, Ring, Slot, Storage};
 
 /// Everything that serves: built whole, swapped in at once, shared by all workers.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct World {
     pub wishes: Wishes,
     /// The other certificates that are shown.
     pub shown: Vec<Shown>,
+    /// Who signs those of our own authority.
+    pub internal: Option<Opened>,
     /// What instances share to resume each other's sessions.
     pub tickets: Arc<Ring>,
     /// Where that is kept, if anywhere.
@@ -55,29 +58,38 @@ pub struct World {
 pub struct Shown {
     pub name: String,
     pub source: Source,
-    pub certificate: Arc<Certificate>,
 }
 
 /// Where a certificate was got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Source {
-    Files,
-    Internal,
+    Files(Arc<Certificate>),
+    /// It is another one from time to time.
+    Internal(Arc<Issued>),
 }
 
-impl World {
-    /// Whether a certificate of our own authority is near its end.
+impl Shown {
+    /// What is shown now.
     #[must_use]
-    pub fn needs_renewal(&self, now: OffsetDateTime) -> bool {
-        let of_ours = self.legacy.iter().filter(|(key, _)| key.starts_with(INTERNAL));
-        of_ours
-            .filter_map(|(_, any)| any.downcast_ref::<Arc<Certificate>>())
-            .any(|certificate| certificate.needs_renewal(now))
+    pub fn certificate(&self) -> Arc<Certificate> {
+        match &self.source {
+            Source::Files(certificate) => Arc::clone(certificate),
+            Source::Internal(issued) => issued.certificate(),
+        }
     }
 }
 
-/// Under such keys certificates of our own authority live on.
-pub(super) const INTERNAL: &str = "internal certificate ";
+impl World {
+    /// Renews certificates of our own authority that are near their end.
+    pub fn renew(&self, now: OffsetDateTime) {
+        let Some(opened) = &self.internal else { return };
+        let of_ours = self.shown.iter().filter_map(|shown| match &shown.source {
+            Source::Internal(issued) => Some(&**issued),
+            Source::Files(_) => None,
+        });
+        internal::renew(of_ours, opened, now);
+    }
+}
 
 /// What is behind one listening address.
 #[derive(Debug)]
@@ -130,6 +142,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         stapled: Vec::new(),
         wishes: Wishes::default(),
         shown: Vec::new(),
+        internal: None,
         folders: HashMap::new(),
         supplies,
         purpose: inherited.purpose,
@@ -157,6 +170,7 @@ pub fn compile(model: &Model, inherited: Inherited<'_>) -> Result<World, Vec<Mis
         acme: compiler.acme,
         wishes: compiler.wishes,
         shown: compiler.shown,
+        internal: compiler.internal,
         tickets: compiler.tickets,
         tickets_in,
         stapler: compiler.stapler,
@@ -175,6 +189,7 @@ pub(super) struct Compiler<'a> {
     pub acme: Arc<Vault>,
     pub wishes: Wishes,
     pub shown: Vec<Shown>,
+    pub internal: Option<Opened>,
     pub tickets: Arc<Ring>,
     pub stapler: Arc<Stapler>,
     /// Certificates from files that can be asked about, and where they are shown.

@@ -13,10 +13,10 @@ use crate::telemetry::metrics::{Form, Page};
 use crate::tls::acme::{Status, Store, Vault};
 use crate::tls::{Certificate, Storage, Trouble};
 
-const fn word(source: Source) -> &'static str {
+const fn word(source: &Source) -> &'static str {
     match source {
-        Source::Files => "files",
-        Source::Internal => "internal",
+        Source::Files(_) => "files",
+        Source::Internal(_) => "internal",
     }
 }
 
@@ -25,7 +25,7 @@ pub(super) fn held(world: &World) -> Vec<(String, &'static str, Arc<Certificate>
     let awaited = world.acme.report().into_iter();
     let awaited = awaited.filter_map(|status| Some((status.name.into_string(), "acme", status.certificate?)));
     let others = world.shown.iter();
-    awaited.chain(others.map(|it| (it.name.clone(), word(it.source), it.certificate.clone()))).collect()
+    awaited.chain(others.map(|it| (it.name.clone(), word(&it.source), it.certificate()))).collect()
 }
 
 /// The numbers of the process, those of its certificates among them (requirements T03, T12).
@@ -59,9 +59,10 @@ pub(super) fn metrics(world: &World, form: Form) -> String {
 pub fn of(world: &World) -> Value {
     let mut all: Vec<Value> = world.acme.report().iter().map(awaited).collect();
     for shown in &world.shown {
-        let mut entry = described(&shown.name, word(shown.source), Some(&shown.certificate));
-        if shown.source == Source::Internal {
-            entry["renewal"] = moment(shown.certificate.renewal());
+        let certificate = shown.certificate();
+        let mut entry = described(&shown.name, word(&shown.source), Some(&certificate));
+        if matches!(shown.source, Source::Internal(_)) {
+            entry["renewal"] = moment(certificate.renewal());
         }
         all.push(entry);
     }
@@ -77,10 +78,9 @@ pub fn summary(world: &World) -> Value {
     let awaited = world.acme.report();
     let missing = awaited.iter().filter(|status| status.certificate.is_none()).count();
     let failing = awaited.iter().filter(|status| status.error.is_some()).count();
-    let of_authorities = awaited.iter().filter_map(|status| Some((&*status.name, status.certificate.as_deref()?)));
-    let others = world.shown.iter().map(|shown| (&*shown.name, &*shown.certificate));
-    let ends: BTreeMap<&str, OffsetDateTime> =
-        of_authorities.chain(others).map(|(name, certificate)| (name, certificate.not_after())).collect();
+    let of_authorities = awaited.iter().filter_map(|it| Some((&*it.name, it.certificate.as_deref()?.not_after())));
+    let others = world.shown.iter().map(|shown| (&*shown.name, shown.certificate().not_after()));
+    let ends: BTreeMap<&str, OffsetDateTime> = of_authorities.chain(others).collect();
     let first = ends.iter().min_by_key(|(_, end)| **end);
     let days = |end: OffsetDateTime| (end - OffsetDateTime::now_utc()).whole_days();
     json!({

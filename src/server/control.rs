@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
-use time::OffsetDateTime;
 use tokio::sync::oneshot;
 
 use super::activation::Given;
@@ -178,12 +177,6 @@ impl Plane {
             return Look::Back;
         }
         Look::New(self.put(reading))
-    }
-
-    /// Whether a certificate of our own authority has to be made anew.
-    #[must_use]
-    pub fn needs_renewal(&self) -> bool {
-        self.shared.world().needs_renewal(OffsetDateTime::now_utc())
     }
 
     fn put(&mut self, reading: Reading) -> Result<Loaded, Refused> {

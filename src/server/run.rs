@@ -170,6 +170,8 @@ impl Desk {
                 }
                 self.refusal = None;
                 (self.show)(warnings, sources);
+                // What it takes over may be due, or be waiting for a storage that this one can reach.
+                self.plane.world().renew(OffsetDateTime::now_utc());
             }
             Err(Refused { findings, sources }) => {
                 tracing::error!(findings = findings.len(), ms, "the new configuration is refused; the old one goes on");
@@ -184,10 +186,9 @@ impl Desk {
     }
 
     fn look_at_certificates(&mut self) {
-        if self.plane.needs_renewal() {
-            let _ = self.reload();
-        }
-        self.expiry.look(&self.plane.world(), OffsetDateTime::now_utc());
+        let (world, now) = (self.plane.world(), OffsetDateTime::now_utc());
+        world.renew(now);
+        self.expiry.look(&world, now);
     }
 
     /// Follows what is in force, or refused, now: files, the door for collectors of metrics, and the admin socket.

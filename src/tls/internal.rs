@@ -4,6 +4,8 @@
 //! never leaves memory, and that signs certificates of 7 days. So the root's key is used about once a month, and what
 //! leaks from a running process is soon worthless.
 
+mod issued;
+
 use std::sync::{Mutex, PoisonError};
 
 use rcgen::{
@@ -14,6 +16,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::{Duration, OffsetDateTime};
 use x509_parser::prelude::FromDer;
+
+pub use issued::{Issued, Last, Opened, renew};
 
 use super::certificate::Certificate;
 use super::name::Name;

@@ -33,7 +33,7 @@ pub use by_name::ByName;
 pub use certificate::Certificate;
 pub use client::{Client, ClientOptions, SystemRoots, Verify, reason};
 pub use hex::hex;
-pub use internal::Authority;
+pub use internal::{Authority, Issued};
 pub use name::Name;
 pub use pair::Pair;
 pub use provider::{Alpn, Group, Suite, Version, install_provider};

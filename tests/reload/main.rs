@@ -5,6 +5,7 @@ mod harness;
 
 mod certificates;
 mod command;
+mod internal;
 mod load;
 mod ports;
 mod running;

@@ -5,8 +5,10 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use super::*;
+use crate::tls::resolver::Names;
 use crate::tls::storage::tests::Scratch;
 
 fn names(list: &[&str]) -> Vec<Name> {
@@ -228,4 +230,51 @@ fn a_storage_that_cannot_be_used_is_named() {
         trouble.starts_with(&format!("`{}/internal` cannot be used (not a directory)", file.display())),
         "{trouble}"
     );
+}
+
+#[test]
+fn where_storage_is_away_the_root_that_is_known_signs_on() {
+    let scratch = Scratch::new();
+    let (last, now) = (Arc::new(Last::default()), OffsetDateTime::now_utc());
+    // As each configuration does.
+    let open = || Opened::new(scratch.storage(), Arc::clone(&last));
+    let chain = |opened: &Opened| opened.authority().unwrap().issue(&names(&["localhost"])).unwrap().key().cert.clone();
+    let folder = scratch.path("internal");
+    scratch.write("internal", "no folder");
+    assert!(open().authority().is_err(), "none is known");
+    fs::remove_file(&folder).unwrap();
+    let first = open();
+    let issuer = chain(&first)[1].clone();
+    assert_eq!(chain(&open())[1], issuer, "while the root is the same, so is the issuer");
+    fs::remove_dir_all(&folder).unwrap();
+    scratch.write("internal", "no folder");
+    assert_eq!(chain(&open())[1], issuer);
+    fs::remove_file(&folder).unwrap();
+    let other = Authority::open(&scratch.storage()).unwrap();
+    assert_eq!(chain(&first)[1], issuer, "what is in force asks once");
+    assert_eq!(open().authority().unwrap().root_pem(), other.root_pem());
+    let issued = Issued::new(Name::parse("localhost").unwrap(), &open()).unwrap();
+    renew([&issued, &issued].into_iter(), &open(), now + Duration::days(4));
+    let life = issued.certificate().not_after() - now;
+    assert!(life > Duration::days(10), "{life}");
+}
+
+#[test]
+fn what_is_due_is_replaced_where_it_is_shown() {
+    let scratch = Scratch::new();
+    let (last, now) = (Arc::new(Last::default()), OffsetDateTime::now_utc());
+    let opened = Opened::new(scratch.storage(), last);
+    let [one, two] = ["a.internal", "b.internal"].map(|name| Issued::new(Name::parse(name).unwrap(), &opened).unwrap());
+    let mut shown = Names::new();
+    shown.add_slot(&Name::parse("a.internal").unwrap(), Arc::clone(one.slot()));
+    let before = one.certificate();
+    assert!(Arc::ptr_eq(&shown.find("a.internal").unwrap(), before.key()));
+    renew([&one, &two].into_iter(), &opened, now + Duration::days(3));
+    assert!(Arc::ptr_eq(&one.certificate(), &before), "it is good for longer");
+    renew([&one].into_iter(), &opened, now + Duration::days(4));
+    let after = one.certificate();
+    assert_ne!(after.fingerprint(), before.fingerprint());
+    assert!(Arc::ptr_eq(&shown.find("a.internal").unwrap(), after.key()));
+    assert_eq!((after.names(), after.key().cert.len()), (before.names(), 2));
+    assert!(after.key().cert[1] == before.key().cert[1], "by the same issuer");
 }
