@@ -18,9 +18,15 @@ pub struct Body {
 
 impl Body {
     pub fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        self.statements
-            .iter()
-            .try_for_each(|statement| site.statement(statement.at, |site| statement.directive.compile(site)))
+        let behind = site.guarded;
+        let falls_through = behind && !self.always_answers();
+        let last = self.statements.iter().rposition(|statement| statement.directive.guards());
+        let built = self.statements.iter().enumerate().try_for_each(|(at, statement)| {
+            site.guarded = falls_through || last.is_some_and(|last| at < last);
+            site.statement(statement.at, |site| statement.directive.compile(site))
+        });
+        site.guarded = behind;
+        built
     }
 
     #[must_use]

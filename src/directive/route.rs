@@ -5,7 +5,7 @@ use super::{Directive, Room, late};
 use crate::check::{Check, Reported};
 use crate::diagnostic::{Code, Mistake};
 use crate::matcher::{self, Expr};
-use crate::site::Building;
+use crate::site::{Building, Stake};
 use crate::syntax::tree::Node;
 
 pub static ROUTE: Room = Room {
@@ -127,7 +127,12 @@ pub(super) fn join_else(body: &mut Body, node: &Node, cx: &mut Check) {
 
 impl Directive for Route {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        site.route(self.test.question(self.guards()), |site| self.body.compile(site))
+        let stake = match (self.guards(), site.guarded) {
+            (true, _) => Stake::Guards,
+            (false, true) => Stake::Past,
+            (false, false) => Stake::Nobody,
+        };
+        site.route(self.test.question(stake), |site| self.body.compile(site))
     }
 
     fn always_answers(&self) -> bool {
@@ -159,8 +164,14 @@ impl Directive for Route {
 
 impl Directive for When {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
+        let stake = match (self.guards(), site.guarded) {
+            (true, _) => Stake::Guards,
+            (false, true) if self.otherwise.as_ref().is_some_and(Body::may_answer) => Stake::PastEitherWay,
+            (false, true) => Stake::Past,
+            (false, false) => Stake::Nobody,
+        };
         let otherwise = |site: &mut Building<'_>| self.otherwise.as_ref().map_or(Ok(()), |body| body.compile(site));
-        site.when(self.test.question(self.guards()), |site| self.then.compile(site), otherwise)
+        site.when(self.test.question(stake), |site| self.then.compile(site), otherwise)
     }
 
     fn always_answers(&self) -> bool {

@@ -15,7 +15,7 @@ use crate::http::path;
 use crate::http::placeholder::cookies;
 use crate::http::ranges::Ranges;
 use crate::http::step::Test;
-use crate::site::{Doubt, Folded, Question};
+use crate::site::{Doubt, Folded, Question, Stake};
 
 impl Expr {
     /// Ready to be asked of requests.
@@ -30,11 +30,10 @@ impl Expr {
         }
     }
 
-    /// The same for a statement that takes requests or leaves them, by the path if it is asked for it; `guards`: it keeps
-    /// somebody out.
+    /// The same for a statement that takes requests or leaves them, by the path if it is asked for it.
     #[must_use]
-    pub fn question(&self, guards: bool) -> Question {
-        let doubt = || Doubt { folded: if guards { self.folded() } else { None } };
+    pub fn question(&self, stake: Stake) -> Question {
+        let doubt = || Doubt { stake, folded: if stake == Stake::Guards { self.folded() } else { None } };
         Question::new(self.compile(), self.reads(&Atom::reads_path).then(doubt))
     }
 

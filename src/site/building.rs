@@ -99,6 +99,8 @@ pub struct Building<'s> {
     block: usize,
     /// The statement that is being built.
     at: Span,
+    /// Something behind it keeps somebody out, if only that nothing answers there.
+    pub guarded: bool,
     /// The site's own settings, by `bind`, `tls` and `log`.
     pub log: Option<usize>,
     /// Where the site's connections go as they come, by `passthrough`.
@@ -117,7 +119,7 @@ impl<'s> Building<'s> {
     #[must_use]
     pub fn new(supplies: &'s mut Supplies) -> Self {
         let (program, at) = (Program::default(), Span::default());
-        Self { supplies, name: "".into(), program, block: 0, at, log: None, passes: None }
+        Self { supplies, name: "".into(), program, block: 0, at, guarded: true, log: None, passes: None }
     }
 
     #[must_use]
@@ -156,7 +158,9 @@ impl<'s> Building<'s> {
     pub fn route(&mut self, test: Question, body: impl FnOnce(&mut Self) -> Built) -> Built {
         let gate = self.test(test);
         let start = self.program.ops.len();
+        let behind = std::mem::replace(&mut self.guarded, true);
         self.nested(body)?;
+        self.guarded = behind;
         self.unanswered(start);
         self.land(gate);
         Ok(())
@@ -183,7 +187,10 @@ impl<'s> Building<'s> {
         let covers = self.block..self.program.ops.len();
         let skip = self.jump();
         let start = self.program.ops.len();
+        // Whoever comes here is out already.
+        let behind = std::mem::replace(&mut self.guarded, false);
         self.nested(body)?;
+        self.guarded = behind;
         self.push(Op::Unanswered);
         self.land(skip);
         self.program.handlers.push(Handler { covers, end: None, statuses, start });

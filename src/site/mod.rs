@@ -7,7 +7,7 @@ mod router;
 
 pub use building::{Building, Legacy, Supplies};
 pub use program::{Observer, Program};
-pub use question::{Doubt, Folded, Question};
+pub use question::{Doubt, Folded, Question, Stake};
 pub use router::{Demands, Router};
 
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use crate::http::exchange::Exchange;
 use crate::http::fault::{Cause, Fault};
-use crate::http::readings::Readings;
+use crate::http::readings::{Readings, fold};
 use crate::http::step::Test;
 
 /// A test of requests.
@@ -12,10 +12,23 @@ pub struct Question {
 }
 
 /// A test that looks at the path.
-#[derive(Default)]
 pub struct Doubt {
+    pub stake: Stake,
     /// For rules that keep somebody out.
     pub folded: Option<Folded>,
+}
+
+/// Whether somebody is kept out by what the answer decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stake {
+    /// Nobody is, here or behind.
+    Nobody,
+    /// Behind it: where it holds, the request may be led past that.
+    Past,
+    /// Behind it, and past that lead both ways.
+    PastEitherWay,
+    /// By the statement itself.
+    Guards,
 }
 
 /// The test as servers would ask it that fold case: of paths in lower case.
@@ -59,19 +72,35 @@ impl Doubt {
     }
 
     fn agree(&self, test: &dyn Test, holds: bool, readings: &mut Readings, exchange: &mut Exchange) -> bool {
-        let mut says = |test: &dyn Test, reading: &mut Box<str>| {
-            exchange.target.swap_path(reading);
-            let answer = test.holds(exchange);
-            exchange.target.swap_path(reading);
-            answer
+        let mut agree = |test: &dyn Test, readings: &mut [Box<str>]| {
+            readings.iter_mut().all(|reading| {
+                exchange.target.swap_path(reading);
+                let answer = test.holds(exchange);
+                exchange.target.swap_path(reading);
+                answer == holds
+            })
         };
-        if readings.decoded.iter_mut().any(|reading| says(test, reading) != holds) {
+        if !agree(test, &mut readings.resolved) {
             return false;
         }
-        match &self.folded {
-            None => true,
-            Some(folded) => readings.loose.iter_mut().all(|reading| says(&*folded.test, reading) == holds),
+        // Whoever is not led past meets what stands there.
+        let cut = match self.stake {
+            Stake::Nobody => false,
+            Stake::Past => holds,
+            Stake::PastEitherWay | Stake::Guards => true,
+        };
+        if cut && !agree(test, &mut readings.cut) {
+            return false;
         }
+        // `%23` is data in many a path (`/tags/C%23/posts`): it is in doubt only where a guard was not met.
+        let ended = self.stake == Stake::Guards && !holds;
+        if ended && !agree(test, &mut readings.ended) {
+            return false;
+        }
+        self.folded.as_ref().is_none_or(|folded| {
+            let mut lower = readings.ended.iter().map(|reading| fold(reading).into()).collect::<Box<[_]>>();
+            agree(&*folded.test, &mut readings.loose) && (!ended || agree(&*folded.test, &mut lower))
+        })
     }
 }
 

@@ -58,7 +58,7 @@ fn plain(path: &str) -> String {
 }
 
 /// Servers, each with liberties that some take.
-const READINGS: [(&str, Reading); 9] = [
+const READINGS: [(&str, Reading); 11] = [
     ("as it is", str::to_owned),
     ("dots resolved", resolve),
     ("slashes merged", |path| resolve(&merge(path))),
@@ -70,6 +70,10 @@ const READINGS: [(&str, Reading); 9] = [
     ("decoded twice", |path| plain(&decode(&decode(path)))),
     ("case folded", |path| plain(&decode(path)).to_lowercase()),
     ("without parameters", |path| plain(&decode(&cut(path)))),
+    ("without parameters, resolved at once", |path| plain(&decode(&plain(&cut(path))))),
+    ("decoded, and looked at again where it ends", |path| {
+        plain(&decode(path)).split(['?', '#']).next().map(plain).unwrap()
+    }),
     ("all of it", |path| plain(&cut(&decode(&decode(&cut(path))))).to_lowercase()),
 ];
 
@@ -133,7 +137,7 @@ fn xp01_no_spelling_of_a_guarded_path_reaches_a_server_as_it() {
 }
 
 /// Each of these either meets the rule or is something else to every server.
-const ODD: [&str; 26] = [
+const ODD: [&str; 31] = [
     "/admin;x",
     "/admin;x=1/y",
     "/admin%3bx",
@@ -159,6 +163,11 @@ const ODD: [&str; 26] = [
     "/admin%20",
     "/adm%c0%af",
     "/%c0%ae%c0%ae/admin2",
+    "/x%2F..;%2Fz/admin",
+    "/admin%3Fx",
+    "/admin%23/x",
+    "/ADMIN%3F",
+    "/x/..%3b/admin%3f.css",
     "/administrator",
 ];
 
@@ -187,6 +196,123 @@ fn xp01_what_servers_read_in_their_own_way_meets_the_rule_or_is_no_guarded_path(
                 assert!(!is_guarded(&read), "{rule}: {spelling} is read as {read:?} ({how})");
             }
         }
+    }
+}
+
+/// A site, what of it is for everybody, and spellings of what is not.
+type Bypass = (&'static str, fn(&str) -> bool, &'static [&'static str]);
+
+const AUTH: &str = "basic_auth { user ann $2y$04$abcdefghijklmnopqrstuuQ1r0kL5Vw0k9Gd5cBqTqjTBwvqJp0bW }";
+
+#[test]
+fn xp01_nothing_leads_past_a_rule_that_stands_below() {
+    let origin = Origin::saying("reached");
+    let all: &[Bypass] = &[
+        (
+            "route /api/auth/* { reverse_proxy {$ORIGIN} }\n {AUTH}\n reverse_proxy {$ORIGIN}",
+            |path| path.starts_with("/api/auth"),
+            &["/api/auth/..;/users", "/api/auth/..;x=1/users", "/api/auth/%2e%2e;/users", "/api/auth/..%3b/users"],
+        ),
+        (
+            "when /api/auth/* { reverse_proxy {$ORIGIN} }\n require { methods GET }\n {AUTH}\n reverse_proxy {$ORIGIN}",
+            |path| path.starts_with("/api/auth"),
+            &["/api/auth/..;/users", "/api/auth/x;/..%2f..;/..;/users"],
+        ),
+        // Parameters alone do it where a rule looks at how a path ends, or at what it is not.
+        (
+            "route /*-open { reverse_proxy {$ORIGIN} }\n {AUTH}\n reverse_proxy {$ORIGIN}",
+            |path| path.ends_with("-open"),
+            &["/admin;-open", "/admin%3b-open", "/a;/..;/admin;-open"],
+        ),
+        (
+            "route not /admin { reverse_proxy {$ORIGIN} }\n {AUTH}\n reverse_proxy {$ORIGIN}",
+            |path| path != "/admin",
+            &["/admin;x", "/x/..;/admin"],
+        ),
+        (
+            "when /admin { header request set X-Area admin } else { reverse_proxy {$ORIGIN} }\n {AUTH}\n reverse_proxy {$ORIGIN}",
+            |path| path != "/admin",
+            &["/admin;x", "/x/..;/admin"],
+        ),
+        // What no route takes is for nobody.
+        (
+            "route /public/* { reverse_proxy {$ORIGIN} }\n route {path} $= -open { reverse_proxy {$ORIGIN} }",
+            |path| path.starts_with("/public") || path.ends_with("-open"),
+            &["/public/..;/users", "/users;-open"],
+        ),
+        // In a block of its own, and behind the block that it is in.
+        (
+            "route /v1/* { route /v1/open/* { reverse_proxy {$ORIGIN} }\n {AUTH}\n reverse_proxy {$ORIGIN} }\n respond 404",
+            |path| path.starts_with("/v1/open"),
+            &["/v1/open/..;/users"],
+        ),
+        (
+            "when header Host { when /open/*-open { reverse_proxy {$ORIGIN} } }\n {AUTH}\n reverse_proxy {$ORIGIN}",
+            |path| path.starts_with("/open") && path.ends_with("-open"),
+            &["/open/..;/users", "/open/users;-open", "/open/..;/users/a-open"],
+        ),
+        // Comparisons are asked, too.
+        (
+            "route {path} ~ \"^/admin\" { respond 403 }\n reverse_proxy {$ORIGIN}",
+            |path| !path.starts_with("/admin"),
+            &["/x/..;/admin", "/x%2f..;%2fz/admin"],
+        ),
+        (
+            "route {uri} ^= /admin { respond 403 }\n reverse_proxy {$ORIGIN}",
+            |path| !path.starts_with("/admin"),
+            &["/x/..;/admin"],
+        ),
+        (
+            "route {path} ~ \"^/admin$\" { respond 403 }\n reverse_proxy {$ORIGIN}",
+            |path| path != "/admin",
+            &["/admin;x", "/admin%3Fx", "/admin%23"],
+        ),
+        // A rule that keeps nobody out may lead another way all the same.
+        (
+            "route /open/* { reverse_proxy {$ORIGIN} }\n header request set X-Internal 1\n reverse_proxy {$ORIGIN}",
+            |path| path.starts_with("/open"),
+            &["/open/..;/users"],
+        ),
+    ];
+    for (site, is_public, spellings) in all {
+        let proxy = Proxy::site(&site.replace("{AUTH}", AUTH), &origin);
+        for spelling in *spellings {
+            let before = origin.requests().len();
+            let status = proxy.get(spelling).status();
+            let Some(request) = origin.requests().get(before).cloned() else {
+                assert!(matches!(status, 400 | 401 | 403 | 404), "{site}: {spelling}: {status}");
+                continue;
+            };
+            for (how, reading) in READINGS {
+                let read = reading(request.target());
+                assert!(is_public(&read), "{site}: {spelling} is read as {read:?} ({how})");
+            }
+        }
+    }
+}
+
+#[test]
+fn xp01_parameters_that_lead_past_nothing_are_passed_on() {
+    let origin = Origin::new(|request, wire| wire.ok(request.target()));
+    let site = format!(
+        "route /login {{ reverse_proxy {{$ORIGIN}} }}\n route /api/* {{ reverse_proxy {{$ORIGIN}} }}\n \
+         route /tags/:tag/posts {{ reverse_proxy {{$ORIGIN}} }}\n route /admin/* {{ {AUTH}\n reverse_proxy {{$ORIGIN}} }}\n \
+         when /*.css {{ header set Cache-Control max-age=60 }}\n reverse_proxy {{$ORIGIN}}"
+    );
+    let proxy = Proxy::site(&site, &origin);
+    for target in [
+        // The first page that Tomcat sends has these in its links.
+        "/login;jsessionid=0A1B",
+        "/app.css;jsessionid=0A1B",
+        "/;jsessionid=0A1B",
+        "/api/Cars;color=red/parts;v=1",
+        "/heroes;id=15;name=x",
+        "/tags/C%23/posts",
+        "/tags/why%3F/posts",
+        "/wiki/C%23",
+        "/LOGIN",
+    ] {
+        assert_eq!(proxy.get(target).text(), target, "{target}");
     }
 }
 
