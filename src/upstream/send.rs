@@ -306,7 +306,7 @@ impl Upstream {
         let start = Instant::now();
         let scheme =
             if server.target.scheme == Scheme::Https { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
-        let body = outbound.take_body();
+        let body = outbound.take_body()?;
         match client.send(*ask, scheme, body, self.timeouts.send, in_flight).await {
             Ok(response) => {
                 trace.first_byte_us = micros(start.elapsed());

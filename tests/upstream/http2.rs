@@ -234,8 +234,8 @@ fn a_response_that_is_not_wanted_resets_its_stream_alone() {
     });
 }
 
-/// A TLS origin with a certificate of its own, and the roots to trust it by. It serves HTTP/2 where that is agreed on.
-async fn tls_origin(name: &str, protocols: &[&str]) -> (SocketAddr, RootCertStore) {
+/// A server's side of TLS with a certificate of its own, and the roots to trust it by.
+pub fn identity(name: &str, protocols: &[&str]) -> (ServerConfig, RootCertStore) {
     let key = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let certificate = key.cert.der().clone();
     let mut config = ServerConfig::builder_with_provider(provider())
@@ -245,6 +245,14 @@ async fn tls_origin(name: &str, protocols: &[&str]) -> (SocketAddr, RootCertStor
         .with_single_cert(vec![certificate.clone()], PrivateKeyDer::try_from(key.signing_key.serialize_der()).unwrap())
         .unwrap();
     config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    (config, roots)
+}
+
+/// A TLS origin, and the roots to trust it by. It serves HTTP/2 where that is agreed on.
+async fn tls_origin(name: &str, protocols: &[&str]) -> (SocketAddr, RootCertStore) {
+    let (config, roots) = identity(name, protocols);
     let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -268,8 +276,6 @@ async fn tls_origin(name: &str, protocols: &[&str]) -> (SocketAddr, RootCertStor
             });
         }
     });
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
     (address, roots)
 }
 
@@ -277,7 +283,7 @@ fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn https(address: SocketAddr, roots: RootCertStore, name: &'static str) -> Upstream {
+pub fn https(address: SocketAddr, roots: RootCertStore, name: &'static str) -> Upstream {
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .unwrap()

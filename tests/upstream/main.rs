@@ -6,3 +6,4 @@ mod faults;
 mod http2;
 mod origin;
 mod requests;
+mod retries;

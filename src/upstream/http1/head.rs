@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     Empty,
-    /// Bytes still to come.
+    /// Bytes in all.
     Length(u64),
     Chunked,
 }

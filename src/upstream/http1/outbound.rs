@@ -25,7 +25,10 @@ const LAST_CHUNK_END: &[u8] = b"\r\n0\r\n\r\n";
 pub struct Outbound<B> {
     /// Until its end was seen.
     body: Option<B>,
+    /// As each head states it: what was taken since does not change it.
     framing: Framing,
+    /// Bytes of the stated length that the body is still to bring.
+    owed: u64,
     /// Where in the connection's `out` the next byte to be written stands.
     position: usize,
     data: Bytes,
@@ -85,9 +88,13 @@ impl<B> Outbound<B> {
         !self.taken
     }
 
-    /// The body, where nothing of it was taken, for a server that speaks another protocol.
-    pub fn take_body(&mut self) -> Option<B> {
-        self.body.take()
+    /// The body, for a server that speaks another protocol. The rest of one is none.
+    pub fn take_body(&mut self) -> Result<Option<B>, Fault> {
+        if self.taken {
+            let detail = "closed before the response, and a new connection speaks another protocol";
+            return Err(Fault::detailed(Cause::ClosedEarly, detail));
+        }
+        Ok(self.body.take())
     }
 
     /// What is left to be sent on the connection that it was begun on.
@@ -110,9 +117,11 @@ where
     pub fn new(body: Option<B>, allowed: Duration) -> Self {
         let framing = Framing::of(body.as_ref());
         let body = body.filter(|_| framing != Framing::Empty);
+        let owed = if let Framing::Length(length) = framing { length } else { 0 };
         Self {
             body,
             framing,
+            owed,
             position: 0,
             data: Bytes::new(),
             tail: b"",
@@ -240,8 +249,8 @@ where
         self.taken = true;
         let ended = self.body.as_ref().is_some_and(Body::is_end_stream);
         if !data.is_empty() {
-            if let Framing::Length(left) = &mut self.framing {
-                *left = left.checked_sub(data.len() as u64).ok_or_else(|| unlike_its_length("longer"))?;
+            if let Framing::Length(_) = self.framing {
+                self.owed = self.owed.checked_sub(data.len() as u64).ok_or_else(|| unlike_its_length("longer"))?;
             } else {
                 chunk_size(out, data.len());
                 self.tail = if ended { LAST_CHUNK_END } else { CHUNK_END };
@@ -259,8 +268,8 @@ where
         self.taken = true;
         self.body = None;
         match self.framing {
-            Framing::Length(0) | Framing::Empty => Ok(()),
-            Framing::Length(_) => Err(unlike_its_length("shorter")),
+            Framing::Length(_) if self.owed > 0 => Err(unlike_its_length("shorter")),
+            Framing::Length(_) | Framing::Empty => Ok(()),
             Framing::Chunked => {
                 match trailers {
                     Some(trailers) => {
