@@ -1,6 +1,6 @@
 //! Servers that speak HTTP/2, and TLS.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use proxyfile::http::fault::Cause;
@@ -21,6 +21,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use crate::origin::{Request, full, get, next, read, run, settings};
+use crate::requests::{data, fed};
 
 type Asked = http::Request<h2::RecvStream>;
 
@@ -118,24 +119,112 @@ fn bodies_stream_both_ways_with_trailers() {
     });
 }
 
-#[test]
-fn a_refused_stream_is_tried_again_with_its_body() {
-    run(async {
-        let origin = origin(|count, request: Asked, mut respond: SendResponse<Bytes>| async move {
+/// An origin that refuses its first stream, after so many pieces of the body. The bodies that it then reads, and a sign when
+/// there is a second stream.
+async fn refusing(pieces: usize) -> (Origin, Rc<RefCell<Vec<String>>>, Rc<Notify>) {
+    let (bodies, second) = (Rc::<RefCell<Vec<String>>>::default(), Rc::<Notify>::default());
+    let (told, sign) = (bodies.clone(), second.clone());
+    let origin = origin(move |count, request: Asked, mut respond: SendResponse<Bytes>| {
+        let (told, sign) = (told.clone(), sign.clone());
+        async move {
+            let mut body = request.into_body();
             if count == 1 {
+                for _ in 0..pieces {
+                    body.data().await.unwrap().unwrap();
+                }
                 respond.send_reset(h2::Reason::REFUSED_STREAM);
                 return;
             }
-            drop(request);
-            let mut stream = respond.send_response(Response::new(()), false).unwrap();
-            stream.send_data(Bytes::from_static(b"second"), true).unwrap();
-        })
-        .await;
-        let upstream = Upstream::new(h2c(origin.address));
-        let (result, trace) = Request::get().send(&upstream).await;
-        let Ok(proxyfile::upstream::Answer::Response(response)) = result else { panic!("no response") };
-        assert_eq!(read(response.into_body()).await.unwrap(), "second");
-        assert_eq!(trace.attempts, 2);
+            sign.notify_one();
+            let mut text = String::new();
+            while let Some(data) = body.data().await {
+                text += std::str::from_utf8(&data.unwrap()).unwrap();
+            }
+            told.borrow_mut().push(text);
+            respond.send_response(Response::new(()), true).unwrap();
+        }
+    });
+    (origin.await, bodies, second)
+}
+
+#[test]
+fn a_refused_stream_is_tried_again_with_its_body() {
+    run(async {
+        let (none, bodies, _) = refusing(0).await;
+        let (result, trace) = Request::get().send(&Upstream::new(h2c(none.address))).await;
+        assert_eq!((result.is_ok(), trace.attempts), (true, 2));
+        assert_eq!(*bodies.borrow(), [""]);
+        // A body of which nothing has come yet is as good as new.
+        let (later, bodies, second) = refusing(0).await;
+        let upstream = Upstream::new(h2c(later.address));
+        let (frames, body) = fed();
+        let feed = async {
+            second.notified().await;
+            frames.send(Ok(data("bo"))).unwrap();
+            frames.send(Ok(data("dy"))).unwrap();
+            drop(frames);
+        };
+        let ((result, trace), ()) = tokio::join!(Request::with(body).send(&upstream), feed);
+        assert_eq!((result.is_ok(), trace.attempts), (true, 2));
+        assert_eq!(*bodies.borrow(), ["body"]);
+    });
+}
+
+#[test]
+fn a_body_that_is_gone_is_not_replaced_by_nothing() {
+    run(async {
+        let (frames, unsized_body) = fed();
+        frames.send(Ok(data("body"))).unwrap();
+        drop(frames);
+        let (open, half) = fed();
+        open.send(Ok(data("bo"))).unwrap();
+        for body in [full("body"), unsized_body, half] {
+            let (origin, bodies, _) = refusing(1).await;
+            let upstream = Upstream::new(h2c(origin.address));
+            let (cause, trace) = Request::with(body).cause(&upstream).await;
+            assert_eq!((cause, trace.attempts), (Cause::ClosedEarly, 1));
+            assert!(bodies.borrow().is_empty(), "{:?}", bodies.borrow());
+        }
+    });
+}
+
+#[test]
+fn a_connection_that_closes_over_a_body_takes_it_along() {
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let bodies = Rc::<RefCell<Vec<Bytes>>>::default();
+        let told = bodies.clone();
+        tokio::task::spawn_local(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+                respond.send_response(Response::new(()), true).unwrap();
+                let Some(Ok((request, _respond))) = connection.accept().await else { continue };
+                let mut body = request.into_body();
+                let read = async {
+                    let mut all = Vec::new();
+                    while let Some(data) = body.data().await {
+                        all.extend(data.unwrap());
+                    }
+                    all.into()
+                };
+                tokio::select! {
+                    _ = connection.accept() => panic!("nothing else is asked"),
+                    all = read => told.borrow_mut().push(all),
+                }
+            }
+        });
+        let upstream = Upstream::new(h2c(address));
+        assert!(Request::get().send(&upstream).await.0.is_ok());
+        let (frames, body) = fed();
+        frames.send(Ok(data("body"))).unwrap();
+        drop(frames);
+        let request = Request { method: Method::PUT, ..Request::with(body) };
+        let (cause, trace) = request.cause(&upstream).await;
+        assert_eq!((cause, trace.attempts, trace.reused), (Cause::ClosedEarly, 1, true));
+        assert_eq!(*bodies.borrow(), ["body"]);
     });
 }
 

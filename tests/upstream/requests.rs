@@ -15,16 +15,16 @@ use crate::origin::{Request, RequestBody, answering, full, get, next, origin, re
 
 const EMPTY: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
-type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Fault>>;
+pub type Frames = mpsc::UnboundedSender<Result<Frame<Bytes>, Fault>>;
 
 /// A body that the test feeds.
-fn fed() -> (Frames, RequestBody) {
+pub fn fed() -> (Frames, RequestBody) {
     let (send, mut receive) = mpsc::unbounded_channel();
     let stream = futures_util::stream::poll_fn(move |cx| receive.poll_recv(cx));
     (send, BodyExt::boxed_unsync(StreamBody::new(stream)))
 }
 
-fn data(text: &'static str) -> Frame<Bytes> {
+pub fn data(text: &'static str) -> Frame<Bytes> {
     Frame::data(Bytes::from_static(text.as_bytes()))
 }
 

@@ -30,6 +30,8 @@ struct Sent<B> {
     /// Bytes still to come, where that was promised.
     left: Option<u64>,
     state: State,
+    /// Nothing came out of the body, not even its end: it may go elsewhere, whole.
+    untouched: bool,
     fault: Option<Fault>,
     waiting: Option<Waker>,
 }
@@ -53,7 +55,7 @@ where
     let left = body.as_ref().and_then(|body| body.size_hint().exact());
     let state = if body.is_some() { State::Untouched } else { State::Ended };
     let empty = body.is_none();
-    let sent = Rc::new(RefCell::new(Sent { body, left, state, fault: None, waiting: None }));
+    let sent = Rc::new(RefCell::new(Sent { body, left, state, untouched: true, fault: None, waiting: None }));
     let upload = Upload((!empty).then(|| sent.clone() as Rc<RefCell<dyn Source>>));
     (upload, Origin(sent))
 }
@@ -72,11 +74,10 @@ impl<B> Origin<B> {
         self.0.borrow_mut().fault.take()
     }
 
-    /// The body, and whether nothing of it was taken.
+    /// The body, and whether nothing of it was taken. What is still being sent breaks off.
     pub fn take_back(&self) -> (Option<B>, bool) {
         let mut sent = self.0.borrow_mut();
-        let untouched = sent.state == State::Untouched || (sent.state == State::Ended && sent.left.is_none());
-        (sent.body.take(), untouched)
+        (sent.body.take(), sent.untouched)
     }
 }
 
@@ -124,11 +125,13 @@ where
     B::Error: Into<Fault>,
 {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Fault>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        // Taken back: that is no end.
+        let Some(body) = &mut self.body else { return Poll::Ready(Some(Err(Cause::ClosedEarly.into()))) };
         let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
             self.state = State::Starved(self.taken());
             return Poll::Pending;
         };
+        self.untouched = false;
         let ended = body.is_end_stream();
         Poll::Ready(match frame {
             Some(Ok(mut frame)) => {
@@ -161,11 +164,11 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.body.as_ref().is_some_and(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        self.body.as_ref().map_or_else(SizeHint::default, Body::size_hint)
     }
 }
 
