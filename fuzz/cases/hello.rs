@@ -26,6 +26,10 @@ pub fn run(data: &[u8]) {
     for read in [Hello::read(wire), Hello::message(wire)] {
         let _ = read.map(|hello| hello.ja4(Carrier::Quic));
     }
+    for seen in [Hello::glimpse(wire), Hello::glimpse_message(wire)].into_iter().flatten() {
+        let told = [seen.name(), seen.versions(), seen.protocols()].concat();
+        assert!(told.chars().all(|sign| !sign.is_control()), "{told:?}");
+    }
     let _ = Sight::of(wire);
     if let Some((_, hello)) = whole {
         let ja4 = hello.ja4(Carrier::Tcp);

@@ -284,9 +284,21 @@ pub(super) async fn unless_draining<T>(watch: &Watch, future: impl Future<Output
     .await
 }
 
+/// What came of a handshake.
+pub(super) enum Handshake<T> {
+    Done(T),
+    TimedOut,
+    /// The connection is to end, which is not the client's doing.
+    Draining,
+}
+
 /// The outcome of a handshake, which is no request yet: a shutdown waits for none.
-pub(super) async fn shaken<T>(watch: &Watch, patience: Duration, handshake: impl Future<Output = T>) -> Option<T> {
-    within(patience, unless_draining(watch, handshake)).await.flatten()
+pub(super) async fn shaken<T>(watch: &Watch, patience: Duration, handshake: impl Future<Output = T>) -> Handshake<T> {
+    match within(patience, unless_draining(watch, handshake)).await {
+        Some(Some(outcome)) => Handshake::Done(outcome),
+        Some(None) => Handshake::Draining,
+        None => Handshake::TimedOut,
+    }
 }
 
 /// The outcome, unless it takes longer.

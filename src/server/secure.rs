@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::server::ClientHello;
 use rustls::{ServerConfig, ServerConnection};
@@ -12,12 +13,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::complaint::refused;
-use super::connection::{Terms, serve_http1, serve_http2, shaken};
+use super::connection::{Handshake, Terms, serve_http1, serve_http2, shaken};
 use super::passage::Passage;
 use super::watched::Watch;
 use super::world::View;
 use crate::http::connection::{Connection, PolicyId, TlsFacts, is_ja4_asked};
 use crate::model::DoorTls;
+use crate::tls::accept::Failed;
 use crate::tls::acme::challenge::ALPN;
 use crate::tls::hello::{Carrier, Hello};
 use crate::tls::{self, Alpn};
@@ -64,7 +66,7 @@ pub async fn secure(
         }
         Some(Arc::clone(config))
     };
-    match Box::pin(shaken(&watch, terms.timeouts.handshake, meet(stream, &door, choose))).await {
+    match Box::pin(begin(stream, &door, choose, &watch, terms.timeouts.handshake)).await {
         Some(Ok(Met::Passed(passage))) => {
             let log = passage.site.log.and_then(|log| view.now().0.logs.get(log).cloned());
             // Neither the configuration nor its door is kept while the tunnel stands.
@@ -92,18 +94,36 @@ pub async fn secure(
     }
 }
 
+/// Meets a client within its time; `None` where the connection is to end before.
+async fn begin(
+    stream: TcpStream,
+    door: &DoorTls,
+    choose: impl AsyncFnOnce(ClientHello<'_>, &[u8]) -> Option<Arc<ServerConfig>>,
+    watch: &Watch,
+    patience: Duration,
+) -> Option<io::Result<Met>> {
+    // Out here it is still there when the time is over.
+    let mut flight = Vec::with_capacity(2048);
+    match shaken(watch, patience, meet(stream, &mut flight, door, choose)).await {
+        Handshake::Done(met) => Some(met),
+        Handshake::TimedOut => Some(Err(Failed::timed_out(&flight))),
+        Handshake::Draining => None,
+    }
+}
+
 /// Reads what a client begins with: it shakes hands with us, or is somebody else's. Where nobody's connections are passed on,
 /// nothing is looked at twice.
 async fn meet(
     mut stream: TcpStream,
+    flight: &mut Vec<u8>,
     door: &DoorTls,
     choose: impl AsyncFnOnce(ClientHello<'_>, &[u8]) -> Option<Arc<ServerConfig>>,
 ) -> io::Result<Met> {
-    let mut flight = Vec::with_capacity(2048);
     if door.passes_some()
-        && let Some(name) = tls::overhear(&mut stream, &mut flight).await?
+        && let Some(name) = tls::overhear(&mut stream, flight).await?
         && let Some(site) = door.passes(&name)
     {
+        let flight = std::mem::take(flight);
         return Ok(Met::Passed(Box::new(Passage { stream, flight, name, site: site.clone() })));
     }
     tls::accept_after(flight, stream, choose).await.map(Met::Shaken)

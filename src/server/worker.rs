@@ -224,9 +224,9 @@ async fn listen(worker: Rc<Worker>, address: ListenAddress, datagrams: Datagrams
     let mut configs = Configs::default();
     while let Some(incoming) = endpoint.accept().await {
         let (world, door) = View::new(worker.shared.clone(), ListenAddress::clone(&address)).now();
-        let config = door.and_then(|door| configs.at(&door, &world.global, incoming.local_ip()));
+        let offer = door.and_then(|door| configs.at(&door, &world.global, incoming.local_ip()));
         // Who is refused at once tries TCP at once.
-        let Some(config) = config.filter(|_| !worker.draining.get() && !worker.census.is_full() && !memory::is_short())
+        let Some(offer) = offer.filter(|_| !worker.draining.get() && !worker.census.is_full() && !memory::is_short())
         else {
             incoming.refuse();
             continue;
@@ -237,7 +237,7 @@ async fn listen(worker: Rc<Worker>, address: ListenAddress, datagrams: Datagrams
             continue;
         }
         let half_open = HalfOpen::of(&worker.census);
-        worker.admit(&address, |arrival| http3::serve(incoming, config, port, half_open, arrival));
+        worker.admit(&address, |arrival| http3::serve(incoming, offer, port, half_open, arrival));
     }
 }
 

@@ -164,6 +164,23 @@ impl Orders {
     }
 }
 
+/// Handshakes that failed, by what carried them and why. Whoever has one fail has made both sides work for it, so the lock
+/// is not what it costs.
+#[derive(Debug)]
+pub struct Failures(Mutex<BTreeMap<(&'static str, &'static str), u64>>);
+
+impl Failures {
+    const fn new() -> Self {
+        Self(Mutex::new(BTreeMap::new()))
+    }
+
+    /// Counts one; both are one of a few words.
+    pub fn add(&self, transport: &'static str, reason: &'static str) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *all.entry((transport, reason)).or_default() += 1;
+    }
+}
+
 /// In which form the numbers are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -242,6 +259,7 @@ pub struct Metrics {
     pub connections_open: Gauge,
     /// Beyond what one address may have.
     pub connections_refused: Counter,
+    pub handshake_failures: Failures,
     /// Requests that have a head and not yet the whole of their answer; tunnels are none.
     pub requests_active: Active,
     /// Requests that were answered 503 for want of memory.
@@ -276,6 +294,7 @@ impl Metrics {
             connections_accepted: Counter::new(),
             connections_open: Gauge::new(),
             connections_refused: Counter::new(),
+            handshake_failures: Failures::new(),
             requests_active: Active(Mutex::new(Vec::new())),
             requests_shed: Counter::new(),
             panics: Counter::new(),
@@ -332,6 +351,11 @@ impl Metrics {
         let passed = [&self.passed_ok, &self.passed_failed];
         let help = "Connections that were passed through, by whether a server was reached.";
         outcomes("rp_passthrough_connections", help, passed);
+        page.counter("rp_handshake_failures", "Handshakes of clients that failed, by what carried them and why.");
+        for ((transport, reason), count) in &*self.handshake_failures.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            let labels = [("transport", *transport), ("reason", *reason)];
+            page.sample("rp_handshake_failures_total", &labels, count);
+        }
         page.counter("rp_certificate_orders", "Certificates that an authority was asked for, by outcome.");
         for ((authority, result), count) in &*self.certificate_orders.0.lock().unwrap_or_else(PoisonError::into_inner) {
             page.sample("rp_certificate_orders_total", &[("authority", authority), ("result", result)], count);
@@ -355,6 +379,9 @@ mod tests {
         METRICS.log_lines_dropped.add(7);
         METRICS.reloads_failed.add(1);
         METRICS.upstream_connects.add(2);
+        for (transport, reason) in [("tcp", "timeout"), ("quic", "alpn"), ("tcp", "timeout")] {
+            METRICS.handshake_failures.add(transport, reason);
+        }
         METRICS.certificate_orders.add("ca.test", "ok");
         METRICS.certificate_orders.add("a\"\\\nb", "challenge");
         let mut page = Page { text: String::new(), form: Form::OpenMetrics };
@@ -417,6 +444,10 @@ rp_upstream_connects_total{result=\"failed\"} 0
 # HELP rp_passthrough_connections Connections that were passed through, by whether a server was reached.
 rp_passthrough_connections_total{result=\"ok\"} 0
 rp_passthrough_connections_total{result=\"failed\"} 0
+# TYPE rp_handshake_failures counter
+# HELP rp_handshake_failures Handshakes of clients that failed, by what carried them and why.
+rp_handshake_failures_total{transport=\"quic\",reason=\"alpn\"} 1
+rp_handshake_failures_total{transport=\"tcp\",reason=\"timeout\"} 2
 # TYPE rp_certificate_orders counter
 # HELP rp_certificate_orders Certificates that an authority was asked for, by outcome.
 rp_certificate_orders_total{authority=\"a\\\"\\\\\\nb\",result=\"challenge\"} 1

@@ -52,36 +52,35 @@ pub async fn accept_by<IO>(
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    accept_after(Vec::with_capacity(2048), io, choose).await
+    accept_after(&mut Vec::with_capacity(2048), io, choose).await
 }
 
-/// The same, where some of it has been read: at most as much as [`overhear`] does.
+/// The same, where some of it has been read: at most as much as [`overhear`] does. What is read is left in `flight`, for
+/// callers who lose patience.
 pub async fn accept_after<IO>(
-    mut flight: Vec<u8>,
+    flight: &mut Vec<u8>,
     io: IO,
     choose: impl AsyncFnOnce(ClientHello<'_>, &[u8]) -> Option<Arc<ServerConfig>>,
 ) -> io::Result<TlsStream<IO>>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
-    let start = match listen(io, &mut flight).await {
+    let start = match listen(io, flight).await {
         Ok(start) => start,
-        Err(cause) => return Err(Failed::new(None, &flight, cause)),
+        Err(cause) => return Err(Failed::new(flight, cause)),
     };
-    let config = choose(start.client_hello(), &flight)
+    let config = choose(start.client_hello(), flight)
         .await
         .filter(|config| config.cert_resolver.resolve(start.client_hello()).is_some());
-    // Copied only for the error; a name has 253 bytes at most, and most have 20.
-    let sni: Option<Box<str>> = start.client_hello().server_name().map(Box::from);
     let Some(config) = config else {
         refuse(start.io, AlertDescription::UnrecognisedName).await;
-        return Err(Failed::new(sni, &flight, io::Error::new(io::ErrorKind::InvalidData, UnknownName)));
+        return Err(Failed::new(flight, io::Error::new(io::ErrorKind::InvalidData, UnknownName)));
     };
     if falls_back(&start.client_hello(), &config) {
         refuse(start.io, AlertDescription::InappropriateFallback).await;
-        return Err(Failed::new(sni, &flight, io::Error::new(io::ErrorKind::InvalidData, Fallback)));
+        return Err(Failed::new(flight, io::Error::new(io::ErrorKind::InvalidData, Fallback)));
     }
-    start.into_stream(config).await.map_err(|cause| Failed::new(sni, &flight, cause))
+    start.into_stream(config).await.map_err(|cause| Failed::new(flight, cause))
 }
 
 /// Bytes that are read at once.
@@ -155,12 +154,11 @@ pub struct UnknownName;
 #[error("a fallback to an older version that is not needed")]
 pub struct Fallback;
 
-/// A handshake that failed, with the name that was asked for if it came that far.
+/// A handshake that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{cause}")]
 pub struct Failed {
-    pub sni: Option<Box<str>>,
-    /// What it offered, if that could be read.
+    /// Whom the client asked for and what it offered, as far as that could be read.
     pub hello: Option<Box<Hello>>,
     #[source]
     pub cause: io::Error,
@@ -168,9 +166,14 @@ pub struct Failed {
 
 impl Failed {
     #[allow(clippy::new_ret_no_self, reason = "the caller wants an I/O error that holds it")]
-    fn new(sni: Option<Box<str>>, flight: &[u8], cause: io::Error) -> io::Error {
-        let hello = Hello::read(flight).map(Box::new);
-        io::Error::new(cause.kind(), Self { sni, hello, cause })
+    fn new(flight: &[u8], cause: io::Error) -> io::Error {
+        let hello = Hello::glimpse(flight).map(Box::new);
+        io::Error::new(cause.kind(), Self { hello, cause })
+    }
+
+    /// The client has sent this much, and nobody waits for the rest.
+    pub fn timed_out(flight: &[u8]) -> io::Error {
+        Self::new(flight, io::ErrorKind::TimedOut.into())
     }
 
     /// The failure inside an error of [`accept`].

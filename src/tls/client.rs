@@ -23,7 +23,7 @@ mod reach;
 pub mod reason;
 
 pub use reach::reach;
-pub use reason::{reason, reason_of};
+pub use reason::{reason, reason_of, reason_of_quic};
 
 /// Whom to believe that an origin is who it says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

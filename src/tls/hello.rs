@@ -118,17 +118,7 @@ impl<'b> Reader<'b> {
 impl Hello {
     /// Reads the records of a client's first flight. `None` where they are not a whole ClientHello (RFC 8446, section 4.1.2).
     pub fn read(flight: &[u8]) -> Option<Self> {
-        let (mut records, mut message) = (Reader(flight), Vec::new());
-        while !records.0.is_empty() {
-            if records.number(1)? != HANDSHAKE {
-                break;
-            }
-            records.short()?;
-            // The last one may be cut off where reading ended.
-            let Some(record) = records.inner(2) else { break };
-            message.extend_from_slice(record.0);
-        }
-        Self::message(&message)
+        Self::message(&unwrapped(flight))
     }
 
     /// Reads the message itself, which QUIC carries without records; what follows it is left.
@@ -137,22 +127,52 @@ impl Hello {
         if message.number(1)? != usize::from(CLIENT_HELLO) {
             return None;
         }
-        Self::body(message.inner(3)?)
+        let (mut hello, body) = (Self::default(), message.inner(3)?);
+        hello.fill(body, true)?;
+        Some(hello)
     }
 
-    fn body(mut body: Reader<'_>) -> Option<Self> {
-        let mut hello = Self { legacy: body.short()?, ..Self::default() };
-        body.take(32)?;
-        body.inner(1)?;
-        hello.suites = body.inner(2)?.shorts();
-        body.inner(1)?;
-        // Very old clients end here.
-        let mut extensions = body.inner(2).unwrap_or(Reader(&[]));
-        while !extensions.0.is_empty() {
-            let kind = extensions.short()?;
-            hello.extension(kind, extensions.inner(2)?);
+    /// What can be told of a flight that may end anywhere, or be broken: what is not there is empty. `None` where not even a
+    /// ClientHello has begun. For the log alone; nothing is decided by half a message.
+    pub fn glimpse(flight: &[u8]) -> Option<Self> {
+        Self::glimpse_message(&unwrapped(flight))
+    }
+
+    /// The same of the message itself.
+    pub fn glimpse_message(bytes: &[u8]) -> Option<Self> {
+        let mut message = Reader(bytes);
+        if message.number(1)? != usize::from(CLIENT_HELLO) {
+            return None;
+        }
+        let (mut hello, length) = (Self::default(), message.number(3)?);
+        let is_whole = message.0.len() >= length;
+        let is_read = hello.fill(Reader(&message.0[..length.min(message.0.len())]), is_whole).is_some();
+        if !(is_whole && is_read) && hello.versions.is_empty() {
+            // Every client of today claims 1.2 there, and says what it means in an extension that may be missing.
+            hello.legacy = 0;
         }
         Some(hello)
+    }
+
+    /// Reads what it offers, one after the other, until something is missing.
+    fn fill(&mut self, mut body: Reader<'_>, is_whole: bool) -> Option<()> {
+        self.legacy = body.short()?;
+        body.take(32)?;
+        body.inner(1)?;
+        self.suites = body.inner(2)?.shorts();
+        body.inner(1)?;
+        let mut extensions = if is_whole {
+            // Very old clients end here.
+            body.inner(2).unwrap_or(Reader(&[]))
+        } else {
+            body.take(2)?;
+            body
+        };
+        while !extensions.0.is_empty() {
+            let kind = extensions.short()?;
+            self.extension(kind, extensions.inner(2)?);
+        }
+        Some(())
     }
 
     /// What cannot be read of one is empty: rustls judges it.
@@ -172,10 +192,16 @@ impl Hello {
         }
     }
 
+    /// Whom it asks for, for the log; empty where it asks for nobody.
+    pub fn name(&self) -> String {
+        self.name.as_deref().unwrap_or_default().bytes().map(plain).collect()
+    }
+
     /// The versions that are offered, for the log: `TLSv1.3 TLSv1.2`.
     pub fn versions(&self) -> String {
         let all = if self.versions.is_empty() { std::slice::from_ref(&self.legacy) } else { &self.versions };
-        let names = all.iter().filter(|version| !is_grease(**version)).map(|version| match version {
+        let is_said = |version: &&u16| **version != 0 && !is_grease(**version);
+        let names = all.iter().filter(is_said).map(|version| match version {
             0x0304 => "TLSv1.3".to_owned(),
             0x0303 => "TLSv1.2".to_owned(),
             0x0302 => "TLSv1.1".to_owned(),
@@ -188,10 +214,8 @@ impl Hello {
 
     /// The protocols that are offered, for the log: `h2 http/1.1`.
     pub fn protocols(&self) -> String {
-        let names = self.protocols.iter().take(8).map(|name| {
-            let plain = |byte: &u8| if byte.is_ascii_graphic() { char::from(*byte) } else { '?' };
-            name.iter().take(32).map(plain).collect::<String>()
-        });
+        let names =
+            self.protocols.iter().take(8).map(|name| name.iter().copied().take(32).map(plain).collect::<String>());
         names.collect::<Vec<_>>().join(" ")
     }
 
@@ -241,6 +265,21 @@ impl Hello {
         let (first, last) = (format!("{first:02x}"), format!("{last:02x}"));
         format!("{}{}", &first[..1], &last[1..])
     }
+}
+
+/// What one byte of a client is in the log.
+fn plain(byte: u8) -> char {
+    if byte.is_ascii_graphic() { char::from(byte) } else { '?' }
+}
+
+/// The messages that records hold, as far as they have come.
+fn unwrapped(flight: &[u8]) -> Vec<u8> {
+    let (mut records, mut messages) = (Reader(flight), Vec::new());
+    while records.number(1) == Some(HANDSHAKE) {
+        let (Some(_), Some(length)) = (records.short(), records.number(2)) else { break };
+        messages.extend_from_slice(records.take(length.min(records.0.len())).unwrap_or_default());
+    }
+    messages
 }
 
 const SNI: u16 = 0;
@@ -374,6 +413,35 @@ mod tests {
             let _ = Hello::read(&broken).map(|hello| hello.ja4(Carrier::Quic));
         }
         assert_eq!(Hello::read(b"GET / HTTP/1.1\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn t13_as_much_is_told_of_a_flight_as_has_come() {
+        let whole = flight();
+        let said = |hello: &Hello| [hello.name(), hello.versions(), hello.protocols()];
+        let all = ["a.test", "TLSv1.3 TLSv1.2", "h2"];
+        assert_eq!(said(&Hello::glimpse(&whole).unwrap()), all);
+        let mut known = [false; 3];
+        for end in 0..whole.len() {
+            let cut = &whole[..end];
+            let glimpse = Hello::glimpse(cut);
+            assert_eq!(glimpse, cut.get(5..).and_then(Hello::glimpse_message), "records make no difference");
+            let Some(hello) = glimpse else {
+                assert!(end < 9, "nothing is told of {end} bytes");
+                continue;
+            };
+            for ((is_known, said), whole) in known.iter_mut().zip(said(&hello)).zip(all) {
+                // Never half of anything, and never less than before.
+                assert!(said == whole || said.is_empty() && !*is_known, "{said} after {end} bytes");
+                *is_known = said == whole;
+            }
+        }
+        assert!(known.iter().any(|is_known| *is_known), "whatever comes last, something came before it");
+        for other in [&b""[..], b"GET / HTTP/1.1\r\n\r\n", &[22, 3, 1, 0, 4, 2, 0, 0, 0]] {
+            assert_eq!(Hello::glimpse(other), None);
+        }
+        let odd = Hello { name: Some("a\u{1b}[31m".into()), ..Hello::default() };
+        assert_eq!(said(&odd), ["a?[31m", "", ""]);
     }
 
     fn in_records(message: &[u8], size: usize) -> Vec<u8> {

@@ -31,7 +31,7 @@ pub mod trust;
 pub use accept::{TlsFacts, accept, accept_after, accept_by, overhear};
 pub use by_name::ByName;
 pub use certificate::Certificate;
-pub use client::{Client, ClientOptions, SystemRoots, Verify, reason};
+pub use client::{Client, ClientOptions, SystemRoots, Verify, reason, reason_of_quic};
 pub use hex::hex;
 pub use internal::{Authority, Issued};
 pub use name::Name;

@@ -4,7 +4,7 @@
 //! that off: they gather the ClientHello, have it looked at, and are then what the choice makes them.
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::crypto::{
@@ -78,6 +78,39 @@ impl ByHello {
     ) -> Arc<Self> {
         Arc::new(Self { first: first.quic.clone(), choose: Box::new(choose) })
     }
+
+    /// The same for a single connection, with what that says.
+    pub fn heard(self: &Arc<Self>) -> (Arc<dyn CryptoConfig>, Heard) {
+        let heard = Heard::default();
+        (Arc::new(ForOne { config: self.clone(), heard: heard.clone() }), heard)
+    }
+
+    fn session(self: Arc<Self>, version: u32, params: &TransportParameters, hello: Heard) -> Box<dyn Session> {
+        // Answers for the keys of first packets, and for nothing else, until there is a choice.
+        let session = self.first.clone().start_session(version, params);
+        Box::new(Deferred { config: self, version, params: *params, hello, session, policy: None, ja4: None })
+    }
+}
+
+/// The ClientHello of one connection as far as it has come, for whoever must tell why the handshake failed: quinn hands out
+/// nothing of a session that came to no end.
+#[derive(Clone, Default)]
+pub struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    /// What can be told of it.
+    pub fn hello(&self) -> Option<Hello> {
+        Hello::glimpse_message(&self.bytes())
+    }
+
+    /// The handshake is complete: a connection does not carry it about.
+    pub fn forget(self) {
+        *self.bytes() = Vec::new();
+    }
+
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a handshake has settled, once it is complete: `quinn::Connection::handshake_data`.
@@ -99,17 +132,27 @@ impl CryptoConfig for ByHello {
     }
 
     fn start_session(self: Arc<Self>, version: u32, params: &TransportParameters) -> Box<dyn Session> {
-        // Answers for the keys of first packets, and for nothing else, until there is a choice.
-        let session = self.first.clone().start_session(version, params);
-        Box::new(Deferred {
-            config: self,
-            version,
-            params: *params,
-            hello: Vec::new(),
-            session,
-            policy: None,
-            ja4: None,
-        })
+        self.session(version, params, Heard::default())
+    }
+}
+
+/// [`ByHello`] for a single connection.
+struct ForOne {
+    config: Arc<ByHello>,
+    heard: Heard,
+}
+
+impl CryptoConfig for ForOne {
+    fn initial_keys(&self, version: u32, id: &ConnectionId) -> Result<Keys, UnsupportedVersion> {
+        self.config.initial_keys(version, id)
+    }
+
+    fn retry_tag(&self, version: u32, id: &ConnectionId, packet: &[u8]) -> [u8; 16] {
+        self.config.retry_tag(version, id, packet)
+    }
+
+    fn start_session(self: Arc<Self>, version: u32, params: &TransportParameters) -> Box<dyn Session> {
+        self.config.clone().session(version, params, self.heard.clone())
     }
 }
 
@@ -118,7 +161,7 @@ struct Deferred {
     config: Arc<ByHello>,
     version: u32,
     params: TransportParameters,
-    hello: Vec<u8>,
+    hello: Heard,
     session: Box<dyn Session>,
     policy: Option<PolicyId>,
     ja4: Option<Box<str>>,
@@ -130,8 +173,11 @@ impl Deferred {
         self.policy.map(|_| &*self.session)
     }
 
-    fn choose(&mut self) -> Result<bool, TransportError> {
-        let Some(accepted) = accepted(&self.hello)? else { return Ok(false) };
+    /// Goes on with the ClientHello, by these bytes more.
+    fn choose(&mut self, bytes: &[u8]) -> Result<bool, TransportError> {
+        let mut heard = self.hello.bytes();
+        heard.extend_from_slice(bytes);
+        let Some(accepted) = accepted(&heard)? else { return Ok(false) };
         let hello = accepted.client_hello();
         let policy = (self.config.choose)(&hello).map_err(refusal)?;
         // rustls would say `access_denied`.
@@ -139,11 +185,11 @@ impl Deferred {
             return Err(refusal(AlertDescription::UnrecognisedName));
         }
         if is_ja4_asked() {
-            self.ja4 = Hello::message(&self.hello).map(|hello| hello.ja4(Carrier::Quic).into());
+            self.ja4 = Hello::message(&heard).map(|hello| hello.ja4(Carrier::Quic).into());
         }
         self.policy = Some(policy.id);
         self.session = policy.quic.clone().start_session(self.version, &self.params);
-        self.session.read_handshake(&std::mem::take(&mut self.hello))
+        self.session.read_handshake(&heard)
     }
 }
 
@@ -214,8 +260,7 @@ impl Session for Deferred {
         if self.policy.is_some() {
             return self.session.read_handshake(bytes);
         }
-        self.hello.extend_from_slice(bytes);
-        self.choose()
+        self.choose(bytes)
     }
 
     fn transport_parameters(&self) -> Result<Option<TransportParameters>, TransportError> {

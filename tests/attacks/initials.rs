@@ -24,16 +24,16 @@ fn proxy(origin: &Origin) -> Proxy {
 }
 
 /// A client that has got no further than its hello.
-struct Beginner {
+pub struct Beginner {
     keys: Keys,
     /// By which the server is asked, and which it is to use.
     ids: [[u8; 8]; 2],
-    hello: Vec<u8>,
+    pub hello: Vec<u8>,
     sent: u64,
 }
 
 impl Beginner {
-    fn new(number: u64) -> Self {
+    pub fn new(number: u64) -> Self {
         let ids = [number.to_be_bytes(), (!number).to_be_bytes()];
         let suite = TLS13_AES_128_GCM_SHA256.tls13().unwrap().quic_suite().unwrap();
         let keys = Keys::initial(Version::V1, suite.suite, suite.quic, &ids[0], rustls::Side::Client);
@@ -48,12 +48,12 @@ impl Beginner {
     }
 
     /// A piece of the hello.
-    fn piece(&self, from: usize, to: usize) -> Vec<u8> {
+    pub fn piece(&self, from: usize, to: usize) -> Vec<u8> {
         [&[0x06][..], &number(from as u64), &number((to - from) as u64), &self.hello[from..to]].concat()
     }
 
     /// A datagram with these frames, filled up.
-    fn initial(&mut self, frames: &[u8]) -> Vec<u8> {
+    pub fn initial(&mut self, frames: &[u8]) -> Vec<u8> {
         const TAG: usize = 16;
         // Kind, version, both ids, no token; then a length in two bytes and a number in four.
         let mut header = vec![0xc3, 0, 0, 0, 1];

@@ -11,7 +11,7 @@ use quinn::{Endpoint, EndpointConfig, IdleTimeout, Runtime as _, ServerConfig, T
 use super::secrets::secrets;
 use super::steer::{Fabric, Steered};
 use crate::model::{Door, Global};
-use crate::tls::quic::ByHello;
+use crate::tls::quic::{ByHello, Heard};
 
 /// A client that says nothing for so long is gone.
 const IDLE: u32 = 30_000;
@@ -62,16 +62,31 @@ pub fn open(datagrams: Datagrams, worker: usize) -> io::Result<Endpoint> {
     Endpoint::new_with_abstract_socket(endpoint, Some(config), steered, Arc::new(TokioRuntime))
 }
 
+/// What a connection is accepted with.
+pub struct Offer {
+    config: ServerConfig,
+    crypto: Arc<ByHello>,
+}
+
+impl Offer {
+    /// To one client, with what that says of itself.
+    pub fn to_one(&self) -> (Arc<ServerConfig>, Heard) {
+        let (mut config, (crypto, heard)) = (self.config.clone(), self.crypto.heard());
+        config.crypto = crypto;
+        (Arc::new(config), heard)
+    }
+}
+
 /// The configurations that connections are accepted with, made once for each door.
 #[derive(Default)]
 pub struct Configs {
     door: Weak<Door>,
-    known: HashMap<Option<IpAddr>, Arc<ServerConfig>>,
+    known: HashMap<Option<IpAddr>, Arc<Offer>>,
 }
 
 impl Configs {
     /// For a client that came to this address; none where HTTP/3 is not spoken.
-    pub fn at(&mut self, door: &Arc<Door>, global: &Global, local: Option<IpAddr>) -> Option<Arc<ServerConfig>> {
+    pub fn at(&mut self, door: &Arc<Door>, global: &Global, local: Option<IpAddr>) -> Option<Arc<Offer>> {
         let quic = door.tls.as_ref()?.quic.as_ref()?;
         let now = Arc::downgrade(door);
         if !self.door.ptr_eq(&now) {
@@ -82,7 +97,8 @@ impl Configs {
         if let Some(known) = self.known.get(&local) {
             return Some(known.clone());
         }
-        let made = Arc::new(config(quic.config(local).clone(), global).ok()?);
+        let crypto = quic.config(local).clone();
+        let made = Arc::new(Offer { config: config(crypto.clone(), global).ok()?, crypto });
         self.known.insert(local, made.clone());
         Some(made)
     }

@@ -13,7 +13,6 @@ mod tunnel;
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,20 +22,20 @@ use std::time::Duration;
 use bytes::Bytes;
 use h3::error::Code;
 use h3::server::{Connection as Http3, RequestResolver};
-use quinn::{Incoming, ServerConfig, VarInt};
+use quinn::{ConnectionError, Incoming, VarInt};
 use rustls_pki_types::CertificateDer;
 use tokio::task::JoinSet;
 
+use self::endpoint::Offer;
 use self::transport::{Line, Transport};
-use super::complaint::restless;
-use super::connection::{Arrival, Terms, seat, shaken, within};
+use super::complaint::{refused_over_quic, restless};
+use super::connection::{Arrival, Handshake, Terms, seat, shaken, within};
 use super::handle::Context;
 use super::world::View;
 use crate::http::connection::{Connection, TlsFacts};
 use crate::http::deadline::Deadline;
 use crate::http::exchange::TunnelSlot;
 use crate::model::DoorTls;
-use crate::telemetry::every::Every;
 use crate::tls::quic::Agreed;
 use crate::tls::{Version, subject};
 
@@ -47,7 +46,7 @@ const NOTICE: Duration = Duration::from_millis(100);
 const MOST_LATE: usize = 1000;
 
 /// Shakes hands and serves until the connection ends. `half_open` is given up with the handshake.
-pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, half_open: impl Sized, arrival: Arrival) {
+pub async fn serve(incoming: Incoming, offer: Arc<Offer>, port: u16, half_open: impl Sized, arrival: Arrival) {
     let Arrival { shared, listen, watch } = arrival;
     let view = View::new(shared, listen);
     // The address that the handshake proves. One that the client moves to later is not taken for it: to say where one has
@@ -58,12 +57,20 @@ pub async fn serve(incoming: Incoming, config: Arc<ServerConfig>, port: u16, hal
     // Held until the connection ends.
     let Ok(_seat) = seat(&world.global, peer.ip()) else { return incoming.refuse() };
     drop(world);
-    let Ok(connecting) = incoming.accept_with(config) else { return };
-    let quic = match Box::pin(shaken(&watch, terms.timeouts.handshake, connecting)).await {
-        Some(Ok(quic)) => quic,
-        Some(Err(error)) => return refused(&error, peer),
-        None => return,
+    let (config, heard) = offer.to_one();
+    drop(offer);
+    // A ClientHello that its first datagram holds is refused before there is a connection.
+    let shaken = match incoming.accept_with(config) {
+        Ok(connecting) => Box::pin(shaken(&watch, terms.timeouts.handshake, connecting)).await,
+        Err(error) => Handshake::Done(Err(error)),
     };
+    let quic = match shaken {
+        Handshake::Done(Ok(quic)) => quic,
+        Handshake::Done(Err(error)) => return refused_over_quic(&error, &heard, peer.ip()),
+        Handshake::TimedOut => return refused_over_quic(&ConnectionError::TimedOut, &heard, peer.ip()),
+        Handshake::Draining => return,
+    };
+    heard.forget();
     drop(half_open);
     let connection = Connection::new(Some(peer), port, Some(facts(&quic, tls.as_deref())));
     let connection = Rc::new(match local {
@@ -207,13 +214,5 @@ impl Session {
         // What says that the connection is closed leaves with the next turn of its driver.
         tokio::task::yield_now().await;
         tokio::task::yield_now().await;
-    }
-}
-
-/// Requirement T13, as for handshakes over TCP.
-fn refused(error: &quinn::ConnectionError, peer: SocketAddr) {
-    static EVERY: Every = Every::second();
-    if let Some(suppressed) = EVERY.pass() {
-        tracing::info!(peer = %peer.ip(), reason = %error, suppressed, "QUIC handshake failed");
     }
 }

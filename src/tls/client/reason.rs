@@ -2,6 +2,7 @@
 
 use std::io;
 
+use quinn::ConnectionError;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use crate::tls::accept::{Fallback, UnknownName};
@@ -49,6 +50,46 @@ pub fn reason_of(error: &Error) -> &'static str {
         | Error::InappropriateHandshakeMessage { .. }
         | Error::DecryptError
         | Error::PeerSentOversizedRecord => "protocol",
+        _ => "handshake",
+    }
+}
+
+/// The word for the end of a QUIC connection in its handshake: the same as over TCP, as far as an alert tells them apart.
+pub fn reason_of_quic(error: &ConnectionError) -> &'static str {
+    match error {
+        ConnectionError::TransportError(ours) => alert(ours.code.into()).map_or("protocol", sent),
+        ConnectionError::ConnectionClosed(theirs) => alert(theirs.error_code.into()).map_or("closed", received),
+        ConnectionError::ApplicationClosed(_) | ConnectionError::LocallyClosed => "closed",
+        ConnectionError::Reset => "reset",
+        ConnectionError::TimedOut => "timeout",
+        ConnectionError::VersionMismatch => "version",
+        ConnectionError::CidsExhausted => "io",
+    }
+}
+
+/// The alert of TLS that a code of QUIC stands for (RFC 9001, section 4.8).
+fn alert(code: u64) -> Option<AlertDescription> {
+    let [alert, 1, 0, 0, 0, 0, 0, 0] = code.to_le_bytes() else { return None };
+    Some(alert.into())
+}
+
+/// What rp has found wrong, from the alert that it sent: rustls' own error is not handed on.
+fn sent(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::UnrecognisedName => "unknown_name",
+        AlertDescription::NoApplicationProtocol => "alpn",
+        AlertDescription::ProtocolVersion => "version",
+        AlertDescription::CertificateRequired => "no_certificate",
+        AlertDescription::CertificateExpired => "expired",
+        AlertDescription::CertificateRevoked => "revoked",
+        AlertDescription::UnknownCA => "unknown_issuer",
+        AlertDescription::UnsupportedCertificate => "wrong_purpose",
+        AlertDescription::DecryptError => "bad_signature",
+        AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => "bad_certificate",
+        AlertDescription::UnexpectedMessage
+        | AlertDescription::DecodeError
+        | AlertDescription::IllegalParameter
+        | AlertDescription::MissingExtension => "protocol",
         _ => "handshake",
     }
 }
@@ -104,6 +145,10 @@ fn received(alert: AlertDescription) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use quinn::{ConnectionClose, TransportErrorCode};
+    use quinn_proto::TransportError;
+
     use super::*;
 
     #[test]
@@ -131,6 +176,31 @@ mod tests {
             (PeerIncompatible::NoCipherSuitesInCommon, "handshake"),
         ] {
             assert_eq!(reason_of(&Error::PeerIncompatible(why)), word);
+        }
+    }
+
+    #[test]
+    fn ends_of_quic_have_the_words_of_tcp() {
+        let ours = |code| {
+            let (frame, reason) = (None, String::new());
+            ConnectionError::TransportError(TransportError { code, frame, reason })
+        };
+        let theirs = |error_code| {
+            let (frame_type, reason) = (None, Bytes::new());
+            ConnectionError::ConnectionClosed(ConnectionClose { error_code, frame_type, reason })
+        };
+        let crypto = |alert: AlertDescription| TransportErrorCode::crypto(alert.into());
+        for (error, word) in [
+            (ours(crypto(AlertDescription::UnrecognisedName)), "unknown_name"),
+            (ours(crypto(AlertDescription::NoApplicationProtocol)), "alpn"),
+            (ours(crypto(AlertDescription::CertificateRequired)), "no_certificate"),
+            (ours(crypto(AlertDescription::HandshakeFailure)), "handshake"),
+            (ours(TransportErrorCode::PROTOCOL_VIOLATION), "protocol"),
+            (theirs(crypto(AlertDescription::UnknownCA)), "certificate_refused"),
+            (theirs(TransportErrorCode::NO_ERROR), "closed"),
+            (ConnectionError::TimedOut, "timeout"),
+        ] {
+            assert_eq!(reason_of_quic(&error), word, "{error}");
         }
     }
 

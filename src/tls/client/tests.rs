@@ -134,7 +134,7 @@ async fn an_unknown_name_is_said_on_both_sides() {
     assert_eq!(reason(&client.unwrap_err()), "unrecognized_name");
     let error = server.unwrap_err();
     assert_eq!(reason(&error), "unknown_name");
-    assert_eq!(Failed::of(&error).unwrap().sni.as_deref(), Some("b.test"));
+    assert_eq!(Failed::of(&error).unwrap().hello.as_ref().unwrap().name(), "b.test");
     assert_eq!(error.to_string(), "no certificate for this name");
 }
 
