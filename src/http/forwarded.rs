@@ -22,22 +22,53 @@ pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// from such fields where they are mounted, which user was authenticated, and whether TLS was spoken.
 fn is_pretence(name: &HeaderName) -> bool {
     let name = name.as_str();
-    PRETENCES.iter().any(|start| name.starts_with(start))
-        || matches!(name, "x-rewrite-url" | "x-client-ip" | "x-cluster-client-ip")
+    PRETENCES.iter().any(|start| name.starts_with(start)) || PRETENDED.contains(&name)
 }
 
 /// How such names begin. The last ones tell of a certificate that the client has shown to a proxy (RFC 9440, section 2.4).
 const PRETENCES: [&str; 7] =
     ["x-forwarded", "x-original-", "client-cert", "ssl-client", "x-ssl-client", "x-client-cert", "x-amzn-mtls-"];
 
+/// The others: of networks that deliver content, of balancers, and of those who authenticate in front of an application.
+const PRETENDED: [&str; 24] = [
+    "x-rewrite-url",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-azure-clientip",
+    "x-azure-socketip",
+    "x-envoy-external-address",
+    "x-appengine-user-ip",
+    "x-url-scheme",
+    "x-remote-user",
+    "x-remote-addr",
+    "x-webauth-user",
+    "x-authenticated-user",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "forwarded-for",
+    "front-end-https",
+    "proxy-client-ip",
+    "wl-proxy-client-ip",
+    "remote-user",
+    "remote-groups",
+    "remote-email",
+    "remote-name",
+];
+
 /// Whether a name begins as those do that proxies write; those are looked at again.
 #[must_use]
 pub fn may_be_of_proxies(name: &[u8]) -> bool {
     match name.first() {
         Some(b'x') => name.starts_with(b"x-"),
-        Some(b'f') => name.starts_with(b"for"),
-        Some(b'c') => name.starts_with(b"client-cert"),
+        Some(b'f') => [&b"for"[..], b"fastly-", b"front-end-"].iter().any(|start| name.starts_with(start)),
+        Some(b'c') => name.starts_with(b"client-cert") || name.starts_with(b"cf-"),
+        Some(b'p') => name.starts_with(b"proxy-client-"),
+        Some(b'r') => name.starts_with(b"remote-"),
         Some(b's') => name.starts_with(b"ssl-client"),
+        Some(b't') => name.starts_with(b"true-"),
+        Some(b'w') => name.starts_with(b"wl-"),
         _ => false,
     }
 }
@@ -276,6 +307,13 @@ fn element(connection: &Connection, host: &HeaderValue) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn xa01_whatever_is_a_pretence_is_looked_at() {
+        for name in PRETENCES.iter().chain(&PRETENDED).copied().chain(WRITTEN.iter().map(|name| name.as_str())) {
+            assert!(may_be_of_proxies(name.as_bytes()), "{name}");
+        }
+    }
 
     fn client(peer: &str, trusted: &[&str], fields: &[(&str, &str)]) -> String {
         let connection = Connection::new(Some(SocketAddr::new(peer.parse().unwrap(), 9)), 80, None);

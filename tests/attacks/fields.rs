@@ -24,7 +24,7 @@ fn is_told(message: &Message) -> bool {
     message.fields.iter().any(|(_, value)| value.contains(EVIL))
 }
 
-const FORWARDING: [&str; 22] = [
+const FORWARDING: [&str; 43] = [
     "X-Forwarded-For",
     "X-Forwarded-Proto",
     "X-Forwarded-Host",
@@ -47,6 +47,27 @@ const FORWARDING: [&str; 22] = [
     "X-Original-Host",
     "X-Rewrite-URL",
     "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Azure-ClientIP",
+    "X-Azure-SocketIP",
+    "X-Envoy-External-Address",
+    "X-AppEngine-User-IP",
+    "X-URL-Scheme",
+    "X-Remote-User",
+    "X-Remote-Addr",
+    "X-WebAuth-User",
+    "X-Authenticated-User",
+    "True-Client-IP",
+    "CF-Connecting-IP",
+    "CF-Connecting-IPv6",
+    "Fastly-Client-IP",
+    "Forwarded-For",
+    "Front-End-Https",
+    "Proxy-Client-IP",
+    "WL-Proxy-Client-IP",
+    "Remote-User",
+    "Remote-Groups",
+    "Remote-Email",
 ];
 
 #[test]
