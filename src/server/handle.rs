@@ -133,7 +133,14 @@ fn begin(
     let (head, fault) = head::read(&context.connection, tunnel, &world.global, parts);
     let mut notes = Notes::default();
     let body = body(incoming, &mut notes, world.global.timeouts.body);
+    let fault = fault.or_else(|| beyond(&body));
     (Journey::new(context, head, (body, notes), world, door), fault)
+}
+
+/// A length that a server may take for a negative one, or for another (threat XF03). HTTP/1 has none such by now.
+fn beyond(body: &Body) -> Option<Fault> {
+    let is_beyond = body.length().is_some_and(|length| i64::try_from(length).is_err());
+    is_beyond.then(|| Fault::detailed(Cause::BadRequest, "no body is that long"))
 }
 
 /// What the client sends; `idle` bounds the time between two pieces of it.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http::header::{self, HeaderMap};
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{Method, Version};
 use smallvec::SmallVec;
 
@@ -120,6 +121,11 @@ fn acceptable(parts: &Parts, names: &Names, upgrade: &Upgrade, limits: &Limits) 
     // Every value counts, so crumbs of cookies do (HPACK makes a byte of each).
     if parts.headers.len() > limits.fields || names.longest > LONGEST_LINE {
         return Err(Cause::FieldsTooLarge.into());
+    }
+    // Of HTTP/2 and 3, behind a balancer perhaps with the scheme of its clients; nothing else is spoken here (RFC 9110,
+    // section 4.2).
+    if parts.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Fault::detailed(Cause::BadRequest, "a scheme that is not spoken here"));
     }
     if matches!(parts.method, Method::TRACE | Method::CONNECT)
         && !matches!(upgrade, Upgrade::Http2(_) | Upgrade::Http3(_))

@@ -70,6 +70,23 @@ fn xg03_a_body_is_as_long_as_it_said_or_the_request_never_looks_whole() {
 }
 
 #[test]
+fn xf03_a_length_that_may_be_negative_elsewhere_goes_no_further_over_http3() {
+    let origin = Origin::saying("reached");
+    let (proxy, config) = secure(&origin);
+    run(async {
+        for length in ["9223372036854775808", "18446744073709551613"] {
+            let raw = RawH3::connect(proxy.address(), config.clone()).await;
+            let (mut send, receive) = raw.quic.open_bi().await.unwrap();
+            let ask = frame(HEADERS, &head("POST", "/", &[("content-length", length)]));
+            send.write_all(&[ask, frame(DATA, b"GET /evil HTTP/1.1\r\n\r\n")].concat()).await.unwrap();
+            let outcome = raw.outcome(receive).await;
+            assert_eq!(outcome.status(), Some(400), "{length}: {outcome:?}");
+        }
+    });
+    assert_eq!(origin.connections(), 0, "{}", text(&origin));
+}
+
+#[test]
 fn xu04_a_tunnel_for_another_protocol_is_refused_over_http3() {
     let origin = Origin::saying("reached");
     let (proxy, config) = secure(&origin);
