@@ -16,6 +16,7 @@ pub mod proxy_protocol;
 pub mod ranges;
 pub mod readings;
 pub mod replacement;
+pub mod rooted;
 pub mod sent;
 pub mod step;
 pub mod target;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use super::rooted::rooted;
+
 #[derive(Debug, Clone)]
 enum Change {
     Stripped(Arc<str>),
@@ -43,7 +45,11 @@ impl Prefixes {
                 Change::Stripped(prefix) => format!("{prefix}{known}"),
                 Change::Added(prefix) => match Self::without(&known, prefix) {
                     Some("") => "/".to_owned(),
-                    Some(rest) => rest.to_owned(),
+                    // What was a path below the prefix must not become the name of a host without it (threat XP07).
+                    Some(rest) => match rooted(rest.as_bytes()) {
+                        Some(rooted) => String::from_utf8_lossy(&rooted).into_owned(),
+                        None => rest.to_owned(),
+                    },
                     None => return Cow::Borrowed(target),
                 },
             };
@@ -67,6 +73,17 @@ mod tests {
         assert_eq!(prefixes.outward("/v1/login"), "/service/login");
         assert_eq!(prefixes.outward("/v1"), "/service/");
         assert_eq!(prefixes.outward("/v1?x#y"), "/service/?x#y");
+        assert_eq!(prefixes.outward("/v1//login"), "/service/login");
         assert_eq!(prefixes.outward("/v12/login"), "/v12/login", "another path than those below /v1");
+    }
+
+    #[test]
+    fn xp07_what_is_below_a_prefix_is_no_host_without_it() {
+        let mut prefixes = Prefixes::default();
+        prefixes.added(&"/v1".into());
+        for target in ["/v1//evil.test/x", "/v1/\\evil.test/x", "/v1/\t/evil.test/x", "/v1///evil.test/x"] {
+            assert_eq!(prefixes.outward(target), "/evil.test/x", "{target:?}");
+        }
+        assert_eq!(prefixes.outward("/v1/a//b"), "/a//b");
     }
 }
