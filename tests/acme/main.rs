@@ -4,6 +4,7 @@
 mod harness;
 
 mod absent;
+mod account;
 mod authority;
 mod chains;
 mod dns;
@@ -206,15 +207,19 @@ fn a_name_that_fails_is_told_once_and_harms_no_other() {
 #[test]
 fn a_process_that_is_killed_leaves_what_the_next_can_use() {
     let (pebble, storage) = (Pebble::start(), Folder::new());
+    // The first is killed before it has asked for anything.
+    let gate = Gate::before(pebble.address());
+    let start = || asking(&pebble, &directory_at(gate.port), storage.path(), SITE).doors(2).start();
     for event in ["listening", "an account with the certificate authority is made", "certificate obtained"] {
-        let mut proxy = site(&pebble, &storage);
+        let mut proxy = start();
         proxy.said(event);
         proxy.signal(Signal::KILL);
         proxy.wait();
+        gate.open();
     }
     // The last one was killed when it said that it had the certificate: it is kept.
     let before = pebble.orders();
-    let proxy = site(&pebble, &storage);
+    let proxy = start();
     let believer = pebble.believer();
     assert!(secure(&pebble, &believer, "example.com").is_ok(), "the kept certificate is shown at once");
     assert_eq!(told(&proxy, &storage, "example.com")["error"], Value::Null);

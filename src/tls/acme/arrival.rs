@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use super::holding::{Holding, Outcome};
 use super::permit::Terms;
 use super::placeholder::placeholder;
-use super::vault::{Key, Vault, kept};
+use super::store::kept;
+use super::vault::{Key, Vault};
 use crate::telemetry::every::Every;
 use crate::tls::Slot;
 

@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
+use time::OffsetDateTime;
+
 use super::super::certificate::Certificate;
 use super::super::storage::{Lock, Storage, wait};
 use super::super::trouble::Trouble;
@@ -114,11 +116,32 @@ impl Store {
         self.storage.store(&format!("{}/{ACCOUNT}", self.folder), text.as_bytes()).await
     }
 
+    /// What cannot be read may still be of use to somebody.
+    pub(super) async fn set_account_aside(&self, text: &str) -> Result<(), Trouble> {
+        self.storage.store(&format!("{}/{ACCOUNT}.broken", self.folder), text.as_bytes()).await
+    }
+
     /// A host has no slash and no empty label, so it is one segment of a key and never a way out. The colons of an
     /// address may mean something to whoever keeps it.
     fn certificate(&self, name: &str) -> String {
         format!("{}/{}/{CERTIFICATE}", self.folder, folder_of(name))
     }
+}
+
+/// What lies in storage for a name, and of which authority: of the first whose certificate is good for some time, else the
+/// one that is good for longest.
+pub(super) fn kept(stores: &[Store], name: &str, now: OffsetDateTime) -> Option<(usize, Arc<Certificate>)> {
+    let load = |(at, store): (usize, &Store)| {
+        let certificate = store.load(name).unwrap_or_else(|trouble| {
+            tracing::warn!(name, error = %trouble, "a kept certificate cannot be used");
+            None
+        });
+        certificate.filter(|certificate| certificate.covers(name)).map(|certificate| (at, certificate))
+    };
+    let mut all: Vec<_> = stores.iter().enumerate().filter_map(load).collect();
+    let good = all.iter().position(|(_, certificate)| !certificate.needs_renewal(now));
+    let longest = || all.iter().enumerate().max_by_key(|(_, (_, kept))| kept.not_after()).map(|(at, _)| at);
+    good.or_else(longest).map(|at| all.swap_remove(at))
 }
 
 /// A star in a folder's name is asking for an accident in a shell. No authority gives a certificate for a name with an

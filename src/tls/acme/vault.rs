@@ -20,7 +20,7 @@ use super::holding::{Holding, Task};
 use super::permit::Terms;
 use super::placeholder::placeholder;
 use super::renewal::Advice;
-use super::store::Store;
+use super::store::{Store, kept};
 use super::{Issuer, KeyType};
 use crate::tls::storage::Storage;
 use crate::tls::{Certificate, Name, Slot, Trouble};
@@ -374,22 +374,6 @@ impl State {
         }
         companions
     }
-}
-
-/// What lies in storage for a name, and of which authority: of the first whose certificate is good for some time, else the
-/// one that is good for longest.
-pub(super) fn kept(stores: &[Store], name: &str, now: OffsetDateTime) -> Option<(usize, Arc<Certificate>)> {
-    let load = |(at, store): (usize, &Store)| {
-        let certificate = store.load(name).unwrap_or_else(|trouble| {
-            tracing::warn!(name, error = %trouble, "a kept certificate cannot be used");
-            None
-        });
-        certificate.filter(|certificate| certificate.covers(name)).map(|certificate| (at, certificate))
-    };
-    let mut all: Vec<_> = stores.iter().enumerate().filter_map(load).collect();
-    let good = all.iter().position(|(_, certificate)| !certificate.needs_renewal(now));
-    let longest = || all.iter().enumerate().max_by_key(|(_, (_, kept))| kept.not_after()).map(|(at, _)| at);
-    good.or_else(longest).map(|at| all.swap_remove(at))
 }
 
 impl fmt::Debug for State {

@@ -8,9 +8,11 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, OpenOptionsExt, Permiss
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{Backend, Held, Lock, Work, random};
+use crate::tls::hex::hex;
 use crate::tls::trouble::Trouble;
 
 /// Read by the owner alone: keys.
@@ -20,6 +22,8 @@ pub const PUBLIC: u32 = 0o644;
 
 /// Below the folder, and no key begins so.
 const LOCKS: &str = ".locks";
+/// Bytes of a file's name; there are file systems that take no more than 143.
+const LONGEST_NAME: usize = 140;
 /// The end of a file that is not yet what it will be called.
 const UNFINISHED: &str = ".tmp";
 
@@ -100,7 +104,7 @@ impl Folder {
     fn try_lock(&self, name: &str) -> Result<Option<Lock>, Trouble> {
         let folder = self.root.join(LOCKS);
         private_folder(&folder).map_err(|why| Trouble::Storage { path: self.root.clone(), why })?;
-        let path = folder.join(name.replace('/', "~"));
+        let path = folder.join(file_of(name));
         match take(&path) {
             Ok(file) => Ok(file.map(|file| Lock { name: name.to_owned(), held: Held::File(file) })),
             Err(why) => Err(Trouble::Storage { path, why }),
@@ -109,11 +113,21 @@ impl Folder {
 
     fn free(&self, lock: Lock) {
         // While it is still held: whoever opened it before finds that it is no longer the file of that name.
-        let _ = fs::remove_file(self.root.join(LOCKS).join(lock.name.replace('/', "~")));
+        let _ = fs::remove_file(self.root.join(LOCKS).join(file_of(&lock.name)));
         if let Held::File(file) = lock.held {
             drop(file);
         }
     }
+}
+
+/// What the file of a lock is called. Names are longer than files' may be where an authority's URL and a host's name are.
+fn file_of(name: &str) -> String {
+    let flat = name.replace('/', "~");
+    if flat.len() <= LONGEST_NAME {
+        return flat;
+    }
+    let sum = digest(&SHA256, flat.as_bytes());
+    format!("{}~{}", flat.get(flat.len() - LONGEST_NAME / 2..).unwrap_or_default(), hex(&sum.as_ref()[..16]))
 }
 
 /// The file of a lock if nobody has it. The name must still lead to it once it is locked: whoever releases one removes it.
@@ -184,9 +198,17 @@ fn mode_of(key: &str) -> u32 {
     if Path::new(key).extension().is_some_and(|end| end == "crt") { PUBLIC } else { PRIVATE }
 }
 
-/// Makes a folder that only its owner enters, with its parents. One that exists keeps its rights.
+/// Makes a folder that only its owner enters, with its parents, and syncs those that got a new one: else a power cut could
+/// take away the folder with all that was synced in it. One that exists keeps its rights.
 pub fn private_folder(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let made: Vec<&Path> = folder.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    made.into_iter().try_for_each(|folder| Real.sync_folder(parent(folder)))
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Replaces a file in one step: a neighbour is written and synced, takes the name, and the folder is synced, so that
@@ -208,7 +230,7 @@ trait Disk {
 }
 
 fn replace<D: Disk>(disk: &mut D, path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = parent(path);
     let neighbour = neighbour(path)?;
     let mut file = disk.create(&neighbour, mode)?;
     let written =
@@ -384,6 +406,19 @@ mod tests {
         scratch.write("a/certificate.pem.0123.tmp", "half");
         scratch.write("a/certificate.pem", "whole");
         assert_eq!(wait(scratch.storage().list("")).unwrap(), ["a/certificate.pem"]);
+    }
+
+    #[test]
+    fn a_lock_may_be_called_anything() {
+        let scratch = Scratch::new();
+        let storage = scratch.storage();
+        let long = |end| format!("acme/{}/{}{end}", "a".repeat(200), "b".repeat(250));
+        let held = wait(storage.lock(&long("a"))).unwrap().unwrap();
+        assert!(wait(storage.lock(&long("a"))).unwrap().is_none());
+        assert!(wait(storage.lock(&long("b"))).unwrap().is_some());
+        assert!(wait(storage.lock(&format!("acme/{}b/{}a", "a".repeat(199), "b".repeat(250)))).unwrap().is_some());
+        wait(storage.release(held));
+        assert!(wait(storage.lock(&long("a"))).unwrap().is_some());
     }
 
     #[test]

@@ -95,6 +95,9 @@ struct Answer {
     body: Bytes,
 }
 
+/// Before what another kept from being written is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+
 struct Question {
     method: Method,
     /// Below the bucket.
@@ -142,15 +145,42 @@ impl S3 {
 
     async fn get(&self, key: &str) -> Result<Option<Answer>, Trouble> {
         let answer = self.ask(self.question(Method::GET, key)).await?;
-        Ok((answer.status != StatusCode::NOT_FOUND).then_some(answer))
+        match answer.status {
+            StatusCode::NOT_FOUND => Ok(None),
+            status if status.is_success() => Ok(Some(answer)),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
+    async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Trouble> {
+        let mut left = 3;
+        loop {
+            let answer = self.ask(Question { body: body.clone(), ..self.question(Method::PUT, key) }).await?;
+            match answer.status {
+                status if status.is_success() => return Ok(()),
+                // Another writes it just now, or did something with the bucket.
+                StatusCode::CONFLICT if left > 0 => left -= 1,
+                _ => return Err(self.refused(&answer)),
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 
     /// False where the condition did not hold.
-    async fn put(&self, key: &str, body: Vec<u8>, condition: Option<(HeaderName, String)>) -> Result<bool, Trouble> {
-        let question = Question { condition, body, ..self.question(Method::PUT, key) };
+    async fn put_if(&self, key: &str, body: Vec<u8>, condition: (HeaderName, String)) -> Result<bool, Trouble> {
+        let question = Question { condition: Some(condition), body, ..self.question(Method::PUT, key) };
         let answer = self.ask(question).await?;
-        // 409: another writes it just now.
-        Ok(!matches!(answer.status, StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT | StatusCode::NOT_FOUND))
+        match answer.status {
+            status if status.is_success() => Ok(true),
+            // 409: another writes it just now. 404: what was to be there is gone.
+            StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT | StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
+    /// What was to be done whatever there is, and was not.
+    fn refused(&self, answer: &Answer) -> Trouble {
+        Trouble::Refused { place: self.line.bucket.to_string(), why: answer.why() }
     }
 
     /// The lock as it lies there, and whether it still holds.
@@ -168,11 +198,11 @@ impl S3 {
     async fn take(&self, name: &str, token: &str) -> Result<bool, Trouble> {
         let body = token.as_bytes().to_vec();
         match self.holder(name).await? {
-            None => self.put(&lock_key(name), body, Some((IF_NONE_MATCH, "*".to_owned()))).await,
+            None => self.put_if(&lock_key(name), body, (IF_NONE_MATCH, "*".to_owned())).await,
             Some((lying, holds)) if holds && lying.body != token.as_bytes() => Ok(false),
             Some((lying, _)) => {
                 let seen = lying.fields.get(ETAG).and_then(|tag| tag.to_str().ok()).unwrap_or_default().to_owned();
-                self.put(&lock_key(name), body, Some((IF_MATCH, seen))).await
+                self.put_if(&lock_key(name), body, (IF_MATCH, seen)).await
             }
         }
     }
@@ -274,20 +304,31 @@ where
 
 /// 404 and the codes of conditions are answers; a bucket that is not there is not.
 fn judge(answer: Answer) -> Result<Answer, Lost> {
-    let text = String::from_utf8_lossy(&answer.body).into_owned();
-    let code = elements(&text, "Code").next().unwrap_or_default().to_owned();
-    let why = || match elements(&text, "Message").next() {
-        Some(message) => {
-            format!("{code}: {}", message.trim_start_matches("<![CDATA[").trim_end_matches("]]>").trim_end_matches('.'))
-        }
-        None => answer.status.to_string(),
-    };
     match answer.status {
-        StatusCode::NOT_FOUND if code == "NoSuchBucket" => Err(Lost::Refused(why())),
+        StatusCode::NOT_FOUND if answer.code() == "NoSuchBucket" => Err(Lost::Refused(answer.why())),
         StatusCode::NOT_FOUND | StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Ok(answer),
         status if status.is_success() => Ok(answer),
-        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => Err(Lost::Unreachable(why())),
-        _ => Err(Lost::Refused(why())),
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            Err(Lost::Unreachable(answer.why()))
+        }
+        _ => Err(Lost::Refused(answer.why())),
+    }
+}
+
+impl Answer {
+    fn code(&self) -> String {
+        elements(&String::from_utf8_lossy(&self.body), "Code").next().unwrap_or_default().to_owned()
+    }
+
+    /// What the server says of an error.
+    fn why(&self) -> String {
+        match elements(&String::from_utf8_lossy(&self.body), "Message").next() {
+            Some(message) => {
+                let message = message.trim_start_matches("<![CDATA[").trim_end_matches("]]>").trim_end_matches('.');
+                format!("{}: {message}", self.code())
+            }
+            None => self.status.to_string(),
+        }
     }
 }
 
@@ -304,12 +345,16 @@ impl Backend for S3 {
             {
                 return Ok(false);
             }
-            self.put(key, bytes.to_vec(), None).await
+            self.put(key, bytes.to_vec()).await.map(|()| true)
         })
     }
 
     fn delete<'a>(&'a self, key: &'a str) -> Work<'a, ()> {
-        Box::pin(async move { self.ask(self.question(Method::DELETE, key)).await.map(drop) })
+        Box::pin(async move {
+            let answer = self.ask(self.question(Method::DELETE, key)).await?;
+            let is_gone = answer.status.is_success() || answer.status == StatusCode::NOT_FOUND;
+            if is_gone { Ok(()) } else { Err(self.refused(&answer)) }
+        })
     }
 
     fn list<'a>(&'a self, folder: &'a str) -> Work<'a, Vec<String>> {

@@ -134,9 +134,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_does_not_end_is_ended_with_all_that_it_started() {
-        let (exec, scratch) = exec("sleep 600 & echo $! > \"$0.pid\"; wait", 500);
+        let (exec, scratch) = exec("sleep 600 & echo $! > \"$0.pid\"; wait", 2_000);
         let failure = exec.present(&record()).await.unwrap_err();
-        assert_eq!(failure.reason, "the command `/bin/sh present` takes longer than 0 s");
+        assert_eq!(failure.reason, "the command `/bin/sh present` takes longer than 2 s");
         let pid: i32 = std::fs::read_to_string(scratch.0.join("hook.pid")).unwrap().trim().parse().unwrap();
         let gone = || {
             let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

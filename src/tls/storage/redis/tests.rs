@@ -116,13 +116,13 @@ fn who_has_lost_a_lock_stores_nothing() {
 #[test]
 fn a_lease_is_begun_anew_while_there_is_work() {
     let running = Running::start(&[]);
-    let short = open(Server { lease: Duration::from_millis(300), ..running.server() });
+    let short = open(Server { lease: Duration::from_secs(1), ..running.server() });
     let other = running.storage();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let lock = short.lock("a").await.unwrap().unwrap();
         let work = async {
-            let end = Instant::now() + Duration::from_millis(900);
+            let end = Instant::now() + Duration::from_millis(2500);
             while Instant::now() < end {
                 assert!(other.lock("a").await.unwrap().is_none());
                 tokio::task::yield_now().await;
