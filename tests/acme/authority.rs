@@ -1,7 +1,7 @@
 //! A certificate authority of the test's own: Pebble, which is told where to look by a name server of its own.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -197,7 +197,12 @@ impl Running {
     pub fn of(mut command: Command, folder: &Folder, name: &str) -> Self {
         let log = File::create(folder.path().join(format!("{name}.log"))).unwrap();
         command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
-        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error} (the package is `pebble`)")))
+        // A program that was just written is busy for as long as a child that another thread starts at that moment holds it open.
+        let child = eventually("the program", || match command.spawn() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
+            outcome => Some(outcome),
+        });
+        Self(child.unwrap_or_else(|error| panic!("{command:?}: {error} (the package is `pebble`)")))
     }
 }
 

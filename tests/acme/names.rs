@@ -14,7 +14,7 @@ pub const SECRET: &str = "c2VjcmV0IG9mIGEgdGVzdCwgMzIgYnl0ZXMgbG9uZyE=";
 pub struct Names {
     pub port: u16,
     _process: Running,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Names {
@@ -66,9 +66,14 @@ impl Names {
         let mut named = Command::new(program);
         named.args(["-g", "-n", "1", "-c"]).arg(config);
         let process = Running::of(named, &folder, "named");
-        let names = Self { port, _process: process, _folder: folder };
+        let names = Self { port, _process: process, folder };
         eventually("the name server", || names.answers().then_some(()));
         names
+    }
+
+    /// What it tells of changes and else.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.folder.path().join("named.log")).unwrap()
     }
 
     fn answers(&self) -> bool {

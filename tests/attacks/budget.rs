@@ -99,7 +99,13 @@ fn xz09_above_its_memory_rp_sheds_load_and_recovers() {
         (refused.status(), refused.field("retry-after"), refused.field("connection")),
         (503, Some("2"), Some("close"))
     );
-    let before = resident(&proxy);
+    // What had been accepted by then is still read.
+    let mut before = resident(&proxy);
+    eventually("what was accepted before to be in", || {
+        let last = std::mem::replace(&mut before, resident(&proxy));
+        std::thread::sleep(Duration::from_millis(100));
+        (resident(&proxy) == last).then_some(())
+    });
     for _ in 0..50 {
         let mut client = proxy.client();
         client.send(&head);

@@ -210,7 +210,7 @@ fn xh10_hellos_that_never_end_cost_little() {
 fn xl04_handshakes_of_quic_that_stall_are_given_up() {
     let origin = Origin::saying("ok");
     let proxy = Protocol::Http3
-        .of("global {\n workers 1\n timeout handshake 500ms\n}\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+        .of("global {\n workers 1\n timeout handshake 3s\n}\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
         .with("ORIGIN", &origin)
         .start();
     beside(&proxy, 2 * LITTLE, || {

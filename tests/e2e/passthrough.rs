@@ -239,8 +239,8 @@ fn t08_a_hello_that_never_ends_is_given_up() {
     let proxy = of(&format!("global {{ timeout handshake 300ms }}\n{}", site(""))).with("ORIGIN", &origin).start();
     let flight = first_flight("db.example.com");
     for begun in [&flight[..3], &flight[..flight.len() - 1]] {
-        let mut client = proxy.client();
         let start = Instant::now();
+        let mut client = proxy.client();
         client.send(begun).assert_closed();
         assert!(start.elapsed() >= Duration::from_millis(300) && start.elapsed() < Duration::from_secs(5));
     }

@@ -25,8 +25,8 @@ fn after_half_a_second(start: Instant) {
 fn xl01_a_head_that_never_ends_is_answered_408() {
     let origin = Origin::saying("ok");
     let proxy = impatient(Protocol::Plain, "header", &origin);
-    let mut client = proxy.client();
     let start = Instant::now();
+    let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: example.com\r\nX-");
     assert_eq!(client.response().status(), 408);
     client.assert_closed();
@@ -38,8 +38,8 @@ fn xl01_a_head_that_never_ends_is_answered_408() {
 fn xl01_drops_of_a_head_do_not_put_the_end_off() {
     let origin = Origin::saying("ok");
     let proxy = impatient(Protocol::Plain, "header", &origin);
-    let mut client = proxy.client();
     let start = Instant::now();
+    let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: example.com\r\n");
     // One line every 100 ms, for as long as the other side listens.
     let response = loop {
@@ -107,8 +107,8 @@ fn n06_a_connection_is_kept_for_the_next_request_for_a_while() {
         assert_eq!(speaker.get("/").status(), 200);
         // For half of the time it has nothing to say.
         std::thread::sleep(Duration::from_millis(250));
-        assert_eq!(speaker.get("/").status(), 200);
         let start = Instant::now();
+        assert_eq!(speaker.get("/").status(), 200);
         speaker.wait_closed();
         after_half_a_second(start);
     });

@@ -70,10 +70,10 @@ fn p08_a_long_stream_is_not_cut_while_it_moves() {
             }
             wire.say("0\r\n\r\n");
         });
-        let options = "{ timeout first_byte 500ms; timeout read 700ms; timeout send 500ms }";
+        let options = "{ timeout first_byte 1s; timeout read 1200ms; timeout send 1s }";
         let proxy = over
             .of(&format!(
-                "global {{ timeout header 500ms; timeout body 500ms; timeout idle 500ms; timeout write 500ms }}
+                "global {{ timeout header 1s; timeout body 1s; timeout idle 1s; timeout write 1s }}
          :0 {{\n bind 127.0.0.1\n reverse_proxy {{$ORIGIN}} {options}\n}}"
             ))
             .with("ORIGIN", &origin)
@@ -115,8 +115,8 @@ fn n08_a_slow_upload_is_not_cut_while_it_moves() {
     together(|over| {
         let origin = Origin::saying("thanks");
         let proxy = over
-            .of("global { timeout header 600ms; timeout body 600ms; timeout idle 600ms }
-         :0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN} { timeout first_byte 600ms; timeout send 600ms }\n}")
+            .of("global { timeout header 1200ms; timeout body 1200ms; timeout idle 1200ms }
+         :0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN} { timeout first_byte 1200ms; timeout send 1200ms }\n}")
             .with("ORIGIN", &origin)
             .start();
         let mut speaker = proxy.speaker();

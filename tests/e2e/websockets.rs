@@ -185,7 +185,7 @@ fn xu04_no_other_protocol_is_connected_to() {
 fn p02_a_tunnel_lives_on_pings_and_ends_when_silent() {
     together(|over| {
         let origin = echo("");
-        let proxy = over.site("reverse_proxy {$ORIGIN} { timeout read 200ms; timeout idle 900ms }", &origin);
+        let proxy = over.site("reverse_proxy {$ORIGIN} { timeout read 200ms; timeout idle 1300ms }", &origin);
         let mut socket = Socket::open(&proxy, over);
         let start = std::time::Instant::now();
         for _ in 0..4 {

@@ -1,11 +1,12 @@
 //! Small servers for the examples to stand in front of.
 
 use std::io::{BufRead as _, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpStream;
 
 /// One request, as it arrived.
@@ -83,10 +84,13 @@ pub fn named(name: &'static str) -> String {
     origin(move |request| answer(200, "", &format!("{name} {}", request.line)))
 }
 
-/// An address where nothing listens.
+/// An address where nothing listens, nor will: it stays bound.
 pub fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").to_string()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).expect("a free port");
+    let address = socket.local_addr().ok().and_then(|address| address.as_socket()).expect("it is bound");
+    std::mem::forget(socket);
+    address.to_string()
 }
 
 /// A server of WebSocket's handshake: it switches, and sends back whatever comes.

@@ -81,7 +81,7 @@ fn every_example_is_read_without_a_finding() {
 
 #[test]
 fn s03_each_key_has_its_own_limit() {
-    let limit = limit("rate_limit 100/m by header X-Api-Key");
+    let limit = limit("rate_limit 100/h by header X-Api-Key");
     for key in ["one", "two"] {
         let passed = (0..101).filter(|_| passes(&limit, &mut request(&[("x-api-key", key)]))).count();
         assert_eq!(passed, 100, "{key}");
