@@ -5,7 +5,8 @@
 #[must_use]
 pub fn rooted(target: &[u8]) -> Option<Vec<u8>> {
     let slash = |byte: &u8| matches!(byte, b'/' | b'\\');
-    if !target.contains(&b'\t') && target.first() != Some(&b' ') && !(target.len() > 1 && target[..2].iter().all(slash)) {
+    if !target.contains(&b'\t') && target.first() != Some(&b' ') && !(target.len() > 1 && target[..2].iter().all(slash))
+    {
         return None;
     }
     let seen: Vec<u8> = target.iter().copied().filter(|byte| *byte != b'\t').skip_while(|byte| *byte == b' ').collect();

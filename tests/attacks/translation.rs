@@ -175,10 +175,8 @@ fn xf03_a_length_that_may_be_negative_elsewhere_goes_no_further() {
     let proxy = Proxy::to(&origin);
     for length in ["9223372036854775808", "9999999999999999999"] {
         let head = request("POST", "/", &[("content-length", length)]);
-        let outcome = Raw::connect(proxy.address())
-            .head(1, &head, false)
-            .send(0, 0, 1, b"GET /evil HTTP/1.1\r\n\r\n")
-            .outcome(1);
+        let outcome =
+            Raw::connect(proxy.address()).head(1, &head, false).send(0, 0, 1, b"GET /evil HTTP/1.1\r\n\r\n").outcome(1);
         assert!(outcome.is_refusal(), "{length}: {outcome:?}");
         assert_eq!(origin.connections(), 0, "{}", text(&origin.all_bytes()));
     }

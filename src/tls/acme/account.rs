@@ -111,7 +111,10 @@ impl Office {
         if let Some(broken) = text.filter(|text| !text.trim().is_empty() && *text != NONE) {
             self.store.set_account_aside(broken).await?;
             let authority = &self.issuer.directory;
-            tracing::warn!(authority, "what is kept of the account cannot be read: it is set aside, and another is made");
+            tracing::warn!(
+                authority,
+                "what is kept of the account cannot be read: it is set aside, and another is made"
+            );
         }
         Ok(self.store.save_account(NONE).await?)
     }
