@@ -145,10 +145,11 @@ impl S3 {
 
     async fn get(&self, key: &str) -> Result<Option<Answer>, Trouble> {
         let answer = self.ask(self.question(Method::GET, key)).await?;
-        match answer.status {
-            StatusCode::NOT_FOUND => Ok(None),
-            status if status.is_success() => Ok(Some(answer)),
-            _ => Err(self.refused(&answer)),
+        let is_there = answer.status != StatusCode::NOT_FOUND;
+        if is_there && !answer.status.is_success() {
+            Err(self.refused(&answer))
+        } else {
+            Ok(is_there.then_some(answer))
         }
     }
 
@@ -156,12 +157,11 @@ impl S3 {
         let mut left = 3;
         loop {
             let answer = self.ask(Question { body: body.clone(), ..self.question(Method::PUT, key) }).await?;
-            match answer.status {
-                status if status.is_success() => return Ok(()),
-                // Another writes it just now, or did something with the bucket.
-                StatusCode::CONFLICT if left > 0 => left -= 1,
-                _ => return Err(self.refused(&answer)),
+            // 409: another writes it just now, or did something with the bucket.
+            if answer.status != StatusCode::CONFLICT || left == 0 {
+                return if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) };
             }
+            left -= 1;
             tokio::time::sleep(AGAIN).await;
         }
     }
