@@ -95,9 +95,6 @@ struct Answer {
     body: Bytes,
 }
 
-/// Before what another kept from being written is tried again.
-const AGAIN: Duration = Duration::from_millis(100);
-
 struct Question {
     method: Method,
     /// Below the bucket.
@@ -154,16 +151,8 @@ impl S3 {
     }
 
     async fn put(&self, key: &str, body: Vec<u8>) -> Result<(), Trouble> {
-        let mut left = 3;
-        loop {
-            let answer = self.ask(Question { body: body.clone(), ..self.question(Method::PUT, key) }).await?;
-            // 409: another writes it just now, or did something with the bucket.
-            if answer.status != StatusCode::CONFLICT || left == 0 {
-                return if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) };
-            }
-            left -= 1;
-            tokio::time::sleep(AGAIN).await;
-        }
+        let answer = self.ask(Question { body, ..self.question(Method::PUT, key) }).await?;
+        if answer.status.is_success() { Ok(()) } else { Err(self.refused(&answer)) }
     }
 
     /// False where the condition did not hold.
