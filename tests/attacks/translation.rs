@@ -1,7 +1,10 @@
 //! Threats XG: what HTTP/2 can say and HTTP/1 must not hear.
 
-use crate::frames::{Outcome, Raw, block, literal, request};
-use crate::harness::h3::{self, HEADERS, RawH3};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::frames::{END_HEADERS, END_STREAM, HEADERS, Outcome, Raw, SETTINGS, block, frame, literal, request};
+use crate::harness::h3::{self, RawH3};
 use crate::harness::{H2, Origin, Proxy, eventually, run};
 use crate::http3::secure;
 
@@ -86,12 +89,12 @@ fn refused_over_http3(cases: &[(&str, Head)]) {
         for (what, head) in cases {
             let section = [vec![0, 0], head.iter().flat_map(field).collect()].concat();
             let raw = RawH3::connect(proxy.address(), config.clone()).await;
-            let outcome = raw.ask(&[h3::frame(HEADERS, &section)]).await;
+            let outcome = raw.ask(&[h3::frame(h3::HEADERS, &section)]).await;
             assert!(outcome.is_refusal(), "HTTP/3, {what}: {outcome:?}");
             assert_eq!(origin.connections(), 0, "HTTP/3, {what} reached the origin: {:?}", text(&origin.all_bytes()));
         }
         let raw = RawH3::connect(proxy.address(), config).await;
-        let outcome = raw.ask(&[h3::frame(HEADERS, &h3::head("GET", "/", &[]))]).await;
+        let outcome = raw.ask(&[h3::frame(h3::HEADERS, &h3::head("GET", "/", &[]))]).await;
         assert_eq!(outcome.status(), Some(200), "the harness can ask");
     });
 }
@@ -365,7 +368,7 @@ fn xg07_the_authority_and_the_host_field_agree() {
     let (proxy, config) = secure(&origin);
     run(async {
         let raw = RawH3::connect(proxy.address(), config).await;
-        assert_eq!(raw.ask(&[h3::frame(HEADERS, &h3::head("GET", "/", &more))]).await.status(), Some(200));
+        assert_eq!(raw.ask(&[h3::frame(h3::HEADERS, &h3::head("GET", "/", &more))]).await.status(), Some(200));
     });
     let requests = origin.requests();
     assert_eq!(requests.len(), 2, "{requests:?}");
@@ -397,4 +400,52 @@ fn xg08_nothing_that_is_rewritten_begins_another_request() {
         assert!(request.target().starts_with("/new/a%20HTTP"), "{}", request.start);
         assert!(!request.fields.iter().any(|(_, value)| value.contains(['\r', '\n'])), "{request:?}");
     }
+}
+
+/// A server of HTTP/2 by hand, which says this once it was asked, frame by frame; and how many times it could say the last.
+fn speaking(frames: Vec<Vec<u8>>, times: usize) -> (Origin, Arc<AtomicUsize>) {
+    let said = Arc::<AtomicUsize>::default();
+    let count = said.clone();
+    let origin = Origin::raw(move |wire| {
+        wire.until(b"SM\r\n\r\n");
+        wire.say(frame(SETTINGS, 0, 0, b""));
+        loop {
+            let Some(head) = wire.exactly(9) else { return };
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            wire.exactly(usize::try_from(length).unwrap());
+            if head[3] == HEADERS {
+                break;
+            }
+        }
+        let (last, before) = frames.split_last().unwrap();
+        before.iter().for_each(|frame| wire.say(frame));
+        for _ in 0..times {
+            if wire.pipe.send(last).is_err() {
+                return;
+            }
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+        wire.wait_closed();
+    });
+    (origin, said)
+}
+
+#[test]
+fn xg10_interim_answers_of_a_server_of_http2_are_counted() {
+    // By the table of HPACK: `:status`, spelled out; 200.
+    let hint = frame(HEADERS, END_HEADERS, 1, b"\x08\x03103");
+    let last = frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\x88");
+    let (origin, _) = speaking([vec![hint.clone(); 10], vec![last]].concat(), 1);
+    let proxy = Proxy::to(format!("h2c://{origin}"));
+    assert_eq!(proxy.get("/").status(), 200);
+    // One that never ends; its final answer is waited for longer than this test may take.
+    let (origin, said) = speaking(vec![hint], usize::MAX);
+    let proxy = Proxy::site("reverse_proxy {$ORIGIN} { timeout first_byte 1h }", format!("h2c://{origin}"));
+    let response = proxy.get("/");
+    assert_eq!(response.status(), 502);
+    let line = proxy.logged_for(&response);
+    assert_eq!(line["error"], "upstream_malformed");
+    assert_eq!(line["reason"], "more than 10 interim responses");
+    assert!(said.load(Ordering::SeqCst) > 10);
+    eventually("the connection ends", || (origin.open() == 0).then_some(()));
 }

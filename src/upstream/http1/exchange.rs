@@ -19,7 +19,11 @@ use crate::upstream::registry::InFlight;
 use crate::upstream::stream::Stream;
 
 /// Interim responses before a final one; a flood of them is refused.
-const MAX_INTERIM: u8 = 10;
+pub const MAX_INTERIM: u8 = 10;
+
+pub fn too_many_interim() -> Fault {
+    Fault::detailed(Cause::Malformed, "more than 10 interim responses")
+}
 
 /// What the request asks of the exchange.
 #[derive(Debug, Clone, Copy)]
@@ -171,7 +175,7 @@ where
             } else if status.is_informational() {
                 self.interim += 1;
                 if self.interim > MAX_INTERIM {
-                    return Err(Fault::detailed(Cause::Malformed, "more than 10 interim responses").into());
+                    return Err(too_many_interim().into());
                 }
                 if self.connection.read.is_empty() {
                     return Ok(None);

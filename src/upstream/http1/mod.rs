@@ -10,7 +10,7 @@ mod spare;
 
 pub use connection::Connection;
 pub use decode::Step;
-pub use exchange::{Ask, Exchange, Failure, Reply, Tunnel};
+pub use exchange::{Ask, Exchange, Failure, MAX_INTERIM, Reply, Tunnel, too_many_interim};
 pub use head::Fields;
 pub use outbound::Outbound;
 pub use parse::Values;

@@ -19,7 +19,7 @@ use super::io::Io;
 use super::upload::{self, Origin, State, Upload};
 use crate::http::deadline::Deadline;
 use crate::http::fault::{Cause, Fault};
-use crate::upstream::http1::{Ask, Fields};
+use crate::upstream::http1::{Ask, Fields, too_many_interim};
 use crate::upstream::pool::{Lease, Limits};
 use crate::upstream::registry::InFlight;
 use crate::upstream::stream::Stream;
@@ -41,6 +41,8 @@ pub struct Client {
     /// Streams that the server allows at once.
     allowed: Rc<Cell<usize>>,
     lease: Rc<Cell<Lease>>,
+    /// It ended for the server's interim responses.
+    flooded: Rc<Cell<bool>>,
 }
 
 /// Counts a stream while it is open.
@@ -85,11 +87,12 @@ pub struct Taken;
 impl Client {
     /// Begins to speak HTTP/2 on a new connection, whose task runs until all hands are gone.
     pub async fn start(stream: Stream, lease: Lease) -> Result<Self, Fault> {
+        let flooded = Rc::<Cell<bool>>::default();
         let (sender, mut connection) = Builder::new(Local)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_FIELD_BYTES)
-            .handshake(Io(stream))
+            .handshake(Io::new(stream, flooded.clone()))
             .await
             .map_err(|error| fault(&error))?;
         let allowed = Rc::new(Cell::new(PRESUMED_STREAMS));
@@ -100,7 +103,7 @@ impl Client {
             // How it ended is told to the requests that were on it.
             ended.map(drop)
         }));
-        Ok(Self { sender, active: Rc::default(), allowed, lease: Rc::new(Cell::new(lease)) })
+        Ok(Self { sender, active: Rc::default(), allowed, lease: Rc::new(Cell::new(lease)), flooded })
     }
 
     pub fn has_room(&self) -> bool {
@@ -171,7 +174,11 @@ impl Client {
             }),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message().is_some();
-                Err(failure(failed.error(), unsent, &origin))
+                let mut failure = failure(failed.error(), unsent, &origin);
+                if self.flooded.get() && failure.fault.cause == Cause::ClosedEarly {
+                    failure.fault = too_many_interim();
+                }
+                Err(failure)
             }
             // Why it is silent is not known, and others should not have to find out.
             Err(fault) => Err(Failure { fault, unprocessed: false, alone: false, body: Err(Taken) }),

@@ -2,6 +2,7 @@
 
 mod client;
 mod incoming;
+mod interim;
 mod io;
 mod upload;
 
