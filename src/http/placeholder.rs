@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use http::HeaderName;
 use http::response::Parts;
+use smallvec::SmallVec;
 
 use super::connection::{ClientCertificate, ask_for_ja4};
 use super::exchange::{Exchange, ServerName};
@@ -254,7 +255,30 @@ impl Placeholder {
     }
 }
 
+/// As texts, all that a request has of something: mostly one.
+pub type Values = SmallVec<[String; 1]>;
+
 impl Slot {
+    /// Each value of what a request may bring several times; nothing where it brought none, or can bring but one.
+    #[must_use]
+    pub fn each(&self, exchange: &Exchange) -> Values {
+        match self {
+            Self::Header(name) => {
+                let fields = exchange.headers.get_all(name).iter();
+                let mut values: Values =
+                    fields.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect();
+                if values.len() > 1 {
+                    // What a server may take them for (RFC 9110, section 5.3): one text that was sent in two pieces is found, too.
+                    values.push(values.join(", "));
+                }
+                values
+            }
+            Self::Cookie(name) => cookies(exchange, name).map(str::to_owned).collect(),
+            Self::Query(name) => exchange.target.parameters(name).collect(),
+            Self::Plain(_) | Self::Param(_) | Self::ResponseHeader(_) => Values::new(),
+        }
+    }
+
     /// Appends the value; what is not there is nothing.
     pub fn write(&self, view: &View<'_>, out: &mut Vec<u8>) {
         match self {

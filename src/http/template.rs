@@ -4,7 +4,7 @@ use http::HeaderValue;
 use http::response::Parts;
 
 use super::exchange::Exchange;
-use super::placeholder::{self, Slot, View};
+use super::placeholder::{self, Slot, Values, View};
 use crate::check::{Check, Reported, habit, near};
 use crate::diagnostic::{Code, Mistake, Span};
 use crate::syntax::tree::{Part, Style, Word};
@@ -100,6 +100,19 @@ impl Template {
     pub fn render_text(&self, exchange: &Exchange) -> String {
         String::from_utf8(self.render(exchange, None))
             .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+    }
+}
+
+impl Template {
+    /// As texts: where it is one placeholder for what a request may bring several times, each of the values. Never nothing:
+    /// what is not there is an empty text.
+    #[must_use]
+    pub fn render_each(&self, exchange: &Exchange) -> Values {
+        let values = match self.pieces.as_slice() {
+            [Piece::Slot(slot)] => slot.each(exchange),
+            _ => Values::new(),
+        };
+        if values.is_empty() { Values::from([self.render_text(exchange)]) } else { values }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::check::value::Pattern;
 use crate::check::{Check, Reported};
 use crate::diagnostic::{Code, Mistake};
 use crate::http::exchange::Exchange;
+use crate::http::placeholder::Values;
 use crate::http::template::{Template, When};
 use crate::syntax::tree::Word;
 
@@ -129,9 +130,12 @@ impl Compare {
             return false;
         }
         let limits = || Some((self.limit(mine)?, other.limit(theirs)?));
+        // Of several values, one may fit the one and another the other.
+        let single = !self.may_have_several();
         match (&self.op, &other.op) {
-            (Op::Equal, op) => !op.fits(mine, theirs),
-            (op, Op::Equal) => !op.fits(theirs, mine),
+            (Op::Equal, op) if single || op.is_negated() => !op.fits(mine, theirs),
+            (op, Op::Equal) if single || op.is_negated() => !op.fits(theirs, mine),
+            _ if !single => false,
             (Op::StartsWith, Op::StartsWith) => !mine.starts_with(theirs) && !theirs.starts_with(mine),
             (Op::EndsWith, Op::EndsWith) => !mine.ends_with(theirs) && !theirs.ends_with(mine),
             _ => match limits() {
@@ -141,6 +145,11 @@ impl Compare {
                 _ => false,
             },
         }
+    }
+
+    /// It asks of what a request may bring several times.
+    fn may_have_several(&self) -> bool {
+        ["{header.", "{cookie.", "{query."].iter().any(|beginning| self.subject.starts_with(beginning))
     }
 
     /// What a pattern captures may change between two questions.
@@ -165,21 +174,28 @@ impl Compare {
     }
 
     /// What the request brings to compare.
-    pub fn found(&self, exchange: &Exchange) -> String {
-        self.left.render_text(exchange)
+    pub fn found(&self, exchange: &Exchange) -> Values {
+        self.left.render_each(exchange)
     }
 
+    /// Which of several values a server takes is not for us to know, so each is looked at (threat XA05). What is negated
+    /// holds where the same without the negation does not.
     pub fn holds(&self, exchange: &mut Exchange) -> bool {
-        let left = self.left.render_text(exchange);
-        match &self.op {
-            Op::Matches(pattern) => capture(pattern, &left, exchange),
-            Op::MatchesNot(_) => self.op.fits(&left, ""),
-            op => op.fits(&left, &self.right.render_text(exchange)),
+        let found = self.left.render_each(exchange);
+        if let Op::Matches(pattern) = &self.op {
+            return found.iter().any(|left| capture(pattern, left, exchange));
         }
+        let right = self.right.render_text(exchange);
+        let mut fits = found.iter().map(|left| self.op.fits(left, &right));
+        if self.op.is_negated() { fits.all(|fits| fits) } else { fits.any(|fits| fits) }
     }
 }
 
 impl Op {
+    fn is_negated(&self) -> bool {
+        matches!(self, Self::NotEqual | Self::MatchesNot(_))
+    }
+
     /// Whether it holds between these two; a pattern has its right side itself.
     fn fits(&self, left: &str, right: &str) -> bool {
         match self {

@@ -172,15 +172,16 @@ mod tests {
         #[test]
         fn what_is_impossible_never_holds(
             all in prop::collection::vec(question(), 1..4), any in prop::collection::vec(question(), 1..3),
-            path in "/[ab]?(/c)?", value in 0..13, field in prop::option::of("[123]"), bare in prop::bool::ANY,
+            path in "/[ab]?(/c)?", value in 0..13, second in prop::option::of(0..13), field in prop::option::of("[123]"), bare in prop::bool::ANY,
         ) {
             let expr = read(&format!("{} and not ({})", all.join(" and "), any.join(" or ")));
+            let second = second.map(|second| format!("&q={second}")).unwrap_or_default();
             let mut exchange = if let Some(field) = &field {
-                Exchange::sample(&format!("{path}?q={value}"), &[("x-a", field)])
+                Exchange::sample(&format!("{path}?q={value}{second}"), &[("x-a", field)])
             } else if bare {
                 Exchange::sample(&path, &[])
             } else {
-                Exchange::sample(&format!("{path}?q={value}"), &[])
+                Exchange::sample(&format!("{path}?q={value}{second}"), &[])
             };
             if impossible(&expr, &mut Patience::default()).is_some() {
                 prop_assert!(!expr.compile().holds(&mut exchange), "{expr:?}");
@@ -191,9 +192,14 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_seen() {
         let seen = |expr: &str| impossible(&read(expr), &mut Patience::default());
-        assert_eq!(seen("{query.q} < 2 and {query.q} > 3"), Some(COMPARED));
-        assert_eq!(seen("{query.q} < 3 and {query.q} > 2"), None);
-        assert_eq!(seen("{query.q} = 12 and {query.q} $= 3"), Some(COMPARED));
+        assert_eq!(seen("{port} < 2 and {port} > 3"), Some(COMPARED));
+        assert_eq!(seen("{port} < 3 and {port} > 2"), None);
+        assert_eq!(seen("{host} = 12 and {host} $= 3"), Some(COMPARED));
+        // There may be several.
+        assert_eq!(seen("{query.q} < 2 and {query.q} > 3"), None);
+        assert_eq!(seen("{query.q} = 12 and {query.q} $= 3"), None);
+        assert_eq!(seen("{cookie.q} = 12 and {cookie.q} != 12"), Some(COMPARED));
+        assert_eq!(seen("{header.q} !~ `^1` and {header.q} = 12"), Some(COMPARED));
         assert_eq!(seen("(/a and method GET) and (not header X-A and not /a/*)"), Some(CANCELLED));
         assert_eq!(seen("not client_ip ::/0"), None);
     }

@@ -64,7 +64,7 @@ impl Atom {
                 Some(fault) => format!("the status is `{}`", fault.status().as_u16()),
                 None => "nothing has failed".to_owned(),
             },
-            Atom::Compare(compare) => format!("it is `{}`", compare.found(exchange)),
+            Atom::Compare(compare) => format!("it is `{}`", compare.found(exchange).join("`, `")),
         }
     }
 }

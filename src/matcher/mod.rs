@@ -49,7 +49,8 @@ pub struct Room {
 pub const DOC: &str = "A matcher is a question about a request. It stands behind `route`, `when` and `@name`, and nowhere else. Several values behind one matcher mean any of them: `method GET HEAD`.\n\n\
     Matchers are joined by `and`, `or`, `not` and parentheses: `not` binds tighter than `and`, and `and` tighter than `or`.\n\n\
     `@name EXPRESSION` gives an expression a name, and `@name` asks it again. It stands at the top level or in a site, and holds in the block it stands in.\n\n\
-    `{placeholder} SIGN VALUE` compares what a request brings with a value. Numbers are compared by `<`, `<=`, `>` and `>=`, texts by the other signs; what is not a number is neither less nor greater.";
+    `{placeholder} SIGN VALUE` compares what a request brings with a value. Numbers are compared by `<`, `<=`, `>` and `>=`, texts by the other signs; what is not a number is neither less nor greater.\n\n\
+    A field, a cookie or a parameter may come several times, and who sends it does not say which of them a server takes. So `=`, `~`, `^=`, `$=`, `<`, `<=`, `>` and `>=` hold where one of the values fits, a field's also as one text, joined by `, `; `!=` and `!~` hold where none does what they negate. Each comparison looks for itself: `{query.n} > 1 and {query.n} < 5` takes `?n=0&n=9`. To ask that all values are of one form, ask that none holds anything else: `{query.n} !~ \"[^0-9]\"`. What is not there is an empty text.";
 
 /// Whole statements that show [`DOC`], as they stand in a site.
 pub const EXAMPLES: &[&str] = &[

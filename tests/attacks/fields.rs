@@ -184,6 +184,55 @@ fn xa05_each_of_several_values_is_looked_at() {
 }
 
 #[test]
+fn xa05_a_comparison_looks_at_each_of_several_values() {
+    let proxy = Proxy::site(
+        "route {query.q} ~ union { respond 403 }\n route {header.X-Role} = blocked { respond 403 }\n \
+         route {header.X-Agent} ~ \"^a, b\" { respond 403 }\n route {cookie.role} ^= block { respond 403 }\n \
+         route {query.page} > 100 { respond 403 }\n route {query.least} <= 5 { respond 403 }\n \
+         route {query.end} $= .bak { respond 403 }\n \
+         route {query.kind} != draft and {query.kind} !~ \"^secret\" { respond ok }\n respond 403",
+        Origin::nobody(),
+    );
+    let ask = |target: &str, fields: &str| {
+        let mut client = proxy.client();
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: example.com\r\n{fields}\r\n")).response().status()
+    };
+    for target in [
+        "/?q=union",
+        "/?q=a&q=union",
+        "/?q=union&q=a",
+        "/?q=a&%71=%75nion",
+        "/?page=999",
+        "/?page=1&page=999",
+        "/?page=x&page=999",
+        "/?least=9&least=5",
+        "/?end=a&end=x.bak",
+        "/?kind=draft",
+        "/?kind=draft&kind=a",
+        "/?kind=a&kind=draft",
+        "/?kind=a&kind=secrets",
+    ] {
+        assert_eq!(ask(target, ""), 403, "{target}");
+    }
+    for fields in [
+        "X-Role: blocked\r\n",
+        "X-Role: user\r\nX-Role: blocked\r\n",
+        "X-Role: blocked\r\nX-Role: user\r\n",
+        "X-Agent: a, b\r\n",
+        // To a server they are one.
+        "X-Agent: a\r\nX-Agent: b\r\n",
+        "Cookie: role=user; role=blocked\r\n",
+        "Cookie: role=user\r\nCookie: role=blocked\r\n",
+    ] {
+        assert_eq!(ask("/", fields), 403, "{fields:?}");
+    }
+    // What is not there is an empty text, as it ever was.
+    assert_eq!(ask("/", ""), 200);
+    let innocent = "X-Role: user\r\nX-Role: unblocked\r\nX-Agent: b\r\nX-Agent: a\r\nCookie: role=user; role=x\r\n";
+    assert_eq!(ask("/?q=a&q=b&page=1&page=2&least=6&kind=a&kind=b", innocent), 200);
+}
+
+#[test]
 fn xa09_a_field_that_cgi_takes_for_a_setting_is_dropped() {
     for name in ["Proxy", "PROXY", "proxy"] {
         for message in seen(&[(name, "http://6.6.6.6/")]) {
