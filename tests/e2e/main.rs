@@ -27,6 +27,7 @@ mod rate_limit;
 mod refused;
 mod require;
 mod resumption;
+mod retries;
 mod routing;
 mod slow;
 mod staple;
