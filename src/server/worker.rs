@@ -231,8 +231,11 @@ async fn listen(worker: Rc<Worker>, address: ListenAddress, datagrams: Datagrams
             incoming.refuse();
             continue;
         };
-        // Threat XH10: then only those get an answer of some size that are where they say.
-        if worker.census.half_open.load(Ordering::Relaxed) >= MOST_HALF_OPEN && !incoming.remote_address_validated() {
+        // Threat XH10: then only those get an answer of some size that are where they say. Where connections of an address are
+        // counted, nobody is to take the places of another by its name.
+        let is_counted = world.global.limits.per_address.is_some();
+        let asks = is_counted || worker.census.half_open.load(Ordering::Relaxed) >= MOST_HALF_OPEN;
+        if asks && !incoming.remote_address_validated() {
             let _ = incoming.retry();
             continue;
         }

@@ -207,6 +207,24 @@ fn xh10_hellos_that_never_end_cost_little() {
 }
 
 #[test]
+fn xh10_nobody_takes_the_places_of_an_address_that_is_not_its_own() {
+    let origin = Origin::saying("ok");
+    let proxy = Protocol::Http3
+        .of("global {\n workers 1\n limit connections_per_address 2\n}\n:0 {\n bind 127.0.0.1\n reverse_proxy {$ORIGIN}\n}")
+        .with("ORIGIN", &origin)
+        .start();
+    run(async {
+        for client in 0..10 {
+            assert!(!begins(&proxy, 0x0a0b_0c0d_0000_0000 + client).await, "it has not shown where it is");
+        }
+    });
+    let mut speakers: Vec<_> = (0..2).map(|_| proxy.speaker()).collect();
+    for speaker in &mut speakers {
+        assert_eq!(speaker.get("/").status(), 200);
+    }
+}
+
+#[test]
 fn xl04_handshakes_of_quic_that_stall_are_given_up() {
     let origin = Origin::saying("ok");
     let proxy = Protocol::Http3
