@@ -22,6 +22,9 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
+
 pub use file::{PRIVATE, PUBLIC, private_folder, write_atomically};
 pub use secret::Secret;
 
@@ -31,6 +34,8 @@ use super::trouble::Trouble;
 const MARK: &str = "changed";
 /// Between two looks at a lock that another has.
 const LOOK: Duration = Duration::from_millis(50);
+/// Leases that are begun anew at one time.
+const AT_ONCE: usize = 8;
 
 /// What a backend is doing. It ends by itself, within the backend's own time.
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, Trouble>> + Send + 'a>>;
@@ -222,25 +227,30 @@ impl Storage {
         }
     }
 
-    /// Does something that takes long under a lock, whose lease is begun anew until it is done.
-    pub async fn during<T>(&self, lock: &Lock, work: impl Future<Output = T>) -> T {
+    /// Does something that takes long under locks, whose leases are begun anew until it is done.
+    pub async fn during<T>(&self, locks: &[Lock], work: impl Future<Output = T>) -> T {
         let Some(lease) = self.backend.lease() else { return work.await };
         tokio::select! {
             biased;
             done = work => done,
-            never = self.extend(lock, lease / 3) => match never {},
+            never = self.extend_all(locks, lease / 3) => match never {},
         }
     }
 
-    async fn extend(&self, lock: &Lock, period: Duration) -> Infallible {
+    async fn extend_all(&self, locks: &[Lock], period: Duration) -> Infallible {
         loop {
             tokio::time::sleep(period).await;
-            match self.backend.extend(lock).await {
-                Ok(true) => {}
-                // What it is held for goes on: whoever stores under it is told.
-                Ok(false) => tracing::debug!(lock = lock.name, "a lock is lost"),
-                Err(error) => tracing::debug!(lock = lock.name, %error, "a lease cannot be begun anew"),
-            }
+            // One by one, the last of a hundred would have lapsed by the time of its turn.
+            stream::iter(locks).for_each_concurrent(AT_ONCE, |lock| self.extend(lock)).await;
+        }
+    }
+
+    async fn extend(&self, lock: &Lock) {
+        match self.backend.extend(lock).await {
+            Ok(true) => {}
+            // What it is held for goes on: whoever stores under it is told.
+            Ok(false) => tracing::debug!(lock = lock.name, "a lock is lost"),
+            Err(error) => tracing::debug!(lock = lock.name, %error, "a lease cannot be begun anew"),
         }
     }
 

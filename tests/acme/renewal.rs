@@ -11,7 +11,7 @@ use crate::lens::{Lens, Said};
 use crate::{SITE, served, told};
 
 /// An authority that knows of renewal, and suggests this window, in hours from now.
-fn suggesting(pebble: &Pebble, from: i64, to: i64) -> Lens {
+pub fn suggesting(pebble: &Pebble, from: i64, to: i64) -> Lens {
     let hours = |count| (OffsetDateTime::now_utc() + Duration::hours(count)).format(&Rfc3339).unwrap();
     let window = json!({ "suggestedWindow": { "start": hours(from), "end": hours(to) } });
     Lens::before(pebble, move |question| {
@@ -39,7 +39,7 @@ fn orders(lens: &Lens) -> Vec<Value> {
     lens.payloads("/order-plz")
 }
 
-fn ca(lens: &Lens, more: &str) -> String {
+pub fn ca(lens: &Lens, more: &str) -> String {
     format!("ca {} {{ root {}\n{more} }}", lens.directory(), lens.root_file())
 }
 

@@ -41,7 +41,7 @@ impl Office {
             return Ok(account.clone());
         }
         let lock = self.lock().await?;
-        let opened = self.store.storage().during(&lock, self.open()).await;
+        let opened = self.store.storage().during(std::slice::from_ref(&lock), self.open()).await;
         self.store.storage().release(lock).await;
         Ok(held.insert(opened?).clone())
     }

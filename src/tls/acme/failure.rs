@@ -33,6 +33,8 @@ pub enum FailureKind {
     Unsupported,
     /// It has not even been asked: what is kept cannot be seen.
     Storage,
+    /// There was no end to an order for several names. For fewer there may be.
+    Late,
     Other,
 }
 
@@ -48,8 +50,14 @@ impl FailureKind {
             Self::Unreached => "unreached",
             Self::Unsupported => "unsupported",
             Self::Storage => "storage",
-            Self::Other => "other",
+            Self::Late | Self::Other => "other",
         }
+    }
+
+    /// Whether one of several names may be to blame, so that the others can be had without it. Anything else would happen to
+    /// each of them, too.
+    pub(super) const fn is_of_one(self) -> bool {
+        matches!(self, Self::Challenge | Self::Refused | Self::Late)
     }
 }
 
@@ -113,6 +121,8 @@ impl From<instant_acme::Problem> for Failure {
         let kind = match name {
             "rateLimited" => FailureKind::TooMany { after: None },
             "accountDoesNotExist" => FailureKind::NoAccount,
+            // Its own mistake, and a nonce it takes from nobody: it has not come to what was asked for.
+            "serverInternal" | "badNonce" => FailureKind::Other,
             _ => FailureKind::Refused,
         };
         let mut reason = format!("the authority refuses ({name})");

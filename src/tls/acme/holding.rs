@@ -42,7 +42,6 @@ pub(super) struct Holding {
     pub renewal: OffsetDateTime,
     /// When its authority is asked what it suggests.
     pub look: OffsetDateTime,
-    advice: Option<Advice>,
     /// One for each authority.
     pub tries: Vec<Try>,
     /// The challenge that worked last.
@@ -72,13 +71,16 @@ pub(super) struct Try {
     pub rehearse: bool,
     /// The storage was away, and nobody was asked.
     kept_waiting: bool,
+    /// It was refused by itself: other names fare better without it.
+    is_to_blame: bool,
     pub error: Option<String>,
 }
 
 impl Try {
     fn new() -> Self {
         let not_before = OffsetDateTime::UNIX_EPOCH;
-        Self { failures: 0, absences: 0, not_before, rehearse: false, kept_waiting: false, error: None }
+        let (rehearse, kept_waiting, is_to_blame) = (false, false, false);
+        Self { failures: 0, absences: 0, not_before, rehearse, kept_waiting, is_to_blame, error: None }
     }
 }
 
@@ -93,6 +95,7 @@ impl Try {
             self.not_before = now + pause(self.failures, failure.kind);
             self.rehearse = rehearses && matches!(failure.kind, FailureKind::Challenge | FailureKind::Refused);
         }
+        self.is_to_blame |= failure.kind.is_of_one();
         self.kept_waiting = failure.kind == FailureKind::Storage;
         self.error = Some(failure.reason);
     }
@@ -116,7 +119,6 @@ impl Holding {
             wanted: false,
             on_demand: false,
             busy: None,
-            advice: None,
             tries: vec![Try::new(); authorities.max(1)],
             kind: None,
             forced: false,
@@ -141,25 +143,31 @@ impl Holding {
             return None;
         }
         if self.due() <= now {
-            let free = self.tries.iter().position(|attempt| attempt.not_before <= now)?;
-            return Some((Task::Order, free));
+            return Some((Task::Order, self.first_free(now)?));
         }
         (self.certificate.is_some() && self.look <= now).then_some((Task::Look, self.from))
     }
 
-    /// Whether it can go along with another name that asks this authority: it is due, or waits for the way to the authority
-    /// alone.
-    pub fn goes_along(&self, at: usize, now: OffsetDateTime) -> bool {
-        let is_free = self.wanted && self.busy.is_none() && self.renewal <= now;
-        let waits = |attempt: &Try| attempt.absences > 0;
-        !self.has_failed()
-            && !self.forced
-            && (self.task(now) == Some((Task::Order, at)) || is_free && self.tries.get(at).is_some_and(waits))
+    fn first_free(&self, now: OffsetDateTime) -> Option<usize> {
+        self.tries.iter().position(|attempt| attempt.not_before <= now)
     }
 
-    /// An authority was asked in vain, and none has given anything since.
-    pub fn has_failed(&self) -> bool {
-        self.tries.iter().any(|attempt| attempt.failures > 0)
+    /// Whether it can go along with another name that asks this authority: it is due, or shows what is `replaced`, and waits
+    /// for nothing but the way to the authority.
+    pub fn goes_along(&self, at: usize, replaced: Option<&Certificate>, now: OffsetDateTime) -> bool {
+        let is_due = self.renewal <= now || replaced.is_some_and(|replaced| self.shows(replaced));
+        let is_free = self.wanted && self.busy.is_none() && !self.is_to_blame();
+        let waits = |attempt: &Try| attempt.absences > 0;
+        is_due && is_free && (self.first_free(now) == Some(at) || self.tries.get(at).is_some_and(waits))
+    }
+
+    pub fn shows(&self, certificate: &Certificate) -> bool {
+        self.certificate.as_ref().is_some_and(|shown| shown.fingerprint() == certificate.fingerprint())
+    }
+
+    /// An authority has refused it, and none has given anything since.
+    pub fn is_to_blame(&self) -> bool {
+        self.tries.iter().any(|attempt| attempt.is_to_blame)
     }
 
     /// Whoever was asked in vain is asked again.
@@ -195,7 +203,7 @@ impl Holding {
         for waiting in self.waiting.drain(..) {
             let _ = waiting.send(Ok(Arc::clone(&certificate)));
         }
-        (self.certificate, self.from, self.advice) = (Some(certificate), from, None);
+        (self.certificate, self.from) = (Some(certificate), from);
         (self.kind, self.forced) = (kind.or(self.kind), false);
         self.forgive();
     }
@@ -204,6 +212,14 @@ impl Holding {
     pub fn failed(&mut self, from: usize, failure: Failure, rehearses: bool, now: OffsetDateTime) {
         if let Some(attempt) = self.tries.get_mut(from) {
             attempt.failed(failure, rehearses, now);
+        }
+        self.tell(now);
+    }
+
+    /// It is not, and neither is that of another name in the same order. They wait equally long, and go on together.
+    pub fn failed_with(&mut self, from: usize, other: &Try, now: OffsetDateTime) {
+        if let Some(attempt) = self.tries.get_mut(from) {
+            attempt.clone_from(other);
         }
         self.tell(now);
     }
@@ -231,15 +247,13 @@ impl Holding {
     }
 
     /// What the authority suggests, or why it does not say. What it said before holds until it says something else.
-    pub fn advised(&mut self, outcome: Result<Advice, Failure>, now: OffsetDateTime) {
+    pub fn advised(&mut self, outcome: &Result<Advice, Failure>, now: OffsetDateTime) {
         match (outcome, &self.certificate) {
             (Ok(advice), Some(certificate)) => {
-                let same = |known: &Advice| (known.start, known.end) == (advice.start, advice.end);
-                if !self.forced && !self.advice.as_ref().is_some_and(same) {
-                    self.renewal = renewal::moment(&advice, certificate);
+                if !self.forced {
+                    self.renewal = renewal::moment(advice, certificate);
                 }
                 self.look = now + advice.again;
-                self.advice = Some(advice);
             }
             (Err(failure), _) if failure.kind == FailureKind::Unsupported => self.look = now + DAY,
             _ => self.look = now + SIX_HOURS,
@@ -327,14 +341,14 @@ mod tests {
         for _ in 0..3 {
             holding.failed(0, refused(FailureKind::Unreached), true, now);
         }
-        assert!((7.0..9.0).contains(&wait(&holding)) && !holding.has_failed());
-        assert!(holding.goes_along(0, now), "it waits for the way alone");
+        assert!((7.0..9.0).contains(&wait(&holding)) && !holding.is_to_blame());
+        assert!(holding.goes_along(0, None, now), "it waits for the way alone");
         holding.failed(0, refused(FailureKind::Refused), true, now);
         assert!((50.0..70.0).contains(&wait(&holding)), "the first refusal is the first");
-        assert!(!holding.goes_along(0, now + LONGEST_PAUSE));
+        assert!(!holding.goes_along(0, None, now + LONGEST_PAUSE));
         // A network that goes makes nothing forgotten.
         holding.failed(0, refused(FailureKind::Unreached), true, now);
-        assert!(wait(&holding) < 3.0 && holding.has_failed() && holding.tries[0].rehearse);
+        assert!(wait(&holding) < 3.0 && holding.is_to_blame() && holding.tries[0].rehearse);
         // Once there is a way for one there is one for all, and whoever was refused waits on.
         holding.find_way(0, now);
         assert!(wait(&holding) <= 0.0);
@@ -401,14 +415,14 @@ mod tests {
         let (mut holding, now) = (holding(1), now());
         holding.gained(0, certificate(), None, now);
         let by_age = holding.renewal;
-        holding.advised(Err(refused(FailureKind::Other)), now);
+        holding.advised(&Err(refused(FailureKind::Other)), now);
         assert_eq!((holding.renewal, holding.look), (by_age, now + SIX_HOURS));
         let week = Duration::from_secs(7 * 24 * 3600);
         let advice = Advice { start: now - week, end: now - week / 2, again: DAY };
-        holding.advised(Ok(advice), now);
+        holding.advised(&Ok(advice), now);
         assert_eq!(holding.task(now), Some((Task::Order, 0)), "a window that is over means now");
         let chosen = holding.renewal;
-        holding.advised(Ok(advice), now);
+        holding.advised(&Ok(advice), now);
         assert_eq!(holding.renewal, chosen, "the same window does not throw the dice again");
     }
 

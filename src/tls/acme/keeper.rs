@@ -76,6 +76,7 @@ async fn act(vault: Arc<Vault>, job: Arc<Job>) -> Done {
     // A change of a zone may take its time, by what the user says.
     let patience = PATIENCE + job.dns.as_ref().map_or(Duration::ZERO, |dns| dns.settings().wait);
     let late = || Failure::other(format!("it takes longer than {} minutes", patience.as_secs() / 60));
+    let late_together = || Failure { kind: FailureKind::Late, ..late() };
     if let (Task::Order, Some(terms)) = (job.task, &job.permit)
         && let Ok(false) = vault.demand.permits.ask(terms, job.name()).await
     {
@@ -85,8 +86,8 @@ async fn act(vault: Arc<Vault>, job: Arc<Job>) -> Done {
     match job.task {
         Task::Order => {
             let mut all = Vec::new();
-            let outcome =
-                timeout(patience, Box::pin(alone(&vault, &job, &mut all))).await.unwrap_or_else(|_| Err(late()));
+            let outcome = timeout(patience, Box::pin(alone(&vault, &job, &mut all))).await;
+            let outcome = outcome.unwrap_or_else(|_| Err(if all.is_empty() { late() } else { late_together() }));
             Done::Order(outcome, all)
         }
         Task::Look => Done::Look(timeout(patience, look(&job)).await.unwrap_or_else(|_| Err(late()))),
@@ -100,10 +101,16 @@ async fn look(job: &Job) -> Result<Advice, Failure> {
 
 /// Of all processes with the same storage one asks, and the others take what it gets.
 async fn alone(vault: &Vault, job: &Job, all: &mut Vec<Key>) -> Outcome {
-    let unusable = |trouble: Trouble| Failure { reason: trouble.to_string(), kind: FailureKind::Storage };
     let store = &job.office.store;
     loop {
-        let lock = store.lock(job.name()).await.map_err(unusable)?;
+        let lock = match store.lock(job.name()).await {
+            Ok(lock) => lock,
+            Err(trouble) => {
+                // It is away for all of them.
+                all.clone_from(&job.companions);
+                return Err(trouble.into());
+            }
+        };
         let kept = store.fetch(job.name()).await;
         if let Ok(Some(kept)) = kept
             && is_news(job, &kept)
@@ -122,7 +129,7 @@ async fn alone(vault: &Vault, job: &Job, all: &mut Vec<Key>) -> Outcome {
                     all.push(companion.clone());
                 }
             }
-            let outcome = store.storage().during(&locks[0], obtain(vault, job, all, &locks)).await;
+            let outcome = store.storage().during(&locks, obtain(vault, job, all, &locks)).await;
             // Half of a rehearsal with its order has counted, and whoever refused before is in no hurry.
             let outcome = if job.rehearse { outcome.map_err(Failure::midway) } else { outcome };
             for lock in locks {
@@ -193,15 +200,15 @@ fn conclude(vault: &Vault, job: &Job, done: Option<Done>) {
     let broken = || Failure::other("an order broke off: this is a mistake in rp");
     match (done, job.task) {
         (Some(Done::Order(outcome, others)), _) => concluded(vault, job, outcome, &others),
-        (None, Task::Order) => concluded(vault, job, Err(broken()), &[]),
-        (Some(Done::Look(outcome)), _) => advised(vault, job, outcome),
-        (None, Task::Look) => advised(vault, job, Err(broken())),
+        (None, Task::Order) => concluded(vault, job, Err(broken()), &job.companions),
+        (Some(Done::Look(outcome)), _) => advised(vault, job, &outcome),
+        (None, Task::Look) => advised(vault, job, &Err(broken())),
     }
 }
 
-fn advised(vault: &Vault, job: &Job, outcome: Result<Advice, Failure>) {
+fn advised(vault: &Vault, job: &Job, outcome: &Result<Advice, Failure>) {
     let name = job.name();
-    if let Err(failure) = &outcome {
+    if let Err(failure) = outcome {
         tracing::debug!(name, reason = failure.reason, "the authority does not say when to renew");
     }
     if let Some(renewal) = vault.advise(job, outcome) {
@@ -209,40 +216,33 @@ fn advised(vault: &Vault, job: &Job, outcome: Result<Advice, Failure>) {
     }
 }
 
-/// Whether one of several names may be to blame.
-fn is_of_one(failure: FailureKind) -> bool {
-    use FailureKind::{Storage, TooMany, Unreached, Unwanted};
-    !matches!(failure, TooMany { .. } | Storage | Unreached | Unwanted)
-}
-
 fn concluded(vault: &Vault, job: &Job, outcome: Outcome, others: &[Key]) {
     let (name, authority) = (job.name(), job.office.issuer.host());
     if let Err(failure) = &outcome
         && !others.is_empty()
-        && is_of_one(failure.kind)
+        && failure.kind.is_of_one()
     {
         let (reason, names) = (&failure.reason, others.len() + 1);
         tracing::warn!(name, reason, names, authority, "names cannot be had together: each is asked for by itself");
         return vault.part(job);
     }
-    vault.share(job, others, &outcome);
     match &outcome {
         Ok((certificate, kind)) => {
             let (issuer, until) = (certificate.issuer(), certificate.not_after().date());
             if let Some(challenge) = kind {
                 metrics::global().certificate_orders.add(authority, "ok");
-                let others = others.iter().map(|(_, name)| &**name).collect::<Vec<_>>().join(" ");
-                tracing::info!(name, others, issuer, %until, %challenge, authority, "certificate obtained");
+                let names = others.iter().map(|(_, name)| &**name).collect::<Vec<_>>().join(" ");
+                tracing::info!(name, others = names, issuer, %until, %challenge, authority, "certificate obtained");
             } else {
                 tracing::info!(name, issuer, %until, "another process has obtained the certificate");
             }
-            vault.finish(job, outcome);
+            vault.finish(job, others, outcome);
         }
         Err(failure) => {
             metrics::global().certificate_orders.add(authority, failure.kind.word());
             let reason = failure.reason.clone();
             let until = job.held.as_ref().map(|held| held.not_after().date().to_string());
-            let retry = vault.finish(job, outcome).as_secs();
+            let retry = vault.finish(job, others, outcome).as_secs();
             match until {
                 Some(until) => tracing::warn!(name, reason, retry, until, authority, "certificate not renewed"),
                 None => tracing::warn!(name, reason, retry, authority, "certificate not obtained"),

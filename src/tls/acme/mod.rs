@@ -25,6 +25,7 @@ pub mod placeholder;
 pub mod private;
 pub mod renewal;
 pub mod store;
+mod together;
 pub mod vault;
 
 pub use chain::Preference;

@@ -164,7 +164,10 @@ async fn authorize(order: &mut Order, stage: &Stage, kind: Kind) -> Result<Vec<S
                 let name = authorization.identifier().to_string();
                 shown.push(show(&mut authorization, stage, &name, kind).await?);
             }
-            _ => return Err(Failure::other("the authority gave an authorization that cannot be used")),
+            _ => {
+                let reason = format!("the authority's word on {} cannot be used", authorization.identifier());
+                return Err(Failure { reason, kind: FailureKind::Refused });
+            }
         }
     }
     Ok(shown)
@@ -233,7 +236,10 @@ async fn refusal(order: &mut Order, error: Option<instant_acme::Error>) -> Failu
     }
     match error {
         Some(error) => error.into(),
-        None => Failure::other("the authority did not believe what it saw, and does not say why"),
+        None => {
+            let reason = "the authority did not believe what it saw, and does not say why".to_owned();
+            Failure { reason, kind: FailureKind::Refused }
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! When a certificate is renewed: at a moment within the window that its authority suggests (RFC 9773), else when a part
 //! of its life is left.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use instant_acme::{Account, CertificateIdentifier};
@@ -43,11 +44,11 @@ pub(super) fn identifier(certificate: &Certificate) -> Result<CertificateIdentif
     CertificateIdentifier::try_from(leaf).map(CertificateIdentifier::into_owned).map_err(nameless)
 }
 
-/// A random moment within the window, and never one at which less than a tenth of the life is left: nobody is helped by
+/// A random moment within the window, the same for all names that show the certificate, and never one at which less than a tenth of the life is left: nobody is helped by
 /// a suggestion to be late.
 pub(super) fn moment(advice: &Advice, certificate: &Certificate) -> OffsetDateTime {
     let life = certificate.not_after() - certificate.not_before();
-    let chosen = advice.start + (advice.end - advice.start) * fraction();
+    let chosen = advice.start + (advice.end - advice.start) * share(certificate);
     chosen.min(certificate.not_after() - life / 10)
 }
 
@@ -55,14 +56,26 @@ pub(super) fn moment(advice: &Advice, certificate: &Certificate) -> OffsetDateTi
 /// together should not all be renewed together.
 pub(super) fn by_age(certificate: &Certificate) -> OffsetDateTime {
     let life = certificate.not_after() - certificate.not_before();
-    certificate.renewal() + life * (fraction() / 100.0)
+    certificate.renewal() + life * (share(certificate) / 100.0)
+}
+
+/// From 0 to 1, as random as the certificate, so that no name of several goes before the others. Each process has its own: of
+/// instances that share a storage one should come first, and the others find what it got.
+fn share(certificate: &Certificate) -> f64 {
+    static OURS: LazyLock<f64> = LazyLock::new(fraction);
+    let [a, b, c, d, ..] = *certificate.fingerprint();
+    (part(u32::from_be_bytes([a, b, c, d])) + *OURS).fract()
 }
 
 /// From 0 to 1. Without random bytes there is no TLS either; then all come at once.
 pub(super) fn fraction() -> f64 {
     let mut random = [0; 4];
     let _ = aws_lc_rs::rand::fill(&mut random);
-    f64::from(u32::from_ne_bytes(random)) / f64::from(u32::MAX)
+    part(u32::from_ne_bytes(random))
+}
+
+fn part(number: u32) -> f64 {
+    f64::from(number) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]
@@ -74,15 +87,24 @@ mod tests {
     fn a_moment_lies_in_the_window_and_before_the_end() {
         let now = OffsetDateTime::now_utc().replace_nanosecond(0).unwrap();
         let days = |count| time::Duration::days(count);
-        let signed = World::new().sign_with(&["a.test"], |params| {
-            (params.not_before, params.not_after) = (now - days(10), now + days(80));
-        });
-        let certificate = Certificate::from_pem(signed.chain.as_bytes(), signed.key.as_bytes()).unwrap();
+        let world = World::new();
+        let read = || {
+            let signed = world.sign_with(&["a.test"], |params| {
+                (params.not_before, params.not_after) = (now - days(10), now + days(80));
+            });
+            [(); 2].map(|()| Certificate::from_pem(signed.chain.as_bytes(), signed.key.as_bytes()).unwrap())
+        };
         let advice = |from, to| Advice { start: now + days(from), end: now + days(to), again: DAY };
-        for _ in 0..50 {
-            let chosen = moment(&advice(20, 22), &certificate);
-            assert!((now + days(20)..=now + days(22)).contains(&chosen));
+        let mut chosen = Vec::new();
+        for [one, same] in [(); 20].map(|()| read()) {
+            let at = moment(&advice(20, 22), &one);
+            assert!((now + days(20)..=now + days(22)).contains(&at));
+            assert_eq!((at, by_age(&one)), (moment(&advice(20, 22), &same), by_age(&same)), "names stay together");
+            chosen.push(at);
         }
+        chosen.dedup();
+        assert!(chosen.len() > 1, "certificates do not");
+        let [certificate, _] = read();
         assert_eq!(moment(&advice(100, 101), &certificate), now + days(71));
         assert!(moment(&advice(-9, -8), &certificate) < now);
         let by_age = by_age(&certificate);

@@ -71,7 +71,7 @@ pub(super) struct State {
     key: KeyType,
     dns: Option<Arc<Dns>>,
     pub holdings: BTreeMap<Key, Holding>,
-    together: Vec<BTreeSet<Box<str>>>,
+    pub together: Vec<BTreeSet<Box<str>>>,
 }
 
 /// What is kept of each of the authorities, in the order in which they are asked.
@@ -114,7 +114,7 @@ pub(super) struct Job {
     pub forced: bool,
     /// Whoever has to say yes once more.
     pub permit: Option<Arc<Terms>>,
-    /// Who is asked for in the same order, and under way with it.
+    /// Who is asked for in the same order, or shows the certificate that is asked about; under way with it.
     pub companions: Vec<Key>,
 }
 
@@ -250,7 +250,10 @@ impl Vault {
         let (key, held, from, forced) = (key.clone(), holding.certificate.clone(), holding.from, holding.forced);
         let (kind, rehearse, on_demand) =
             (holding.kind, holding.tries.get(at).is_some_and(|attempt| attempt.rehearse), holding.on_demand);
-        let companions = if task == Task::Order && !forced { state.companions(&key, at, now) } else { Vec::new() };
+        let companions = match task {
+            Task::Order => state.companions(&key, at, now),
+            Task::Look => held.as_deref().map_or_else(Vec::new, |held| state.sharers(&key, held)),
+        };
         // Below a wildcard there may be any number of machines: its zone alone speaks for it (RFC 8555, section 8.3).
         let mut kinds = if key.1.starts_with("*.") { vec![Kind::Dns01] } else { state.kinds.clone() };
         // What worked is tried first.
@@ -280,12 +283,16 @@ impl Vault {
         Some(Duration::try_from(next - now).unwrap_or_default())
     }
 
-    /// What became of a name. Gives how long it is left alone.
-    pub(super) fn finish(&self, job: &Job, outcome: Result<(Arc<Certificate>, Option<Kind>), Failure>) -> Duration {
+    /// What became of a name, and with it of those `others` that it had along. Gives how long it is left alone.
+    pub(super) fn finish(
+        &self,
+        job: &Job,
+        others: &[Key],
+        outcome: Result<(Arc<Certificate>, Option<Kind>), Failure>,
+    ) -> Duration {
         let now = OffsetDateTime::now_utc();
         let mut state = self.state();
-        let Some(holding) = state.holdings.get_mut(&job.key) else { return Duration::ZERO };
-        holding.busy = None;
+        state.set_free(job);
         if matches!(&outcome, Err(failure) if failure.kind == FailureKind::Unwanted) {
             state.holdings.remove(&job.key);
             self.demand.forget(|name| *name == *job.key.1);
@@ -293,14 +300,25 @@ impl Vault {
         }
         match outcome {
             Ok((certificate, kind)) => {
-                holding.gained(job.at, certificate, kind, now);
+                for key in std::iter::once(&job.key).chain(others) {
+                    if let Some(holding) = state.holdings.get_mut(key) {
+                        holding.gained(job.at, Arc::clone(&certificate), kind, now);
+                    }
+                }
                 state.holdings.values_mut().for_each(|other| other.find_way(job.at, now));
                 self.fresh.notify_one();
             }
             Err(failure) => {
                 let is_away = failure.kind == FailureKind::Unreached;
+                let Some(holding) = state.holdings.get_mut(&job.key) else { return Duration::ZERO };
                 holding.failed(job.at, failure, job.office.rehearsal.is_some(), now);
-                if let Some(attempt) = holding.tries.get(job.at).filter(|_| is_away).cloned() {
+                let Some(attempt) = holding.tries.get(job.at).cloned() else { return Duration::ZERO };
+                for key in others {
+                    if let Some(holding) = state.holdings.get_mut(key) {
+                        holding.failed_with(job.at, &attempt, now);
+                    }
+                }
+                if is_away {
                     state.holdings.values_mut().for_each(|other| other.lose_way(job.at, &attempt, now));
                 }
             }
@@ -309,70 +327,23 @@ impl Vault {
         Duration::try_from(due - now).unwrap_or_default()
     }
 
-    /// The companions of a job are under way no more. `others` of them have come to the same as the job itself.
-    pub(super) fn share(&self, job: &Job, others: &[Key], outcome: &Result<(Arc<Certificate>, Option<Kind>), Failure>) {
-        let (now, rehearses) = (OffsetDateTime::now_utc(), job.office.rehearsal.is_some());
-        let mut state = self.state();
-        for key in &job.companions {
-            let Some(holding) = state.holdings.get_mut(key) else { continue };
-            holding.busy = None;
-            match outcome {
-                _ if !others.contains(key) => {}
-                Ok((certificate, kind)) => holding.gained(job.at, Arc::clone(certificate), *kind, now),
-                Err(failure) => holding.failed(job.at, failure.clone(), rehearses, now),
-            }
-        }
-    }
-
-    /// Nothing came of an order for several names: each is asked for by itself, until the configuration is read again.
-    pub(super) fn part(&self, job: &Job) {
-        let mut state = self.state();
-        state.together.retain(|names| !names.contains(job.name()));
+    /// What its authority says of a certificate, to all names that still show it. Gives when it is renewed.
+    pub(super) fn advise(&self, job: &Job, outcome: &Result<Advice, Failure>) -> Option<OffsetDateTime> {
+        let (mut state, now) = (self.state(), OffsetDateTime::now_utc());
+        state.set_free(job);
         for key in std::iter::once(&job.key).chain(&job.companions) {
-            if let Some(holding) = state.holdings.get_mut(key) {
-                holding.busy = None;
+            if let Some(holding) = state.holdings.get_mut(key)
+                && job.held.as_deref().is_some_and(|held| holding.shows(held))
+            {
+                holding.advised(outcome, now);
             }
         }
-    }
-
-    /// What its authority says of a name's certificate. Gives when it is renewed.
-    pub(super) fn advise(&self, job: &Job, outcome: Result<Advice, Failure>) -> Option<OffsetDateTime> {
-        let mut state = self.state();
-        let holding = state.holdings.get_mut(&job.key)?;
-        holding.busy = None;
-        holding.advised(outcome, OffsetDateTime::now_utc());
-        Some(holding.due())
+        state.holdings.get(&job.key).map(Holding::due)
     }
 
     /// A panic leaves nothing half done here: each change is a few assignments.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// More than this no authority is known to put into one certificate.
-const MOST_NAMES: usize = 100;
-
-impl State {
-    /// Who wants the same of the same authority now, as it has not failed with anybody: from now on under way with this one.
-    fn companions(&mut self, key: &Key, at: usize, now: OffsetDateTime) -> Vec<Key> {
-        let Some(names) = self.together.iter().find(|names| names.contains(&key.1)) else { return Vec::new() };
-        if self.holdings.get(key).is_none_or(Holding::has_failed) {
-            return Vec::new();
-        }
-        let mut companions = Vec::new();
-        for name in names.iter().filter(|name| **name != key.1) {
-            let other = (Arc::clone(&key.0), name.clone());
-            let Some(holding) = self.holdings.get_mut(&other) else { continue };
-            if holding.goes_along(at, now) {
-                holding.busy = Some(Task::Order);
-                companions.push(other);
-            }
-            if companions.len() + 1 == MOST_NAMES {
-                break;
-            }
-        }
-        companions
     }
 }
 
@@ -383,13 +354,13 @@ impl fmt::Debug for State {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::tls::certificate::tests::World;
     use crate::tls::storage::tests::Scratch;
     use crate::tls::storage::wait;
 
-    fn wishes(scratch: &Scratch, names: &[&str]) -> Wishes {
+    pub fn wishes(scratch: &Scratch, names: &[&str]) -> Wishes {
         Wishes {
             issuers: vec![Issuer::at("https://ca.test/dir")],
             storage: scratch.storage(),
@@ -406,11 +377,11 @@ mod tests {
         Store::of(&scratch.storage(), "https://ca.test/dir")
     }
 
-    fn stores(scratch: &Scratch) -> Stores {
+    pub fn stores(scratch: &Scratch) -> Stores {
         [store(scratch)].into()
     }
 
-    fn certificate(world: &World, name: &str) -> Arc<Certificate> {
+    pub fn certificate(world: &World, name: &str) -> Arc<Certificate> {
         let signed = world.sign(&[name]);
         Arc::new(Certificate::from_pem(signed.chain.as_bytes(), signed.key.as_bytes()).unwrap())
     }
@@ -444,13 +415,13 @@ mod tests {
         vault.want(&wishes(&scratch, &["a.test"]));
         let now = OffsetDateTime::now_utc();
         let job = vault.next(now).unwrap();
-        let pause = vault.finish(&job, Err(Failure::other("no")));
+        let pause = vault.finish(&job, &[], Err(Failure::other("no")));
         assert!((50..70).contains(&pause.as_secs()), "{pause:?}");
         assert!(vault.next(now).is_none());
         assert_eq!(vault.report()[0].error.as_deref(), Some("no"));
         let job = vault.next(now + Duration::from_secs(70)).unwrap();
         let kept = certificate(&world, "a.test");
-        vault.finish(&job, Ok((kept.clone(), Some(Kind::TlsAlpn01))));
+        vault.finish(&job, &[], Ok((kept.clone(), Some(Kind::TlsAlpn01))));
         let status = &vault.report()[0];
         assert_eq!((status.error.as_deref(), status.due >= kept.renewal()), (None, true));
         let job = vault.next(status.due).unwrap();
@@ -474,7 +445,7 @@ mod tests {
         for at in [0, 1] {
             let job = vault.next(now).unwrap();
             assert_eq!(job.at, at, "who is away for one is away for all");
-            vault.finish(&job, away());
+            vault.finish(&job, &[], away());
         }
         assert!(vault.next(now).is_none());
         for status in vault.report() {
@@ -482,59 +453,9 @@ mod tests {
         }
         let now = now + Duration::from_secs(3);
         let job = vault.next(now).unwrap();
-        vault.finish(&job, Ok((certificate(&world, job.name()), Some(Kind::Http01))));
+        vault.finish(&job, &[], Ok((certificate(&world, job.name()), Some(Kind::Http01))));
         let others = [vault.next(now).unwrap(), vault.next(now).unwrap()];
         assert!(others.iter().all(|job| job.at == 0 && job.task == Task::Order), "once there is a way it is for all");
-    }
-
-    #[test]
-    fn names_of_a_site_are_under_way_together_until_that_fails() {
-        let (scratch, world) = (Scratch::new(), World::new());
-        let names = ["a.test", "b.test", "c.test", "other.test"];
-        let vault = Vault::default();
-        for name in names {
-            vault.slot(&stores(&scratch), name).unwrap();
-        }
-        let site: BTreeSet<Box<str>> = names[..3].iter().map(|name| (*name).into()).collect();
-        let wishes = Wishes { together: vec![site], ..wishes(&scratch, &names) };
-        vault.want(&wishes);
-        let now = OffsetDateTime::now_utc();
-        let of = |job: &Job| job.companions.iter().map(|(_, name)| name.to_string()).collect::<Vec<_>>();
-        let job = vault.next(now).unwrap();
-        assert_eq!((job.name(), of(&job)), ("a.test", vec!["b.test".to_owned(), "c.test".to_owned()]));
-        let other = vault.next(now).unwrap();
-        assert_eq!((other.name(), of(&other)), ("other.test", vec![]));
-        assert!(vault.next(now).is_none(), "the companions are under way");
-        // Another process had the lock of one.
-        let got = Ok((certificate(&world, "a.test"), Some(Kind::Http01)));
-        vault.share(&job, &job.companions[..1], &got);
-        vault.finish(&job, got);
-        let report = vault.report();
-        assert!(report[0].certificate.is_some() && report[1].certificate.is_some() && report[2].certificate.is_none());
-        let job = vault.next(now).unwrap();
-        assert_eq!((job.name(), of(&job)), ("c.test", vec![]), "the others have theirs");
-        // Limits are of all of them.
-        let vault = Vault::default();
-        for name in names {
-            vault.slot(&stores(&scratch), name).unwrap();
-        }
-        vault.want(&wishes);
-        let now = OffsetDateTime::now_utc();
-        let job = vault.next(now).unwrap();
-        let limit = || Failure { reason: "no".to_owned(), kind: FailureKind::TooMany { after: None } };
-        vault.share(&job, &job.companions, &Err(limit()));
-        vault.finish(&job, Err(limit()));
-        assert_eq!(vault.next(now).unwrap().name(), "other.test");
-        // After a failure of one of them each goes its own way.
-        vault.want(&wishes);
-        let later = now + Duration::from_secs(4 * 3600);
-        vault.state().holdings.values_mut().for_each(Holding::forgive);
-        let job = vault.next(later).unwrap();
-        assert_eq!(of(&job).len(), 2);
-        vault.part(&job);
-        let alone: Vec<(String, usize)> =
-            (0..3).map(|_| vault.next(later).unwrap()).map(|job| (job.name().to_owned(), of(&job).len())).collect();
-        assert_eq!(alone, ["a.test", "b.test", "c.test"].map(|name| (name.to_owned(), 0)));
     }
 
     #[test]

@@ -120,15 +120,17 @@ fn a_lease_is_begun_anew_while_there_is_work() {
     let other = running.storage();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let lock = short.lock("a").await.unwrap().unwrap();
+        let locks = [short.lock("a").await.unwrap().unwrap(), short.lock("b").await.unwrap().unwrap()];
         let work = async {
             let end = Instant::now() + Duration::from_millis(2500);
             while Instant::now() < end {
-                assert!(other.lock("a").await.unwrap().is_none());
+                for name in ["a", "b"] {
+                    assert!(other.lock(name).await.unwrap().is_none(), "{name}");
+                }
                 tokio::task::yield_now().await;
             }
         };
-        short.during(&lock, work).await;
+        short.during(&locks, work).await;
     });
 }
 
