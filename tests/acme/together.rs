@@ -119,10 +119,8 @@ fn what_is_revoked_is_taken_from_all_of_its_names() {
 
 #[test]
 fn an_error_of_the_authority_leaves_names_together_and_they_wait() {
-    let plain = || Said { status: 500, fields: Vec::new(), body: Vec::new() };
-    let answers: [(&str, fn() -> Said); 2] =
-        [("500", plain), ("serverInternal", || Said::problem(500, "serverInternal"))];
-    for (reason, answer) in answers {
+    let plain: fn() -> Said = || Said { status: 500, fields: Vec::new(), body: Vec::new() };
+    for (reason, answer) in [("500", plain), ("serverInternal", || Said::problem(500, "serverInternal"))] {
         let (pebble, storage) = (Pebble::exact(), Folder::new());
         let failing =
             Lens::before(&pebble, move |asked| if asked.is_for("/order-plz") { answer() } else { asked.pass() });
