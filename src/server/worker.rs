@@ -260,8 +260,8 @@ impl Drop for HalfOpen {
     }
 }
 
-/// Waits while the process has as many connections as it may, or no memory for another one. Asked before a connection is accepted, and again once it
-/// is: while this worker waited for it, others may have taken the last places.
+/// Waits while the process has as many connections as it may, or no memory for another one. Asked before a connection is
+/// accepted, and again once it is: while this worker waited for it, others may have taken the last places.
 async fn room(worker: &Worker) {
     while worker.census.is_full() || memory::is_short() {
         tracing::debug!("as many connections as allowed: waiting for some to end");

@@ -44,8 +44,8 @@ pub(super) fn identifier(certificate: &Certificate) -> Result<CertificateIdentif
     CertificateIdentifier::try_from(leaf).map(CertificateIdentifier::into_owned).map_err(nameless)
 }
 
-/// A random moment within the window, the same for all names that show the certificate, and never one at which less than a tenth of the life is left: nobody is helped by
-/// a suggestion to be late.
+/// A random moment within the window, the same for all names that show the certificate, and never one at which less than a
+/// tenth of the life is left: nobody is helped by a suggestion to be late.
 pub(super) fn moment(advice: &Advice, certificate: &Certificate) -> OffsetDateTime {
     let life = certificate.not_after() - certificate.not_before();
     let chosen = advice.start + (advice.end - advice.start) * share(certificate);
