@@ -127,11 +127,7 @@ pub(super) fn join_else(body: &mut Body, node: &Node, cx: &mut Check) {
 
 impl Directive for Route {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        let stake = match (self.guards(), site.guarded) {
-            (true, _) => Stake::Guards,
-            (false, true) => Stake::Past,
-            (false, false) => Stake::Nobody,
-        };
+        let stake = Stake::of(self.guards(), site.guarded);
         site.route(self.test.question(stake), |site| self.body.compile(site))
     }
 
@@ -164,11 +160,9 @@ impl Directive for Route {
 
 impl Directive for When {
     fn compile(&self, site: &mut Building<'_>) -> Result<(), Mistake> {
-        let stake = match (self.guards(), site.guarded) {
-            (true, _) => Stake::Guards,
-            (false, true) if self.otherwise.as_ref().is_some_and(Body::may_answer) => Stake::PastEitherWay,
-            (false, true) => Stake::Past,
-            (false, false) => Stake::Nobody,
+        let stake = match Stake::of(self.guards(), site.guarded) {
+            Stake::Past if self.otherwise.as_ref().is_some_and(Body::may_answer) => Stake::PastEitherWay,
+            stake => stake,
         };
         let otherwise = |site: &mut Building<'_>| self.otherwise.as_ref().map_or(Ok(()), |body| body.compile(site));
         site.when(self.test.question(stake), |site| self.then.compile(site), otherwise)

@@ -31,6 +31,18 @@ pub enum Stake {
     Guards,
 }
 
+impl Stake {
+    /// Of a statement that guards or does not, with something behind it that does or with nothing.
+    #[must_use]
+    pub fn of(guards: bool, guarded: bool) -> Self {
+        match (guards, guarded) {
+            (true, _) => Self::Guards,
+            (false, true) => Self::Past,
+            (false, false) => Self::Nobody,
+        }
+    }
+}
+
 /// The test as servers would ask it that fold case: of paths in lower case.
 pub struct Folded {
     pub test: Box<dyn Test>,

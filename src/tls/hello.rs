@@ -123,11 +123,7 @@ impl Hello {
 
     /// Reads the message itself, which QUIC carries without records; what follows it is left.
     pub fn message(bytes: &[u8]) -> Option<Self> {
-        let mut message = Reader(bytes);
-        if message.number(1)? != usize::from(CLIENT_HELLO) {
-            return None;
-        }
-        let (mut hello, body) = (Self::default(), message.inner(3)?);
+        let (mut hello, body) = (Self::default(), begun(bytes)?.inner(3)?);
         hello.fill(body, true)?;
         Some(hello)
     }
@@ -140,10 +136,7 @@ impl Hello {
 
     /// The same of the message itself.
     pub fn glimpse_message(bytes: &[u8]) -> Option<Self> {
-        let mut message = Reader(bytes);
-        if message.number(1)? != usize::from(CLIENT_HELLO) {
-            return None;
-        }
+        let mut message = begun(bytes)?;
         let (mut hello, length) = (Self::default(), message.number(3)?);
         let is_whole = message.0.len() >= length;
         let is_read = hello.fill(Reader(&message.0[..length.min(message.0.len())]), is_whole).is_some();
@@ -265,6 +258,12 @@ impl Hello {
         let (first, last) = (format!("{first:02x}"), format!("{last:02x}"));
         format!("{}{}", &first[..1], &last[1..])
     }
+}
+
+/// What stands behind the kind of a message, if that is a ClientHello.
+fn begun(bytes: &[u8]) -> Option<Reader<'_>> {
+    let mut message = Reader(bytes);
+    (message.number(1)? == usize::from(CLIENT_HELLO)).then_some(message)
 }
 
 /// What one byte of a client is in the log.
